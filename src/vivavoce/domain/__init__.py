@@ -1,0 +1,1 @@
+"""Values and small protocols: no I/O, no async, no clock."""

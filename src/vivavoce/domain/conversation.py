@@ -1,0 +1,377 @@
+"""What happened in a conversation: turns, function calls, model exchanges. The turn is the unit of record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Raw, Struct, json
+
+Environment: TypeAlias = Literal["draft", "sandbox", "pre-release", "live"]
+ENVIRONMENTS: tuple[Environment, ...] = ("draft", "sandbox", "pre-release", "live")
+
+EndReason: TypeAlias = Literal["hangup", "handoff", "silence", "idle", "client", "limit"]
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """Where a conversation stands: a flow and its step, or neither."""
+
+    flow: str | None = None
+    step: str | None = None
+
+    @property
+    def node(self) -> str:
+        return f"{self.flow}/{self.step}" if self.flow else "global"
+
+
+class UserInput(Struct, frozen=True, kw_only=True):
+    text: str = ""
+    dtmf: str = ""
+    asr_language: str | None = None  # override sent with this message
+    tts_language: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def is_silence(self) -> bool:
+        return not self.text and not self.dtmf
+
+
+class Utterance(Struct, frozen=True, kw_only=True):
+    """What one participant said, as the transcript has it."""
+
+    role: Literal["user", "agent"]
+    text: str
+
+
+class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A message of the language model's history. `call_id` ties a function result to the call that asked for it."""
+
+    role: Literal["user", "assistant", "function"]
+    content: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
+    name: str = ""
+
+
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A model's wish to call a tool; `arguments` is the JSON text it sent."""
+
+    id: str
+    name: str
+    arguments: str = "{}"
+
+
+class Tool(Struct, frozen=True, kw_only=True):
+    """The face of a function to the model. `schema` is a JSON object with `type: object`."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    reference: str = ""
+
+
+class Rendered(Struct, frozen=True, kw_only=True):
+    """Text made of the author's words and a conversation's values, kept apart so that the record can keep the words once.
+
+    `text` is the literals with the values between them: there is one literal more than there are values.
+    """
+
+    text: str = ""
+    literals: tuple[str, ...] = ("",)
+    values: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, literals: tuple[str, ...], values: tuple[str, ...] = ()) -> Rendered:
+        parts = [literals[0]]
+        for value, literal in zip(values, literals[1:], strict=True):
+            parts.append(value)
+            parts.append(literal)
+        return cls(text="".join(parts), literals=literals, values=values)
+
+
+class SystemPart(Struct, frozen=True, kw_only=True):
+    """One titled part of the system prompt."""
+
+    title: str
+    content: Rendered
+
+
+class RetrievedTopic(Struct, frozen=True, kw_only=True):
+    """A topic as the model was shown it; `distance` 0 is identical, 1 unrelated."""
+
+    name: str
+    distance: float
+    content: Rendered = Rendered()
+    actions: Rendered = Rendered()
+    example_queries: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    is_retained: bool = False  # shown because an earlier turn retrieved it
+
+
+class Inference(Struct, frozen=True, kw_only=True):
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    verbosity: str | None = None
+    reasoning_effort: str | None = None
+    response_format: str | None = None
+
+
+class StepPrompt(Struct, frozen=True, kw_only=True):
+    flow: str
+    step: str
+    header: Rendered = Rendered()
+    text: Rendered
+    footer: Rendered = Rendered()
+    functions: tuple[str, ...] = ()
+
+
+class ModelRequest(Struct, frozen=True, kw_only=True):
+    """One question to a language model, with its parts apart; an adapter renders it into a provider's form."""
+
+    system: tuple[SystemPart, ...] = ()
+    topics: tuple[RetrievedTopic, ...] = ()
+    context: SystemPart | None = None  # what is said around the topics; "{topics_prompt}" marks their place
+    step: StepPrompt | None = None
+    history: tuple[Message, ...] = ()
+    tools: tuple[Tool, ...] = ()
+    inference: Inference = Inference()
+    model: str | None = None  # as the folder names it; None means the server's model
+    language: str = ""
+    now: datetime | None = None
+    seed: int = 0
+
+
+def topics_json(topics: tuple[RetrievedTopic, ...]) -> str:
+    """The topics as the model reads them: the four keys that agents' own prompts speak of."""
+    return json.encode(
+        [
+            {
+                "faq_id": number,
+                "faq_example_questions": list(topic.example_queries),
+                "faq_description": topic.content.text,
+                "faq_instructions": topic.actions.text,
+            }
+            for number, topic in enumerate(topics, 1)
+        ]
+    ).decode()
+
+
+class ModelReply(Struct, frozen=True, kw_only=True):
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    finish_reason: str = "stop"
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    cited_topics: tuple[str, ...] = ()
+
+
+class ModelExchange(Struct, frozen=True, kw_only=True):
+    """One request and what came of it. Exactly one of `reply` and `error` is set."""
+
+    id: str
+    purpose: Literal["turn", "function"]
+    request: ModelRequest
+    reply: ModelReply | None = None
+    error: str | None = None
+    delivered: str = ""  # the text after stop keywords
+    started_at: datetime
+    finished_at: datetime
+    first_text_at: datetime | None = None
+    place: Place = Place()
+    place_after: Place = Place()
+
+
+class StateChanges(Struct, frozen=True, kw_only=True):
+    """What a function did to conv.state, in the JSON view; `updated` holds [old, new]."""
+
+    added: dict[str, Any] = {}
+    updated: dict[str, Any] = {}
+    removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.updated or self.removed)
+
+
+class LogEntry(Struct, frozen=True, kw_only=True):
+    logger: str  # conversation_logger, plog, print, logging, api, engine
+    level: str
+    content: str
+    at: datetime
+    is_pii: bool = False
+    fields: dict[str, Any] = {}
+
+
+class FunctionExchange(Struct, frozen=True, kw_only=True):
+    """One call-back that author code made while it ran, and the answer it got."""
+
+    kind: Literal["prompt_llm", "secret"]
+    request: dict[str, Any]
+    answer: Any = None  # withheld for secrets
+    error: str | None = None
+
+
+class Transition(Struct, frozen=True, kw_only=True):
+    goto_flow: str | None = None
+    goto_step: str | None = None
+    exit_flow: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.goto_flow or self.goto_step or self.exit_flow)
+
+
+class HandoffRequest(Struct, frozen=True, kw_only=True):
+    destination: str = ""
+    reason: str = ""
+    route: dict[str, Any] = {}  # the provider blocks: refer, invite, bye, ...
+    is_transfer: bool = True  # False: the leg ends, nobody was asked for
+
+
+class Metric(Struct, frozen=True, kw_only=True):
+    name: str
+    value: Any
+    at: datetime
+
+
+class OutgoingMessage(Struct, frozen=True, kw_only=True):
+    """A text message, e-mail or attachment that author code queued."""
+
+    kind: str
+    to: str = ""
+    sender: str = ""
+    content: str = ""
+    template: str = ""
+    fields: dict[str, Any] = {}
+
+
+class FunctionCall(Struct, frozen=True, kw_only=True):
+    """One run of an author function: what it was given, what it did, what came of it."""
+
+    id: str
+    name: str
+    kind: Literal["global", "flow", "step", "start", "end"]
+    module: str
+    arguments: dict[str, Any] = {}
+    exchange_id: str | None = None  # the model exchange that asked for it
+    place: Place = Place()
+    started_at: datetime
+    duration_ms: float = 0
+    content: str | None = None
+    utterance: str | None = None
+    end_turn: bool = True
+    hangup: bool = False
+    handoff: HandoffRequest | None = None
+    transition: Transition | None = None
+    variant: str | None = None
+    listen: dict[str, Any] | None = None
+    error: str | None = None
+    logs: tuple[LogEntry, ...] = ()
+    state_changes: StateChanges = StateChanges()
+    metrics: tuple[Metric, ...] = ()
+    messages: tuple[OutgoingMessage, ...] = ()
+    exchanges: tuple[FunctionExchange, ...] = ()
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """Something about a turn that its author should know: a code, and a sentence without personal data."""
+
+    code: str
+    message: str
+
+
+class Timings(Struct, frozen=True, kw_only=True):
+    """Milliseconds from the arrival of the input."""
+
+    retrieval: float = 0
+    model: float = 0
+    functions: float = 0
+    total: float = 0
+
+
+class Turn(Struct, frozen=True, kw_only=True):
+    """One user contribution and the agent's whole answer. Index 0 is the greeting."""
+
+    index: int
+    started_at: datetime
+    finished_at: datetime
+    input: UserInput = UserInput()
+    reply: str = ""
+    calls: tuple[FunctionCall, ...] = ()
+    exchanges: tuple[ModelExchange, ...] = ()
+    messages: tuple[Message, ...] = ()  # what this turn added to the model's history
+    topics: tuple[tuple[str, float], ...] = ()  # names and distances, best first
+    sources: tuple[str, ...] = ()
+    cited_topic: str = ""
+    node_trace: tuple[str, ...] = ()
+    place: Place = Place()
+    place_after: Place = Place()
+    asr_language: str = ""
+    tts_language: str = ""
+    variant: str | None = None
+    metrics: tuple[Metric, ...] = ()
+    handoff: HandoffRequest | None = None
+    end_reason: EndReason | None = None
+    is_delayed: bool = False
+    listen: dict[str, Any] | None = None
+    stop_keywords: tuple[str, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    voice: dict[str, Any] | None = None
+    timings: Timings = Timings()
+    seed: int = 0
+    tree: str = ""
+    is_interrupted: bool = False  # cut by a crash; holds what had been released
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """What the next turn needs and the transcript does not hold.
+
+    `state` is an opaque pickle that only a worker opens; `view` is the same state as a JSON object.
+    """
+
+    state: bytes = b""
+    view: dict[str, Raw] = {}
+    place: Place = Place()
+    asr_language: str = ""
+    tts_language: str = ""
+    variant: str | None = None
+    silence_count: int = 0
+    retained: tuple[tuple[str, ...], ...] = ()  # topic names of earlier retrievals, newest first
+    disabled_topics: tuple[str, ...] = ()
+    is_step_parked: bool = False  # a function step that ended without a transition
+    delayed: bool = False
+
+
+class Conversation(Struct, frozen=True, kw_only=True):
+    """The head of a record: who, where, when, and how it ended."""
+
+    account_id: str
+    agent_id: str
+    id: str
+    environment: Environment
+    channel: str
+    tree: str
+    deployment_id: str | None = None
+    variant: str | None = None  # the starting one
+    language: str = ""
+    started_at: datetime
+    finished_at: datetime | None = None
+    last_turn_at: datetime
+    turns: int = 0
+    from_number: str | None = None
+    to_number: str | None = None
+    direction: str = "inbound"
+    integration_attributes: dict[str, Any] = {}
+    sip_headers: dict[str, str] = {}
+    end_reason: EndReason | None = None
+    handoff_destination: str | None = None
+    handoff_reason: str | None = None
+    is_handoff: bool = False
+    pinned_at: datetime | None = None  # the conversation's own "now" at its start, when a test pins it
+    note: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def is_ended(self) -> bool:
+        return self.end_reason is not None

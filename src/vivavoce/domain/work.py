@@ -1,0 +1,18 @@
+"""Work that is not part of a turn: one row each, claimed by lease, tried again, idempotent."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+
+class Work(Struct, frozen=True, kw_only=True):
+    """`(kind, key)` is unique while it waits: adding it again moves its due time."""
+
+    kind: str
+    key: str
+    due_at: datetime
+    payload: dict[str, Any] = {}
+    attempts: int = 0

@@ -1,0 +1,1 @@
+"""Author functions, run out of process: the server never imports a line of the folder's code."""

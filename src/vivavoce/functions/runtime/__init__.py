@@ -1,0 +1,1 @@
+"""What author code sees: `conv`, `flow`, `_gen`, `plog`. Runs in the worker process only."""

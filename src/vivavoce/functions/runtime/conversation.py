@@ -1,0 +1,569 @@
+"""`conv` and `flow`: what an author function is handed. Effects are queued here and applied by the engine after it returns."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NoReturn
+
+from vivavoce.functions.runtime import clock, values
+from vivavoce.functions.runtime.escape import escape, escape_text, unmark
+from vivavoce.functions.runtime.session import Running, sendable
+from vivavoce.functions.runtime.state import State
+
+BUILT_IN_STATE = (
+    "from_", "to", "call_sid", "asr_lang_code", "tts_lang_code", "shared_id", "handoff", "disable_recordings",
+    "stop_recording", "use_tts_for_responses", "asr_provider", "asr_config",
+)  # fmt: skip
+
+
+def not_yet(what: str) -> NoReturn:
+    raise NotImplementedError(f"{what} is not implemented in this version of vivavoce")
+
+
+class Variant(dict[str, Any]):
+    """Attributes of the active variant: text, or None when the variant does not have it."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.get(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+
+class Entities(dict[str, Any]):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self.get(name)
+
+
+class ReadOnlyDict(dict[str, Any]):
+    """A dict that its author may look at, not write."""
+
+    def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
+        raise TypeError("this mapping is read-only")
+
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]
+
+    def __reduce__(self) -> Any:
+        return (dict, (dict(self),))
+
+
+class Memory(Mapping[str, Any]):
+    """What is remembered of this caller; empty unless memory is configured."""
+
+    def __init__(self, remembered: dict[str, Any]) -> None:
+        self._remembered = remembered
+
+    def __getitem__(self, name: str) -> Any:
+        return self._remembered[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._remembered)
+
+    def __len__(self) -> int:
+        return len(self._remembered)
+
+    def fields(self) -> list[str]:
+        return list(self._remembered)
+
+
+class _Said:
+    role = ""
+    kind = ""
+
+    def __init__(self, text: str = "") -> None:
+        self.text = text
+
+    def to_dict(self) -> dict[str, str]:
+        return {"type": self.kind, "text": self.text}
+
+    def to_string(self) -> str:
+        return f"{'User' if self.role == 'user' else 'Agent'}: {self.text}"
+
+    __str__ = to_string
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(text={self.text!r})"
+
+
+class UserInput(_Said):
+    role, kind = "user", "user_input"
+
+
+class AgentResponse(_Said):
+    role, kind = "agent", "agent_response"
+
+
+class ConversationLogger:
+    def info(self, content: object = "", *args: object, is_pii: bool = False, **fields: Any) -> None:
+        Running.effects.log("conversation_logger", "info", content, is_pii=is_pii, **fields)
+
+    def warning(self, content: object = "", *args: object, is_pii: bool = False, **fields: Any) -> None:
+        Running.effects.log("conversation_logger", "warning", content, is_pii=is_pii, **fields)
+
+    def error(self, content: object = "", *args: object, is_pii: bool = False, **fields: Any) -> None:
+        Running.effects.log("conversation_logger", "error", content, is_pii=is_pii, **fields)
+
+    debug, warn, exception, critical = info, warning, error, error
+
+
+class TranslationReplacementProxy:
+    def __init__(self, translations: dict[str, dict[str, str]], conv: Conversation, default: str) -> None:
+        self._translations, self._conv, self._default = translations, conv, default
+
+    def __getattr__(self, name: str) -> str:
+        if name.startswith("_") or name not in self._translations:
+            raise AttributeError(f"there is no translation named {name!r}")
+        texts = self._translations[name]
+        return texts.get(self._conv.language or "") or texts.get(self._default) or name
+
+    __getitem__ = __getattr__
+
+
+class FunctionExecutor:
+    """conv.functions.name(...): a global function, run in place, its return value handed back as it is."""
+
+    def __init__(self, conv: Conversation, modules: dict[str, str]) -> None:
+        self._conv, self._modules = conv, modules
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        function = _main_function(self._modules, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if args and isinstance(args[0], Conversation):
+                args = args[1:]
+            return function(self._conv, *args, **kwargs)
+
+        return call
+
+
+class FlowFunctionExecutor:
+    """flow.functions.name(...): a function of the same flow."""
+
+    def __init__(self, flow: Flow, modules: dict[str, str]) -> None:
+        self._flow, self._modules = flow, modules
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        function = _main_function(self._modules, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            rest = list(args)
+            if rest and isinstance(rest[0], Conversation):
+                rest.pop(0)
+            if rest and isinstance(rest[0], Flow):
+                rest.pop(0)
+            return function(self._flow._conv, self._flow, *rest, **kwargs)
+
+        return call
+
+
+def _main_function(modules: dict[str, str], name: str) -> Callable[..., Any]:
+    if name.startswith("__") or name not in modules:
+        raise AttributeError(f"there is no function named {name!r}")
+    found: Callable[..., Any] = getattr(importlib.import_module(modules[name]), name)
+    return found
+
+
+class ApiExecutor:
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        not_yet(f"conv.api.{name}")
+
+
+class Integrations:
+    def __getattr__(self, name: str) -> NoReturn:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        not_yet(f"conv.integrations.{name}")
+
+
+class ExternalEvents:
+    def listen_for_sms_next_turn(self, timeout: float = 0) -> NoReturn:
+        not_yet("conv.external_events.listen_for_sms_next_turn")
+
+    def get_sms_received_history(self) -> NoReturn:
+        not_yet("conv.external_events.get_sms_received_history")
+
+
+class AgenticDial:
+    """Inert: nothing is dialled."""
+
+    active_destinations: tuple[Any, ...] = ()
+
+    def send_to_parent(self, *args: Any, **kwargs: Any) -> None:
+        Running.effects.log("conversation_logger", "warning", "agentic dial is not available; nothing was sent")
+
+    send_to_child = send_to_parent
+
+
+class WebchatInterface:
+    def __init__(self) -> None:
+        self.chat_call_actions: list[Any] = []
+
+    def set_chat_call_actions(self, actions: list[Any]) -> None:
+        self.chat_call_actions = list(actions)
+        for action in actions:
+            fields = action.to_dict() if isinstance(action, values.Value) else {}
+            _queue_message("call_action", **{str(k): v for k, v in fields.items()})
+
+
+class Utils:
+    """conv.utils: the model on demand. The entity helpers are not here yet and say so."""
+
+    def prompt_llm(
+        self, prompt: str, *, show_history: bool = False, return_json: bool = False, model: str = "gpt-4o"
+    ) -> Any:
+        """Asks the server's model; safe to call from several threads at once."""
+        assert Running.channel is not None
+        body = {"prompt": unmark(str(prompt)), "show_history": bool(show_history), "return_json": bool(return_json), "model": str(model)}
+        return escape(Running.channel.ask("prompt_llm", body))
+
+    def get_secret(self, name: str) -> NoReturn:
+        not_yet("conv.utils.get_secret")
+
+    def validate_entity(self, value: Any, config: Any) -> NoReturn:
+        not_yet("conv.utils.validate_entity")
+
+    def extract_address(self, addresses: Any = None, country: str = "US") -> NoReturn:
+        not_yet("conv.utils.extract_address")
+
+    def extract_city(self, city_spellings: Any = None, states: Any = None, country: str = "US") -> NoReturn:
+        not_yet("conv.utils.extract_city")
+
+
+for _config in values.CONFIGS:
+    setattr(Utils, _config.__name__, _config)
+
+
+def _queue_message(kind: str, *, to: object = "", sender: object = "", content: object = "", template: str = "", **fields: Any) -> None:
+    Running.effects.messages.append(
+        {
+            "kind": kind,
+            "to": unmark(str(to or "")),
+            "sender": str(sender or ""),
+            "content": str(content or ""),
+            "template": template,
+            "fields": {k: sendable(v) for k, v in fields.items()},
+        }
+    )
+
+
+class Conversation:
+    """The live conversation as author code sees it."""
+
+    def __init__(self, opened: dict[str, Any], project: dict[str, Any]) -> None:
+        self._project = project
+        self.id: str = opened["id"]
+        self.account_id: str = opened["account_id"]
+        self.project_id: str = opened["project_id"]
+        self.env: str = opened["env"]
+        self.channel_type: str = opened["channel"]
+        self.sip_headers: dict[str, str] = escape(opened["sip_headers"])
+        self.integration_attributes: dict[str, Any] = escape(opened["integration_attributes"])
+        self.caller_number: str | None = opened["caller"]
+        self.callee_number: str | None = opened["callee"]
+        self.state = State()
+        self.entities = Entities()
+        self.history: list[_Said] = []
+        self.transcript_alternatives: list[str] = []
+        self.current_flow: str | None = None
+        self.current_step: str | None = None
+        self.language: str | None = None
+        self.metric_events: list[values.MetricEvent] = []
+        self.real_time_config = ReadOnlyDict(opened["real_time_config"])
+        self.memory = Memory({})
+        self.functions = FunctionExecutor(self, project["functions"])
+        self.api = ApiExecutor()
+        self.integrations = Integrations()
+        self.webchat = WebchatInterface()
+        self.utils = Utils()
+        self.log = ConversationLogger()
+        self.agentic_dial = AgenticDial()
+        self.external_events = ExternalEvents()
+        self.generic_external_events: list[Any] = []
+        self.translations = TranslationReplacementProxy(project["translations"], self, project["default_language"])
+        self.attachments: list[Any] = []
+        self.response_suggestions: list[Any] = []
+        self.voice_change: Any = None
+        self.provider_voice_id = ""
+        self._analytics_events: list[Any] = []
+        self._variant_name: str | None = None
+        self._variant_changes: dict[str, dict[str, Any]] = {}
+        self._written_once: set[str] = set()
+        self.sms_templates = {
+            name: values.SMSTemplate(name=name, content=t["text"], phone_number=t["senders"].get(_sender_environment(self.env)) or t["senders"].get("live", ""))
+            for name, t in project["sms_templates"].items()
+        }
+        self.handoffs = {
+            name: values.HandoffConfig(sip_type=h["method"], sip_config=h["sip_config"], sip_headers=h["sip_headers"])
+            for name, h in project["handoffs"].items()
+        }
+
+    # What the worker keeps current between calls.
+
+    def refresh(self, patch: dict[str, Any]) -> None:
+        self.current_flow, self.current_step = patch["flow"], patch["step"]
+        self.language = patch["language"]
+        self._variant_name = patch["variant"]
+        self.transcript_alternatives = [escape_text(text) for text in patch["alternatives"]]
+        for role, text in patch["history"]:
+            self.history.append((UserInput if role == "user" else AgentResponse)(escape_text(text)))
+        for name, value in patch["metrics"]:
+            self.metric_events.append(values.MetricEvent(name, value))
+            self._written_once.add(name)
+
+    def saved(self) -> dict[str, Any]:
+        """What besides conv.state must be there again after this worker is gone."""
+        return {"variants": self._variant_changes} if self._variant_changes else {}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        self._variant_changes = saved.get("variants", {})
+
+    def settle(self) -> None:
+        """Notes what the author wrote into conv.variant, which is not conv.state but must last as long."""
+        variant = self.__dict__.get("_variant")
+        if variant is not None and self._variant_name is not None:
+            declared = self._project["variants"].get(variant.name_of_variant, {})
+            changed = {k: v for k, v in variant.items() if declared.get(k) != v}
+            if changed:
+                self._variant_changes[variant.name_of_variant] = changed
+
+    # Variants.
+
+    @property
+    def variant_name(self) -> str | None:
+        return self._variant_name
+
+    @property
+    def variant(self) -> Any:
+        if self._variant_name is None:
+            return None
+        current = self.__dict__.get("_variant")
+        if current is None or current.name_of_variant != self._variant_name:
+            self.settle()
+            current = _NamedVariant(self._variant_name, self._project["variants"].get(self._variant_name, {}))
+            current.update(self._variant_changes.get(self._variant_name, {}))
+            self.__dict__["_variant"] = current
+        return current
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        return {name: Variant(attributes) for name, attributes in self._project["variants"].items()}
+
+    def set_variant(self, name: str) -> None:
+        if name not in self._project["variants"]:
+            self.log.error(f"set_variant: there is no variant {name!r}; the variant stays {self._variant_name!r}")
+            return
+        self.settle()
+        self._variant_name = name
+        Running.effects.queued["variant"] = name
+
+    # What is said, and where the conversation goes.
+
+    def say(self, utterance: str) -> None:
+        Running.effects.queued["utterance"] = str(utterance)
+
+    def goto_flow(self, name: str) -> None:
+        Running.effects.goto_flow(name)
+
+    def exit_flow(self) -> None:
+        if self.current_flow is None and "goto_flow" not in Running.effects.queued:
+            self.log.warning("exit_flow was called outside of a flow; nothing happens")
+            return
+        Running.effects.exit_flow()
+
+    def goto_csat_flow(self) -> None:
+        not_yet("conv.goto_csat_flow")
+
+    def call_handoff(
+        self,
+        destination: str,
+        reason: str | None = None,
+        utterance: str | None = None,
+        sip_headers: dict[str, str] | None = None,
+        route: str | None = None,
+    ) -> dict[str, Any]:
+        configured = _find_handoff(self._project["handoffs"], destination)
+        if configured is None:
+            self.log.warning(f"call_handoff: no handoff is named {destination!r}; it is passed on as it is")
+        handoff: dict[str, Any] = {"type": configured or str(destination), "reason": str(destination if reason is None else reason)}
+        known = self._project["handoffs"].get(configured or "", {})
+        blocks = dict(known.get("sip_config", {}))
+        if route is not None:
+            blocks["phone_number"] = route
+        blocks["sip_headers"] = {**known.get("sip_headers", {}), **(sip_headers or {})}
+        handoff[known.get("method", "refer")] = blocks
+        Running.effects.queued["handoff"] = handoff
+        if utterance is not None:
+            Running.effects.queued["utterance"] = utterance
+        return {"handoff": handoff} if utterance is None else {"handoff": handoff, "utterance": utterance}
+
+    # Language and voice.
+
+    def set_language(self, code: str) -> None:
+        configured = self._project["languages"]
+        self.language = code if code in configured else self._project["default_language"]
+        Running.effects.queued["language"] = self.language
+
+    def set_voice(self, voice: Any) -> None:
+        self.voice_change = voice
+        Running.effects.queued["voice"] = sendable(voice.to_dict() if isinstance(voice, values.Value) else voice)
+
+    def randomize_voice(self, voices: list[Any]) -> None:
+        if voices:
+            self.voice_change = voices[0].voice
+            Running.effects.queued["voice"] = {"weighted": [sendable(v.to_dict()) for v in voices]}
+
+    def set_asr_biasing(self, keywords: list[str] | None = None, custom_biases: dict[str, float] | None = None) -> None:
+        if keywords is not None and not (isinstance(keywords, list) and all(isinstance(k, str) for k in keywords)):
+            raise ValueError("keywords must be a list of texts")
+        if custom_biases is not None and not isinstance(custom_biases, dict):
+            raise ValueError("custom_biases must be a dict of text to number")
+        Running.effects.queued["asr_biasing"] = {"keywords": keywords or [], "custom_biases": sendable(custom_biases or {})}
+
+    def clear_asr_biasing(self) -> None:
+        Running.effects.queued["asr_biasing"] = {}
+
+    # Knowledge.
+
+    def disable_kb_topics(self, names: list[str]) -> None:
+        Running.effects.queued["disabled_topics"] = [str(name) for name in names]
+
+    def clear_disabled_kb_topics(self) -> None:
+        Running.effects.queued["disabled_topics"] = []
+
+    # Messages out.
+
+    @property
+    def sms_queue(self) -> list[dict[str, Any]]:
+        return [m for m in Running.effects.messages if m["kind"] == "sms"]
+
+    def send_sms(self, to_number: str, from_number: str, content: str, retry_count: int | None = None) -> None:
+        _queue_message("sms", to=to_number, sender=from_number, content=content)
+
+    def send_sms_template(self, to_number: str, template: str, retry_count: int | None = None) -> None:
+        if template not in self.sms_templates:
+            raise values.MissingTemplate(f"there is no SMS template named {template!r}")
+        found = self.sms_templates[template]
+        _queue_message("sms", to=to_number, sender=found.phone_number, content=found.content, template=template)  # type: ignore[attr-defined]
+
+    def send_whatsapp(self, to_number: str = "", content: str = "", **fields: Any) -> None:
+        _queue_message("whatsapp", to=to_number, content=content, **fields)
+
+    def send_content_template(self, to_number: str = "", template: str = "", **fields: Any) -> None:
+        _queue_message("content_template", to=to_number, template=template, **fields)
+
+    def send_email(self, to: str, body: str, subject: str = "") -> None:
+        _queue_message("email", to=to, content=body, subject=subject)
+
+    # The record.
+
+    @property
+    def metrics_queue(self) -> list[dict[str, Any]]:
+        return Running.effects.metrics
+
+    def write_metric(self, name: str, value: Any = None, *, write_once: bool = False) -> None:
+        if write_once and name in self._written_once:
+            return
+        self._written_once.add(name)
+        shown = True if value is None else value
+        if not isinstance(shown, (str, int, float, bool)):
+            shown = str(shown)
+        if isinstance(shown, str):
+            shown = unmark(shown)
+        Running.effects.metrics.append({"name": str(name), "value": sendable(shown), "at": clock.aware_now(), "write_once": write_once})
+        self.metric_events.append(values.MetricEvent(str(name), shown))
+
+    def log_api_response(self, response: Any, override_url: str | None = None) -> None:
+        request = getattr(response, "request", None)
+        status = getattr(response, "status_code", None)
+        elapsed = getattr(response, "elapsed", None)
+        failed = isinstance(status, int) and status >= 400
+        Running.effects.log(
+            "api",
+            "error" if failed else "info",
+            f"{getattr(request, 'method', '')} {override_url or getattr(response, 'url', '')} -> {status}".strip(),
+            url=override_url or getattr(response, "url", None),
+            method=getattr(request, "method", None),
+            status=status,
+            latency_ms=round(elapsed.total_seconds() * 1000, 1) if elapsed is not None else None,
+            error=str(getattr(response, "text", ""))[:2000] if failed else None,
+        )
+
+    def generate_external_event(self, *, send_to_llm: bool = False) -> str:
+        not_yet("conv.generate_external_event")
+
+    def discard_recording(self) -> None:
+        Running.effects.queued["discard_recording"] = True
+
+    def set_csat_eligibility(self, *args: Any, **kwargs: Any) -> None:
+        not_yet("conv.set_csat_eligibility")
+
+    def set_csat_phone_number(self, *args: Any, **kwargs: Any) -> None:
+        not_yet("conv.set_csat_phone_number")
+
+    def set_csat_score(self, *args: Any, **kwargs: Any) -> None:
+        not_yet("conv.set_csat_score")
+
+    def set_csat_survey_entered(self, *args: Any, **kwargs: Any) -> None:
+        not_yet("conv.set_csat_survey_entered")
+
+    def __repr__(self) -> str:
+        return f"<Conversation {self.id}>"
+
+
+class _NamedVariant(Variant):
+    def __init__(self, name: str, attributes: dict[str, str]) -> None:
+        super().__init__(attributes)
+        object.__setattr__(self, "name_of_variant", name)
+
+
+class Flow:
+    """The flow that the running function belongs to."""
+
+    def __init__(self, conv: Conversation, modules: dict[str, str]) -> None:
+        self._conv = conv
+        self.functions = FlowFunctionExecutor(self, modules)
+
+    @property
+    def current_step(self) -> str | None:
+        return self._conv.current_step
+
+    def goto_step(self, step_name: str, label: str | None = None) -> None:
+        Running.effects.goto_step(step_name)
+
+
+def _find_handoff(handoffs: dict[str, dict[str, Any]], destination: str) -> str | None:
+    """Exact, then case-insensitive, then `default` for whichever is the default."""
+    if destination in handoffs:
+        return destination
+    wanted = str(destination).lower()
+    for name in handoffs:
+        if name.lower() == wanted:
+            return name
+    if wanted in ("default", ""):
+        return next((name for name, h in handoffs.items() if h["is_default"]), None)
+    return None
+
+
+def _sender_environment(env: str) -> str:
+    return "sandbox" if env == "draft" else env
+
+
+def initial_state(opened: dict[str, Any]) -> dict[str, Any]:
+    """The keys that a new conversation's state begins with."""
+    filled: dict[str, Any] = dict.fromkeys(BUILT_IN_STATE)
+    filled.update(
+        from_=opened["caller"],
+        to=opened["callee"],
+        call_sid=opened["id"],
+        asr_lang_code=opened["language"],
+        tts_lang_code=opened["language"],
+        listen_for_sms=False,
+    )
+    return filled

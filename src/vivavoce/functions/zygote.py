@@ -1,0 +1,133 @@
+"""The parent of a tree's workers: a fresh process that puts up the guards, imports the folder once, and then only forks.
+
+Started with an empty environment as `python -I -B -c ... FD`; everything it knows arrives over that socket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import importlib
+import os
+import select
+import signal
+import socket
+import sys
+from typing import Any
+
+from vivavoce.functions import frames, sandbox
+
+
+def main(descriptor: int) -> None:
+    """Never returns. Exits when the server closes the socket, and takes every worker with it."""
+    sandbox.die_with_parent()
+    control = socket.socket(fileno=descriptor)
+    boot = frames.receive(control)
+    has_namespace = sandbox.enter_pid_namespace() if boot["isolate"] else False
+    if has_namespace:
+        child = os.fork()
+        if child:
+            control.close()
+            _, status = os.waitpid(child, 0)
+            os._exit(os.waitstatus_to_exitcode(status) & 0x7F)
+        sandbox.die_with_parent()
+    try:
+        _serve(control, boot, has_namespace)
+    finally:
+        os._exit(0)
+
+
+def _serve(control: socket.socket, boot: dict[str, Any], has_namespace: bool) -> None:
+    import vivavoce.functions.worker as worker  # noqa: PLC0415  # after the fork: the launcher stays small
+    from vivavoce.functions.runtime import clock, imports  # noqa: PLC0415
+
+    clock.install()
+    guards = _guard(boot, has_namespace)
+    imports.install(boot["files"])
+    failures = _import_all(boot["modules"])
+    gc.collect()
+    gc.freeze()
+    frames.send(control, {"t": "ready", "guards": guards, "failures": failures})
+    _fork_loop(control, boot["project"], worker)
+
+
+def _guard(boot: dict[str, Any], has_namespace: bool) -> dict[str, Any]:
+    base = sandbox.address_space()
+    libraries = sandbox.library_paths()
+    is_other_user = os.geteuid() == 0 and sandbox.others_can_read(libraries) and sandbox.become(boot["uid"])
+    landlock, dropped = 0, False
+    if boot["isolate"]:
+        landlock = sandbox.landlock([*sandbox.SYSTEM_READ, *libraries], [boot["scratch"]])
+        dropped = sandbox.drop_capabilities() if os.geteuid() == 0 else True
+    sandbox.die_with_parent()  # a change of user forgets it
+    sandbox.limit_resources(boot["memory_bytes"], base)
+    os.environ["TMPDIR"] = boot["scratch"]
+    with contextlib.suppress(OSError):
+        os.chdir(boot["scratch"])
+    return {
+        "user": is_other_user,
+        "no_capabilities": dropped,
+        "pid_namespace": has_namespace,
+        "landlock": landlock,
+        "signals": has_namespace or is_other_user or landlock >= 6,
+    }
+
+
+def _import_all(modules: list[str]) -> dict[str, str]:
+    """A module that fails breaks only its own function: the failure is told again when it is called."""
+    from vivavoce.functions.runtime.session import describe  # noqa: PLC0415
+
+    failures = {}
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except BaseException as error:  # author code at import may raise anything, SystemExit included
+            failures[name] = describe(error)
+            sys.modules.pop(name, None)
+    return failures
+
+
+def _fork_loop(control: socket.socket, project: dict[str, Any], worker: Any) -> None:
+    workers: dict[int, int] = {}  # the server's number of a worker -> its pid here
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+    while True:
+        ready, _, _ = select.select([control, wake_read], [], [])
+        if wake_read in ready:
+            os.read(wake_read, 4096)
+            _reap(workers)
+        if control not in ready:
+            continue
+        message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
+        if not message:
+            return
+        action, number = message[:1], int.from_bytes(message[1:9], "big")
+        if action == b"F" and descriptors:
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                control.close()
+                os.close(wake_read)
+                os.close(wake_write)
+                worker.main(socket.socket(fileno=descriptors[0]), project)
+            os.close(descriptors[0])
+            workers[number] = pid
+        elif action == b"K":
+            pid = workers.pop(number, 0)
+            if pid:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+def _reap(workers: dict[int, int]) -> None:
+    while True:
+        try:
+            pid, _ = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        for number, known in list(workers.items()):
+            if known == pid:
+                del workers[number]

@@ -1,0 +1,158 @@
+"""config/: entities, variants, handoffs, SMS templates, translations and API integrations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from vivavoce.domain.agent import ApiIntegration, ApiOperation, Entity, Handoff, SmsTemplate, Variants
+from vivavoce.project.source import Mapping
+
+ENTITY_TYPES = (
+    "numeric", "alphanumeric", "enum", "date", "phone_number", "time", "address", "free_text", "name_config",
+)  # fmt: skip
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+AUTH_TYPES = ("none", "basic", "apiKey", "oauth2")
+_INTEGRATION_NAME = re.compile(r"[a-z_][a-z0-9_]*")
+ENVIRONMENT_KEYS = {"sandbox": "sandbox", "pre_release": "pre-release", "pre-release": "pre-release", "preRelease": "pre-release", "live": "live"}
+
+
+def _named(source: Mapping, key: str) -> Iterator[tuple[str, Mapping]]:
+    """The items of a list, each with its name; a second item of the same name is a fault."""
+    seen: set[str] = set()
+    for item in source.mappings(key):
+        name = item.text("name", required=True)
+        if name in seen:
+            item.error("name", "duplicate", f"There is already an item named {name!r} in {key}.")
+            continue
+        seen.add(name)
+        yield name, item
+        item.close()
+    source.close()
+
+
+def entities(source: Mapping) -> dict[str, Entity]:
+    return {
+        name: Entity(
+            name=name,
+            type=item.text("entity_type", "free_text", required=True, one_of=ENTITY_TYPES),
+            description=item.text("description"),
+            config=item.plain("config") or {},
+        )
+        for name, item in _named(source, "entities")
+    }
+
+
+def variants(source: Mapping) -> Variants:
+    names: list[str] = []
+    defaults: list[str] = []
+    for item in source.mappings("variants"):
+        name = item.text("name", required=True)
+        if name in names:
+            item.error("name", "duplicate", f"There is already a variant named {name!r}.")
+        names.append(name)
+        if item.flag("is_default"):
+            defaults.append(name)
+        item.close()
+    if names and len(defaults) != 1:
+        source.error("variants", "default", f"Exactly one variant must have is_default: true; {len(defaults)} have.")
+    attributes: dict[str, dict[str, str]] = {name: {} for name in names}
+    for item in source.mappings("attributes"):
+        attribute = item.text("name", required=True)
+        values = item.mapping("values")
+        if names and attribute in attributes[names[0]]:
+            item.error("name", "duplicate", f"There is already an attribute named {attribute!r}.")
+        for name in names:
+            if name not in values:
+                item.error("values", "missing", f"Attribute {attribute!r} has no value for variant {name!r}; give one, or \"\".")
+            attributes[name][attribute] = values.text(name).strip()
+        for extra in values.keys:
+            if extra not in names:
+                values.error(extra, "unknown-reference", f"Attribute {attribute!r} names a variant {extra!r} that does not exist.")
+        item.close()
+    source.close()
+    return Variants(names=tuple(names), default=(defaults or names or [None])[0], attributes=attributes)
+
+
+def handoffs(source: Mapping) -> dict[str, Handoff]:
+    found: dict[str, Handoff] = {}
+    for name, item in _named(source, "handoffs"):
+        sip = item.mapping("sip_config")
+        method = sip.text("method", "bye", one_of=("invite", "refer", "bye"))
+        encryption = sip.text("outbound_encryption")
+        if method == "invite" and encryption not in ("TLS/SRTP", "UDP/RTP"):
+            sip.error("outbound_encryption", "unknown-value", "An invite needs outbound_encryption TLS/SRTP or UDP/RTP.")
+        found[name] = Handoff(
+            name=name,
+            description=item.text("description"),
+            is_default=item.flag("is_default"),
+            method=method,  # type: ignore[arg-type]  # one_of holds it
+            phone_number=sip.text("phone_number"),
+            outbound_endpoint=sip.text("outbound_endpoint"),
+            outbound_encryption=encryption,
+            sip_headers={h.text("key", required=True): h.text("value") for h in item.mappings("sip_headers")},
+        )
+    if found and sum(h.is_default for h in found.values()) != 1:
+        source.error("handoffs", "default", "Exactly one handoff must have is_default: true.")
+    return found
+
+
+def sms_templates(source: Mapping) -> dict[str, SmsTemplate]:
+    found = {}
+    for name, item in _named(source, "sms_templates"):
+        numbers = item.mapping("env_phone_numbers")
+        senders = {}
+        for key in numbers.keys:
+            if key in ENVIRONMENT_KEYS:
+                senders[ENVIRONMENT_KEYS[key]] = numbers.text(key)
+            else:
+                numbers.error(key, "unknown-value", f"{key!r} is not an environment: sandbox, pre_release or live.")
+        found[name] = SmsTemplate(name=name, text=item.text("text", required=True), senders=senders)
+    return found
+
+
+def translations(source: Mapping, languages: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    found = {}
+    for name, item in _named(source, "translations"):
+        texts = item.mapping("translations")
+        found[name] = {language: texts.text(language) for language in texts.keys}
+        if languages and set(texts.keys) != set(languages):
+            item.error(
+                "translations", "languages", f"{name!r} must have exactly the configured languages: {', '.join(languages)}."
+            )
+    return found
+
+
+def api_integrations(source: Mapping) -> dict[str, ApiIntegration]:
+    found = {}
+    for name, item in _named(source, "api_integrations"):
+        if not _INTEGRATION_NAME.fullmatch(name):
+            item.error("name", "bad-name", f"{name!r} should be lower-case letters, digits and underscores.")
+        environments = {}
+        by_environment = item.mapping("environments")
+        for key in by_environment.keys:
+            settings = by_environment.mapping(key)
+            if key not in ENVIRONMENT_KEYS:
+                by_environment.error(key, "unknown-value", f"{key!r} is not an environment: sandbox, pre_release or live.")
+                continue
+            url = settings.text("base_url")
+            if url and not url.startswith(("http://", "https://")):
+                settings.error("base_url", "bad-url", f"{url!r} should begin with http:// or https://.")
+            auth = settings.text("auth_type", "none", one_of=AUTH_TYPES)
+            environments[ENVIRONMENT_KEYS[key]] = {"base_url": url, "auth_type": auth}
+        operations = []
+        for operation in item.mappings("operations"):
+            resource = operation.text("resource", required=True)
+            if not resource.startswith("/"):
+                operation.error("resource", "bad-path", f"{resource!r} should begin with a slash.")
+            operations.append(
+                ApiOperation(
+                    name=operation.text("name", required=True),
+                    method=operation.text("method", "GET", one_of=METHODS),
+                    resource=resource,
+                )
+            )
+        found[name] = ApiIntegration(
+            name=name, description=item.text("description"), environments=environments, operations=tuple(operations)
+        )
+    return found

@@ -1,0 +1,170 @@
+"""experimental_config.json: the keys that change what the engine does are typed, the rest is carried along."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from vivavoce.domain.agent import Experimental, InferenceOverride, ModelSettings, RetrievalSettings
+from vivavoce.project.source import Faults
+
+KNOWN = frozenset(
+    "ragdoll prompts llm conversation_control filler_utterances language_switching memory handoff_api webchat dtmf asr vad eot "
+    "smart_vad barge_in audio_enhancement tts_postprocessing backchannelling background_track realtime csat_sms email "
+    "agentic_dial webhooks verified_context polywhirl_rollout polyff ab".split()
+)
+PLACEHOLDERS = {
+    "context_information": "{topics_prompt}",
+    "non_english_system": "{language_name}",
+    "non_english_rag": "{language_name}",
+    "language_switching_instructions": "{available_languages}",
+}
+
+
+class _Reader:
+    """Typed values out of plain JSON; each thing of a wrong type is one fault with the line of its key."""
+
+    def __init__(self, path: str, content: bytes, faults: Faults) -> None:
+        self.path = path
+        self.lines = content.decode("utf-8", "replace").split("\n")
+        self.faults = faults
+        self.is_sound = True
+
+    def fault(self, key: str, message: str) -> None:
+        name = key.rsplit(".", 1)[-1]
+        line = next((i for i, text in enumerate(self.lines, 1) if f'"{name}"' in text), 1)
+        self.is_sound = False
+        self.faults.error(self.path, line, "wrong-type", message)
+
+    def number(self, source: dict[str, Any], key: str, default: Any, *, least: float = 0, whole: bool = False) -> Any:
+        value = source.get(key)
+        if value is None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < least:
+            self.fault(key, f"{key} should be a {'whole ' if whole else ''}number of at least {least}, not {value!r}.")
+            return default
+        return value
+
+    def text(self, source: dict[str, Any], key: str, one_of: tuple[str, ...] = ()) -> str | None:
+        value = source.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, str) or (one_of and value not in one_of):
+            self.fault(key, f"{key} should be {'one of ' + ', '.join(one_of) if one_of else 'text'}, not {value!r}.")
+            return None
+        return value
+
+    def flag(self, source: dict[str, Any], key: str) -> bool | None:
+        value = source.get(key)
+        if value is not None and not isinstance(value, bool):
+            self.fault(key, f"{key} should be true or false, not {value!r}.")
+            return None
+        return value
+
+    def table(self, source: dict[str, Any], key: str) -> dict[str, Any]:
+        value = source.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict):
+            self.fault(key, f"{key} should be an object.")
+            return {}
+        return value
+
+    def texts(self, source: dict[str, Any], key: str) -> tuple[str, ...]:
+        value = source.get(key) or ()
+        if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
+            self.fault(key, f"{key} should be a list of texts.")
+            return ()
+        return tuple(value)
+
+
+def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults) -> Experimental:
+    """A configuration with any fault is ignored as a whole, as on the platform; the faults say why."""
+    read = _Reader(path, content, faults)
+    for key in raw:
+        if key not in KNOWN:
+            read.fault(key, f"{key!r} is not a key of the experimental configuration.")
+    ragdoll = read.table(raw, "ragdoll")
+    defaults = RetrievalSettings()
+    retrieval = RetrievalSettings(
+        threshold=read.number(ragdoll, "threshold", defaults.threshold),
+        in_flow_threshold=read.number(ragdoll, "in_flow_threshold", defaults.in_flow_threshold),
+        citation_threshold=read.number(ragdoll, "qa_metric_threshold", defaults.citation_threshold),
+        top_k=read.number(ragdoll, "top_k", defaults.top_k, whole=True),
+        history_length=read.number(ragdoll, "history_len", defaults.history_length, whole=True),
+        previous_inputs=read.number(ragdoll, "previous_user_inputs_len", defaults.previous_inputs, whole=True),
+        channel_exclusions={
+            channel: tuple(map(str, names))
+            for channel, names in read.table(ragdoll, "channel_topic_exclusions").items()
+            if isinstance(names, list)
+        },
+        citation_exclusions=read.texts(ragdoll, "qa_metric_exclusions"),
+    )
+    prompts = {}
+    for key, text in read.table(raw, "prompts").items():
+        if not isinstance(text, str):
+            read.fault(key, f"prompts.{key} should be text.")
+        elif PLACEHOLDERS.get(key, "") not in text:
+            read.fault(key, f"prompts.{key} must contain {PLACEHOLDERS[key]}.")
+        else:
+            prompts[key] = text
+    control = read.table(raw, "conversation_control")
+    found = Experimental(
+        retrieval=retrieval,
+        prompts=prompts,
+        model=_model(read, read.table(raw, "llm")),
+        max_silence_count=read.number(control, "max_silence_count", 3, least=1, whole=True),
+        hangup_utterance=_by_language(read, control, "hangup_utterance"),
+        handoff_state_keys=read.texts(read.table(raw, "handoff_api"), "state_keys"),
+        raw=raw,
+    )
+    if not read.is_sound:
+        faults.warn(path, 1, "ignored", "The experimental configuration has faults and is ignored as a whole.")
+        return Experimental()
+    return found
+
+
+def _by_language(read: _Reader, source: dict[str, Any], key: str) -> dict[str, str]:
+    value = source.get(key)
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        return {"": value}
+    if isinstance(value, dict) and all(isinstance(v, str) for v in value.values()):
+        return dict(value)
+    read.fault(key, f"{key} should be text, or an object of language to text.")
+    return {}
+
+
+def _override(read: _Reader, source: dict[str, Any]) -> InferenceOverride:
+    parameters = read.table(source, "inference_parameters")
+    return InferenceOverride(
+        model=read.text(source, "provider_model_id"),
+        max_tokens=read.number(parameters, "max_tokens", None, least=1, whole=True),
+        temperature=read.number(parameters, "temperature", None),
+        top_p=read.number(parameters, "top_p", None),
+        verbosity=read.text(parameters, "verbosity", ("low", "medium", "high")),
+        reasoning_effort=read.text(parameters, "reasoning_effort", ("minimal", "low", "medium", "high", "auto")),
+        topic_functions_in_flows=read.flag(source, "include_kb_functions_in_flows"),
+    )
+
+
+def _model(read: _Reader, source: dict[str, Any]) -> ModelSettings:
+    if sum(key in source for key in ("variant_overrides", "flow_overrides", "channel_overrides")) > 1:
+        read.fault("llm", "llm may have one of variant_overrides, flow_overrides and channel_overrides, not several.")
+    flows = read.table(source, "flow_overrides")
+    return ModelSettings(
+        base=_override(read, source),
+        by_flow={name: _override(read, read.table(flows, name)) for name in flows},
+        by_step={
+            name: {step: _override(read, value) for step, value in read.table(read.table(flows, name), "steps").items() if isinstance(value, dict)}
+            for name in flows
+        },
+        by_channel=_named_overrides(read, source, "channel_overrides"),
+        by_variant=_named_overrides(read, source, "variant_overrides"),
+    )
+
+
+def _named_overrides(read: _Reader, source: dict[str, Any], key: str) -> dict[str, InferenceOverride]:
+    table = read.table(source, key)
+    return {re.sub(r"\s+$", "", name): _override(read, read.table(table, name)) for name in table}
