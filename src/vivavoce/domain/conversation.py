@@ -1,4 +1,7 @@
-"""What happened in a conversation: turns, function calls, model exchanges. The turn is the unit of record."""
+"""What happened in a conversation: turns, function calls, model exchanges. The turn is the unit of record.
+
+Fields left at their defaults are not stored: a default is part of the stored form, and changes only with an upcaster.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ ENVIRONMENTS: tuple[Environment, ...] = ("draft", "sandbox", "pre-release", "liv
 EndReason: TypeAlias = Literal["hangup", "handoff", "silence", "idle", "client", "limit"]
 
 
-class Place(Struct, frozen=True, kw_only=True):
+class Place(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Where a conversation stands: a flow and its step, or neither."""
 
     flow: str | None = None
@@ -24,7 +27,7 @@ class Place(Struct, frozen=True, kw_only=True):
         return f"{self.flow}/{self.step}" if self.flow else "global"
 
 
-class UserInput(Struct, frozen=True, kw_only=True):
+class UserInput(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     dtmf: str = ""
     asr_language: str | None = None  # override sent with this message
@@ -53,7 +56,7 @@ class Message(Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str = ""
 
 
-class ToolCall(Struct, frozen=True, kw_only=True):
+class ToolCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A model's wish to call a tool; `arguments` is the JSON text it sent."""
 
     id: str
@@ -70,7 +73,7 @@ class Tool(Struct, frozen=True, kw_only=True):
     reference: str = ""
 
 
-class Rendered(Struct, frozen=True, kw_only=True):
+class Rendered(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Text made of the author's words and a conversation's values, kept apart so that the record can keep the words once.
 
     `text` is the literals with the values between them: there is one literal more than there are values.
@@ -96,7 +99,7 @@ class SystemPart(Struct, frozen=True, kw_only=True):
     content: Rendered
 
 
-class RetrievedTopic(Struct, frozen=True, kw_only=True):
+class RetrievedTopic(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A topic as the model was shown it; `distance` 0 is identical, 1 unrelated."""
 
     name: str
@@ -108,7 +111,7 @@ class RetrievedTopic(Struct, frozen=True, kw_only=True):
     is_retained: bool = False  # shown because an earlier turn retrieved it
 
 
-class Inference(Struct, frozen=True, kw_only=True):
+class Inference(Struct, frozen=True, kw_only=True, omit_defaults=True):
     max_tokens: int | None = None
     temperature: float | None = None
     top_p: float | None = None
@@ -157,7 +160,7 @@ def topics_json(topics: tuple[RetrievedTopic, ...]) -> str:
     ).decode()
 
 
-class ModelReply(Struct, frozen=True, kw_only=True):
+class ModelReply(Struct, frozen=True, kw_only=True, omit_defaults=True):
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
     finish_reason: str = "stop"
@@ -184,7 +187,7 @@ class ModelExchange(Struct, frozen=True, kw_only=True):
     place_after: Place = Place()
 
 
-class StateChanges(Struct, frozen=True, kw_only=True):
+class StateChanges(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a function did to conv.state, in the JSON view; `updated` holds [old, new]."""
 
     added: dict[str, Any] = {}
@@ -195,7 +198,7 @@ class StateChanges(Struct, frozen=True, kw_only=True):
         return bool(self.added or self.updated or self.removed)
 
 
-class LogEntry(Struct, frozen=True, kw_only=True):
+class LogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     logger: str  # conversation_logger, plog, print, logging, api, engine
     level: str
     content: str
@@ -204,7 +207,7 @@ class LogEntry(Struct, frozen=True, kw_only=True):
     fields: dict[str, Any] = {}
 
 
-class FunctionExchange(Struct, frozen=True, kw_only=True):
+class FunctionExchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call-back that author code made while it ran, and the answer it got."""
 
     kind: Literal["prompt_llm", "secret"]
@@ -213,7 +216,7 @@ class FunctionExchange(Struct, frozen=True, kw_only=True):
     error: str | None = None
 
 
-class Transition(Struct, frozen=True, kw_only=True):
+class Transition(Struct, frozen=True, kw_only=True, omit_defaults=True):
     goto_flow: str | None = None
     goto_step: str | None = None
     exit_flow: bool = False
@@ -222,7 +225,7 @@ class Transition(Struct, frozen=True, kw_only=True):
         return bool(self.goto_flow or self.goto_step or self.exit_flow)
 
 
-class HandoffRequest(Struct, frozen=True, kw_only=True):
+class HandoffRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     destination: str = ""
     reason: str = ""
     route: dict[str, Any] = {}  # the provider blocks: refer, invite, bye, ...
@@ -235,7 +238,7 @@ class Metric(Struct, frozen=True, kw_only=True):
     at: datetime
 
 
-class OutgoingMessage(Struct, frozen=True, kw_only=True):
+class OutgoingMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A text message, e-mail or attachment that author code queued."""
 
     kind: str
@@ -246,7 +249,7 @@ class OutgoingMessage(Struct, frozen=True, kw_only=True):
     fields: dict[str, Any] = {}
 
 
-class FunctionCall(Struct, frozen=True, kw_only=True):
+class FunctionCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One run of an author function: what it was given, what it did, what came of it."""
 
     id: str
@@ -281,7 +284,7 @@ class Notice(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Timings(Struct, frozen=True, kw_only=True):
+class Timings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Milliseconds from the arrival of the input."""
 
     retrieval: float = 0
@@ -290,7 +293,7 @@ class Timings(Struct, frozen=True, kw_only=True):
     total: float = 0
 
 
-class Turn(Struct, frozen=True, kw_only=True):
+class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One user contribution and the agent's whole answer. Index 0 is the greeting."""
 
     index: int
@@ -324,7 +327,7 @@ class Turn(Struct, frozen=True, kw_only=True):
     is_interrupted: bool = False  # cut by a crash; holds what had been released
 
 
-class Snapshot(Struct, frozen=True, kw_only=True):
+class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the next turn needs and the transcript does not hold.
 
     `state` is an opaque pickle that only a worker opens; `view` is the same state as a JSON object.
@@ -343,7 +346,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     delayed: bool = False
 
 
-class Conversation(Struct, frozen=True, kw_only=True):
+class Conversation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The head of a record: who, where, when, and how it ended."""
 
     account_id: str
@@ -375,3 +378,13 @@ class Conversation(Struct, frozen=True, kw_only=True):
     @property
     def is_ended(self) -> bool:
         return self.end_reason is not None
+
+
+class Closing(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What was done after the last turn: the end function, with the metrics and model exchanges it caused."""
+
+    calls: tuple[FunctionCall, ...] = ()
+    exchanges: tuple[ModelExchange, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    view: dict[str, Raw] | None = None  # the state it left, when it changed any

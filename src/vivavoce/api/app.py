@@ -1,0 +1,196 @@
+"""The route table and how a request passes through it: correlation, authentication, body, handler, answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route as StarletteRoute
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from vivavoce.api import chat, conversations, problems
+from vivavoce.api.openapi import DOCS_PAGE, document
+from vivavoce.api.route import Answer, Call, Query, Route
+from vivavoce.domain.principal import Principal
+from vivavoce.errors import Invalid, PayloadTooLarge, VivavoceError
+from vivavoce.service.access import require
+from vivavoce.service.services import Services
+
+MAX_BODY_BYTES = 2 << 20
+_NOBODY = Principal(key_id="", permissions=frozenset())
+_MAX_CORRELATION = 128
+
+
+async def healthz(call: Call) -> Answer:
+    return Answer(body=b'{"status":"ok"}')
+
+
+async def readyz(call: Call) -> Answer:
+    return Answer(body=msgspec.json.encode(call.services.readiness()))
+
+
+async def openapi(call: Call) -> Answer:
+    return Answer(body=msgspec.json.encode(document(ROUTES)))
+
+
+async def docs(call: Call) -> Answer:
+    return Answer(body=DOCS_PAGE, media_type="text/html; charset=utf-8")
+
+
+ROUTES: tuple[Route, ...] = (
+    *chat.ROUTES,
+    *conversations.ROUTES,
+    Route(method="GET", path="/healthz", handler=healthz, summary="The process is alive.", permission=None, authentication="none"),
+    Route(
+        method="GET", path="/readyz", handler=readyz, summary="What is served, and which guards hold around author code.",
+        permission=None, authentication="none",
+    ),
+    Route(method="GET", path="/openapi.json", handler=openapi, summary="This API, as OpenAPI 3.1.", permission="chat"),
+    Route(method="GET", path="/docs", handler=docs, summary="This API, to read.", permission=None, authentication="none"),
+)  # fmt: skip
+
+
+def application(services: Services, lifespan: Any = None) -> ASGIApp:
+    routes = []
+    for path in dict.fromkeys(route.path for route in ROUTES):
+        methods = {route.method: route for route in ROUTES if route.path == path}
+        routes.append(StarletteRoute(path, _endpoint(services, methods), methods=None))
+    app = Starlette(routes=routes, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    app.router.default = _not_found
+    return Correlation(app)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    if scope["type"] == "http":
+        response = problems.respond(Request(scope), 404, "NOT_FOUND", "There is nothing at this address; GET /docs lists what there is.")
+        await response(scope, receive, send)
+
+
+def _endpoint(services: Services, methods: dict[str, Route]) -> ASGIApp:
+    """One ASGI endpoint for all methods of a path."""
+    decoders = {method: _decoder(route) for method, route in methods.items()}
+
+    async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        method = request.method
+        route = methods.get("GET" if method == "HEAD" else method)
+        try:
+            if route is None:
+                allowed = ", ".join(methods)
+                response = problems.respond(
+                    request, 405, "METHOD_NOT_ALLOWED", f"This address takes {allowed}, not {method}.", {"Allow": allowed}
+                )
+            else:
+                response = await _handle(services, route, decoders[route.method], request)
+        except VivavoceError as error:
+            response = problems.of_error(request, error)
+        except ClientDisconnect:
+            return  # nobody is left to answer
+        except Exception as error:  # noqa: BLE001  # the last line: whatever it is, the caller gets the one error shape
+            response = problems.of_exception(request, error)
+        await response(scope, receive, send)
+
+    return _Endpoint(endpoint)
+
+
+class _Endpoint:
+    """A class, because Starlette takes a plain function for a request handler."""
+
+    def __init__(self, call: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
+        self._call = call
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._call(scope, receive, send)
+
+
+async def _handle(services: Services, route: Route, decode: Any, request: Request) -> Response:
+    principal = _NOBODY
+    if route.authentication == "key":
+        principal = services.keys.authenticate(request.headers.get("x-api-key"))
+        if route.permission is not None:
+            require(principal, route.permission)
+    raw = await _body(request) if decode is not None else b""
+    body = _decoded(raw, decode) if decode is not None else None
+    query = {q.name: _parameter(q, request.query_params.get(q.name)) for q in route.query}
+    answer = await route.handler(Call(request, services, principal, body, query, raw))
+    return Response(answer.body, answer.status, media_type=answer.media_type)
+
+
+def _decoder(route: Route) -> Any:
+    return msgspec.json.Decoder(route.request).decode if route.request is not None else None
+
+
+async def _body(request: Request) -> bytes:
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
+        raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.")
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _decoded(raw: bytes, decode: Any) -> Any:
+    try:
+        return decode(raw)
+    except msgspec.ValidationError as error:
+        raise Invalid(f"The body is not as it should be: {error}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Invalid(f"The body is not valid JSON: {error}." if raw else "The body is empty; send a JSON object.") from error
+
+
+def _parameter(query: Query, text: str | None) -> Any:
+    if text is None:
+        return query.default
+    if query.type == "string":
+        return text
+    if query.type == "boolean":
+        if text.lower() not in ("true", "false"):
+            raise Invalid(f"{query.name} should be true or false, not {text[:40]!r}.")
+        return text.lower() == "true"
+    try:
+        value = int(text)
+    except ValueError:
+        value = None
+    if value is None or (query.minimum is not None and value < query.minimum) or value >= 2**63:
+        raise Invalid(f"{query.name} should be a whole number of at least {query.minimum}, not {text[:40]!r}.")
+    return value
+
+
+class Correlation:
+    """Gives every reply the correlation id of its request, or a new one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = next((v for k, v in scope["headers"] if k == b"x-polyai-correlation-id"), b"").decode("latin-1")
+        is_sound = 0 < len(given) <= _MAX_CORRELATION and given.isascii() and given.isprintable()
+        correlation = scope["correlation_id"] = given if is_sound else str(uuid.uuid4())
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-PolyAI-Correlation-Id"] = correlation
+                headers["access-control-allow-origin"] = "*"
+                headers["access-control-expose-headers"] = "*"
+                headers["x-content-type-options"] = "nosniff"
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+

@@ -1,0 +1,98 @@
+"""Debug chat over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+
+from vivavoce.api.route import Answer, Call, Route
+from vivavoce.errors import Invalid
+from vivavoce.service.chats import Answered, Idempotency, Opening, Said, Taken
+from vivavoce.wire.chat import CreateDebugChatBody, DebugChatResponse, RespondDebugChatBody, debug_chat, encode
+
+MAX_IDEMPOTENCY_KEY = 255
+
+
+async def create(call: Call) -> Answer:
+    body: CreateDebugChatBody = call.body
+    opening = Opening(
+        environment=body.client_env,
+        id=body.conversation_id,
+        variant=body.variant_id,
+        channel=body.channel,
+        asr_language=body.asr_lang_code,
+        tts_language=body.tts_lang_code,
+        integration_attributes=body.integration_attributes or {},
+        caller_number=body.caller_number,
+        callee_number=body.callee_number,
+        sip_headers=body.sip_headers or {},
+        simulated_at=body.simulated_at,
+    )
+    agent_id = call.request.path_params["agentId"]
+    taken = await call.services.chats.open(call.principal, agent_id, opening, idempotency=_idempotency(call, 201, None))
+    return _answer(taken, 201)
+
+
+async def respond(call: Call) -> Answer:
+    body: RespondDebugChatBody = call.body
+    said = Said(
+        text=body.message,
+        environment=body.client_env,
+        asr_language=body.asr_lang_code,
+        tts_language=body.tts_lang_code,
+        metadata=body.metadata,
+    )
+    parameters = call.request.path_params
+    message_id = (body.metadata or {}).get("client_message_id")
+    # A message id is unique within its conversation only.
+    scoped = f"{parameters['agentId']}/{parameters['conversationId']}/{message_id}" if isinstance(message_id, str) and message_id else None
+    taken = await call.services.chats.respond(
+        call.principal, parameters["agentId"], parameters["conversationId"], said, idempotency=_idempotency(call, 200, scoped)
+    )
+    return _answer(taken, 200)
+
+
+def _answer(taken: Taken | Answered, status: int) -> Answer:
+    if isinstance(taken, Answered):
+        return Answer(status=taken.status, body=taken.body)
+    return Answer(status=status, body=_rendered(taken))
+
+
+def _rendered(taken: Taken) -> bytes:
+    return encode(debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics))
+
+
+def _idempotency(call: Call, status: int, message_id: str | None) -> Idempotency | None:
+    key = call.request.headers.get("idempotency-key") or message_id
+    if not key:
+        return None
+    if len(key) > MAX_IDEMPOTENCY_KEY and key is not message_id:
+        raise Invalid(f"Idempotency-Key should have at most {MAX_IDEMPOTENCY_KEY} characters.")
+    fingerprint = hashlib.sha256(call.request.url.path.encode() + b"\0" + call.raw).hexdigest()
+    return Idempotency(key=key, fingerprint=fingerprint, render=lambda taken: (status, _rendered(taken)))
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/v1/agents/{agentId}/debug-chat",
+        handler=create,
+        summary="Start a conversation; the reply holds the greeting.",
+        permission="chat",
+        request=CreateDebugChatBody,
+        response=DebugChatResponse,
+        status=201,
+        errors=(400, 401, 403, 404, 409, 413, 503),
+        is_idempotent=True,
+    ),
+    Route(
+        method="POST",
+        path="/v1/agents/{agentId}/debug-chat/{conversationId}",
+        handler=respond,
+        summary="Send one message; an empty one is silence.",
+        permission="chat",
+        request=RespondDebugChatBody,
+        response=DebugChatResponse,
+        errors=(400, 401, 403, 404, 409, 410, 413, 503),
+        is_idempotent=True,
+    ),
+)

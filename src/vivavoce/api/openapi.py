@@ -1,0 +1,128 @@
+"""The OpenAPI 3.1 description, made from the route table; and a page to read it by, without any script from elsewhere."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from vivavoce import __version__
+from vivavoce.api.route import Route
+from vivavoce.wire.errors import ErrorEnvelope
+
+_TEXT = {"type": "string"}
+_NULLABLE_TEXT = {"type": ["string", "null"]}
+_SUMMARY: dict[str, Any] = {
+    "type": "object",
+    "required": ["conversationId", "accountId", "projectId"],
+    "properties": {
+        **{name: _TEXT for name in ("conversationId", "accountId", "projectId", "createdAt", "startedAt", "channel", "clientEnv", "direction")},
+        **{
+            name: _NULLABLE_TEXT
+            for name in (
+                "finishedAt", "fromNumber", "toNumber", "language", "variantId", "handoffDestination", "handoffReason", "deploymentId",
+                "note", "audioUrl",
+            )
+        },
+        **{name: {"type": "integer"} for name in ("totalDuration", "polyaiDuration", "duration")},
+        **{name: {"type": "boolean"} for name in ("inProgress", "handoff")},
+        "tags": {"type": "array", "items": _TEXT},
+        "polyScore": {"type": ["number", "null"]},
+        "shortSummary": {"type": ["object", "null"]},
+    },
+}  # fmt: skip
+RECORD_SCHEMAS: dict[str, Any] = {
+    "ConversationSummaryResponse": _SUMMARY,
+    "GetConversationsResponse": {
+        "type": "object",
+        "required": ["conversations", "count", "limit", "offset"],
+        "properties": {
+            "conversations": {"type": "array", "items": {"$ref": "#/components/schemas/ConversationSummaryResponse"}},
+            "count": {"type": "integer"},
+            "limit": {"type": "integer"},
+            "offset": {"type": "integer"},
+        },
+    },
+    "ConversationDetailResponse": {
+        **_SUMMARY,
+        "properties": {
+            **_SUMMARY["properties"],
+            "turns": {"type": "array", "items": {"type": "object"}},
+            "metrics": {"type": "object"},
+            "functionEvents": {"type": "object"},
+        },
+    },
+}
+
+
+def document(routes: Sequence[Route]) -> dict[str, Any]:
+    types = [t for route in routes for t in (route.request, route.response) if isinstance(t, type)]
+    schemas, components = msgspec.json.schema_components([*types, ErrorEnvelope], ref_template="#/components/schemas/{name}")
+    del schemas
+    paths: dict[str, Any] = {}
+    for route in routes:
+        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "vivavoce", "version": __version__},
+        "components": {
+            "schemas": {**components, **RECORD_SCHEMAS},
+            "securitySchemes": {"polyApiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"}},
+        },
+        "security": [{"polyApiKey": []}],
+        "paths": paths,
+    }
+
+
+def _operation(route: Route) -> dict[str, Any]:
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in re.findall(r"{(\w+)}", route.path)
+    ]
+    for query in route.query:
+        schema: dict[str, Any] = {"type": query.type}
+        if query.default is not None:
+            schema["default"] = query.default
+        if query.minimum is not None:
+            schema["minimum"] = query.minimum
+        parameters.append(
+            {"name": query.name, "in": "query", "required": False, "schema": schema, "description": query.description}
+        )
+    if route.is_idempotent:
+        parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": _TEXT})
+    operation: dict[str, Any] = {"summary": route.summary, "parameters": parameters, "responses": {}}
+    if route.authentication == "none":
+        operation["security"] = []
+    if route.request is not None:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _reference(route.request)}}}
+    success: dict[str, Any] = {"description": route.summary}
+    if route.response is not None:
+        success["content"] = {"application/json": {"schema": _reference(route.response)}}
+    operation["responses"][str(route.status)] = success
+    for status in route.errors:
+        content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
+        operation["responses"][str(status)] = {"description": "Error", "content": content}
+    return operation
+
+
+def _reference(thing: Any) -> dict[str, str]:
+    name = thing if isinstance(thing, str) else thing.__name__
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+DOCS_PAGE = b"""<!doctype html><meta charset=utf-8><title>vivavoce API</title><meta name=viewport content="width=device-width">
+<style>body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222;background:#fff}
+code,pre{font:14px/1.5 ui-monospace,monospace;background:#f4f4f2;border-radius:4px;padding:.1em .3em}pre{padding:.8em;overflow:auto}
+h2{font-size:1.05rem;margin:2rem 0 .2rem}b{display:inline-block;min-width:3.5rem;color:#06603f}input{font:inherit;padding:.3em}
+@media(prefers-color-scheme:dark){body{color:#ddd;background:#1b1b1a}code,pre{background:#2a2a28}b{color:#7fd3ae}}</style>
+<h1>vivavoce API</h1><p>Every call needs the header <code>X-API-KEY</code>. <label>Key: <input id=key type=password autocomplete=off></label>
+<button id=show>Show the operations</button></p><main id=out></main><script>
+const el=(t,x)=>{const e=document.createElement(t);e.textContent=x;return e};
+document.getElementById('show').onclick=async()=>{const out=document.getElementById('out');out.replaceChildren();
+const r=await fetch('/openapi.json',{headers:{'X-API-KEY':document.getElementById('key').value}});const d=await r.json();
+if(!r.ok){out.append(el('p',d.error));return}
+for(const[p,ms]of Object.entries(d.paths))for(const[m,o]of Object.entries(ms)){const h=el('h2','');h.append(el('b',m.toUpperCase()),el('code',p));
+out.append(h,el('p',o.summary));const b=o.requestBody;if(b){const n=b.content['application/json'].schema.$ref.split('/').pop();
+out.append(el('pre',JSON.stringify(d.components.schemas[n].properties,null,1)))}}};</script>
+"""

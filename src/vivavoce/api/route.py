@@ -1,0 +1,57 @@
+"""A route as data: the one table of them drives dispatch, validation, the OpenAPI page and the permission test."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, TypeAlias
+
+from msgspec import Struct
+from starlette.requests import Request
+
+from vivavoce.domain.principal import Permission, Principal
+from vivavoce.service.services import Services
+
+Authentication: TypeAlias = Literal["key", "none"]
+
+
+class Call(Struct, frozen=True):
+    """A request that was let in: who asks, with what body and query, of which services."""
+
+    request: Request
+    services: Services
+    principal: Principal
+    body: Any
+    query: dict[str, Any]
+    raw: bytes
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    status: int = 200
+    body: bytes
+    media_type: str = "application/json"
+
+
+Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
+
+
+class Query(Struct, frozen=True, kw_only=True):
+    name: str
+    type: Literal["integer", "string", "boolean"]
+    default: Any = None
+    minimum: int | None = None
+    description: str = ""
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    method: str
+    path: str
+    handler: Handler
+    summary: str
+    permission: Permission | None
+    authentication: Authentication = "key"
+    request: type | None = None
+    query: tuple[Query, ...] = ()
+    response: Any = None
+    status: int = 200
+    errors: tuple[int, ...] = ()
+    is_idempotent: bool = False  # takes an Idempotency-Key

@@ -1,0 +1,62 @@
+"""The `vivavoce` command: finds the subcommand, and says in one sentence what went wrong."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from vivavoce import __version__
+from vivavoce.errors import VivavoceError
+
+COMMANDS = {
+    "serve": "Serve agent folders over HTTP, reloading them when they change.",
+    "chat": "Talk to an agent in the terminal.",
+    "validate": "Check a folder: every fault with its file and line.",
+    "new": "Make a small working agent to start from.",
+    "keys": "Create, list and revoke API keys.",
+}
+
+
+class Commands(click.Group):
+    """Knows every command by name and imports only the one that runs: `--help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        found: click.Command = importlib.import_module(f"vivavoce.cli.{cmd_name}").command
+        return found
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="vivavoce")
+def command() -> None:
+    """Run conversational agents that are plain folders, and keep every conversation as a record."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    try:
+        status = command.main(args=arguments, prog_name="vivavoce", standalone_mode=False)
+    except click.UsageError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(1)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except VivavoceError as error:
+        click.echo(f"vivavoce: {error.message}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(0)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,59 @@
+"""vivavoce serve"""
+
+from __future__ import annotations
+
+
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vivavoce import settings
+
+
+@click.command("serve")
+@click.argument("folders", nargs=-1, required=True, metavar="AGENT_DIR...")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on.")
+@click.option("--data", help="Folder of the database and recordings.")
+@click.option("--database", help="sqlite:///PATH")
+@click.option("--recordings", help="Where recordings are kept.")
+@click.option("--model", help="local, scripted:FILE or PROVIDER:MODEL.")
+@click.option("--no-reload", is_flag=True, help="Do not follow changes of the folders.")
+@click.option("--json", "as_json", is_flag=True, help="Print the address and the key as one line of JSON.")
+def command(
+    folders: tuple[str, ...], host: str, port: int, data: str | None, database: str | None, recordings: str | None,
+    model: str | None, no_reload: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """Serve agent folders over HTTP. Saving a file reloads the draft."""
+    from vivavoce.cli.loop import run  # noqa: PLC0415  # not needed for --help
+    from vivavoce.cli.server import serve  # noqa: PLC0415
+
+    config = settings.load(data=data, database=database, recordings=recordings, model=model)
+    logging.basicConfig(
+        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    paths = tuple(Path(folder) for folder in folders)
+
+    def announce(started: Any, address: str) -> None:
+        agents = [s.agent_id for s in started.services.deployments.served]
+        if as_json:
+            click.echo(json.dumps({"address": address, "apiKey": started.api_key, "agents": agents, "model": started.model.name}))
+            return
+        click.echo(f"vivavoce serves {', '.join(agents)} with the model {started.model.name}.\n")
+        click.echo(f"  Address  {address}")
+        click.echo(f"  API key  {started.api_key}")
+        click.echo(f"  API      {address}/docs\n")
+        click.echo("Try it:\n")
+        click.echo(f"  curl -s {address}/v1/agents/{agents[0]}/debug-chat \\\n    -H 'X-API-KEY: {started.api_key}' \\")
+        click.echo("    -H 'Content-Type: application/json' -d '{\"clientEnv\": \"sandbox\"}'\n")
+        click.echo(f"Or talk in another terminal:  vivavoce chat {folders[0]} --url {address} --api-key {started.api_key}")
+        for served in started.services.deployments.served:
+            for fault in served.loaded.faults:
+                click.echo(f"  {fault.severity}: {fault.path}:{fault.line}: {fault.message}", err=True)
+
+    run(serve(config, paths, host=host, port=port, is_reloading=not no_reload, announce=announce))

@@ -1,0 +1,142 @@
+"""One server process: the owner's lock on the data folder, the reloading of drafts, uvicorn around the application."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import logging
+import os
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from watchfiles import awatch
+
+from vivavoce.api.app import application
+from vivavoce.errors import UsageError
+from vivavoce.project import layout
+from vivavoce.service.deployments import Served
+from vivavoce.settings import Settings
+from vivavoce.wiring import Running, running
+
+log = logging.getLogger(__name__)
+LOCK = "owner.lock"
+
+
+class OwnerLock:
+    """Two writers never share a data folder. The file holds the address of the one that has it."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / LOCK
+        self._descriptor = -1
+
+    def take(self, address: str) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self._descriptor)
+            owner = address_of_owner(self._path.parent)
+            where = f" at {owner}" if owner else ""
+            raise UsageError(f"Another vivavoce{where} is using {self._path.parent}; stop it, or give this one its own --data.") from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, json.dumps({"address": address, "pid": os.getpid()}).encode(), 0)
+
+    def give_back(self) -> None:
+        if self._descriptor >= 0:
+            os.ftruncate(self._descriptor, 0)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def address_of_owner(data: Path) -> str | None:
+    """Where the process that owns the data folder listens; None when nobody owns it, or it does not listen."""
+    path = data / LOCK
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return None  # the lock was free
+    except OSError:
+        try:
+            found = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        address = found.get("address") if isinstance(found, dict) else None
+        return address or None
+    finally:
+        os.close(descriptor)
+
+
+async def serve(
+    settings: Settings,
+    folders: tuple[Path, ...],
+    *,
+    host: str,
+    port: int,
+    is_reloading: bool,
+    announce: Callable[[Running, str], None],
+) -> None:
+    """Runs until it is told to stop (SIGINT or SIGTERM), then lets running turns finish."""
+    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    lock = OwnerLock(settings.data)
+    lock.take(address)
+    try:
+        async with running(settings, folders=folders) as started:
+
+            @contextlib.asynccontextmanager
+            async def lifespan(app: Any) -> AsyncIterator[None]:
+                watchers = [asyncio.create_task(_follow(started, s)) for s in started.services.deployments.served] if is_reloading else []
+                announce(started, address)
+                try:
+                    yield
+                finally:
+                    for watcher in watchers:
+                        watcher.cancel()
+
+            config = uvicorn.Config(
+                application(started.services),
+                host=host,
+                port=port,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                timeout_graceful_shutdown=35,
+                server_header=False,
+            )
+            server = uvicorn.Server(config)
+            async with lifespan(None):
+                try:
+                    await server.serve()
+                except SystemExit:
+                    raise UsageError(f"{address} cannot be listened on: the port is probably taken; choose another with --port.") from None
+    finally:
+        lock.give_back()
+
+
+async def _follow(started: Running, served: Served) -> None:
+    """Loads the folder again when a file of it changes. A folder with errors leaves the last good version serving."""
+    folder = served.folder
+    async for _ in awatch(folder, watch_filter=lambda _, path: _belongs(folder, path), debounce=200, step=50):
+        try:
+            again = await started.services.deployments.serve(folder)
+            await started.functions.prepare(again.deployment.tree)
+        except UsageError as error:
+            log.error("the change was not taken, the last good version goes on: %s", error.message)
+        except Exception as error:  # a watcher that dies would leave the author puzzled
+            log.error("reloading failed: %s", type(error).__name__, exc_info=error)
+        else:
+            log.info("reloaded %s: %s", again.agent_id, again.deployment.tree[:12])
+
+
+def _belongs(folder: Path, path: str) -> bool:
+    try:
+        return layout.belongs(Path(path).relative_to(folder).as_posix())
+    except ValueError:
+        return False

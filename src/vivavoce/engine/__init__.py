@@ -1,0 +1,1 @@
+"""One turn of one conversation: it decides, over interfaces, and never stores."""

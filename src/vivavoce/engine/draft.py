@@ -1,0 +1,639 @@
+"""A turn while it is being made: what has happened so far, and how the record of it comes to be."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from time import perf_counter
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from vivavoce.domain.agent import Function
+from vivavoce.domain.clock import Clock, Random
+from vivavoce.domain.conversation import (
+    EndReason,
+    FunctionCall,
+    FunctionExchange,
+    HandoffRequest,
+    Inference,
+    Message,
+    Metric,
+    ModelExchange,
+    ModelReply,
+    ModelRequest,
+    Notice,
+    OutgoingMessage,
+    Place,
+    Rendered,
+    RetrievedTopic,
+    Snapshot,
+    StateChanges,
+    SystemPart,
+    Timings,
+    ToolCall,
+    Transition,
+    Turn,
+    UserInput,
+    Utterance,
+)
+from vivavoce.domain.flow import PromptStep
+from vivavoce.engine import citation, effects, flows, prompt, tools
+from vivavoce.engine.effects import Effect
+from vivavoce.engine.guard import Guard
+from vivavoce.engine.rendering import Renderer
+from vivavoce.engine.session import Session
+from vivavoce.functions.interface import Ask, FunctionExecutor, Outcome, View
+from vivavoce.functions.runtime.escape import unmark_all
+from vivavoce.models.interface import Model, ModelError, complete
+
+ERROR_RESULT = "The function failed. Do not tell the user why; try another way, or say that it is not possible right now."
+MAX_CONTENT_CHARACTERS = 100_000
+
+
+class Options(Struct, frozen=True, kw_only=True):
+    apology: str = "I'm sorry, I'm having trouble right now. Could you say that again?"
+    function_timeout: float = 10.0  # seconds
+    delayed_function_timeout: float = 30.0  # seconds; for functions with delay control
+    max_turns: int = 200
+
+
+class Ports(Struct, frozen=True, kw_only=True):
+    """What the engine needs from outside."""
+
+    functions: FunctionExecutor
+    model: Model
+    clock: Clock
+    random: Random
+    options: Options = Options()
+
+
+class Exchange:
+    """A model exchange while it runs."""
+
+    def __init__(self, identifier: str, request: ModelRequest, place: Place, clock: Clock) -> None:
+        self.id = identifier
+        self.request = request
+        self.place = place
+        self.clock = clock
+        self.started_at = clock.now()
+        self.first_text_at: datetime | None = None
+        self.reply: ModelReply | None = None
+        self.error: str | None = None
+        self.finished_at = self.started_at
+        self.delivered = ""
+
+    def first_text(self) -> None:
+        if self.first_text_at is None:
+            self.first_text_at = self.clock.now()
+
+    def failed(self, message: str) -> None:
+        self.error = message
+        self.finished_at = self.clock.now()
+
+    def settled(self, guard: Guard) -> ModelReply:
+        """The reply; one that was cut by a stop keyword before it was complete is what had been heard of it."""
+        if self.reply is None:
+            self.reply = ModelReply(text=guard.heard, finish_reason="stop_keyword")
+        elif guard.stopped is None:
+            guard.finish()
+        self.finished_at = self.clock.now()
+        return self.reply
+
+    def record(self, place_after: Place) -> ModelExchange:
+        return ModelExchange(
+            id=self.id,
+            purpose="turn",
+            request=self.request,
+            reply=self.reply,
+            error=self.error,
+            delivered=self.delivered,
+            started_at=self.started_at,
+            finished_at=self.finished_at,
+            first_text_at=self.first_text_at,
+            place=self.place,
+            place_after=place_after,
+        )
+
+
+class Draft:
+    """Everything the turn has done; the session it began from stays as it was."""
+
+    def __init__(self, session: Session, user_input: UserInput, ports: Ports) -> None:
+        self.session = session
+        self.input = user_input
+        self.ports = ports
+        self.prepared = session.prepared
+        self.agent = session.prepared.agent
+        self.channel = session.conversation.channel
+        before = session.snapshot
+        self.place = before.place
+        self.state = before.state
+        self.view = before.view
+        self.variant = before.variant
+        self.asr_language = user_input.asr_language or before.asr_language
+        self.tts_language = user_input.tts_language or before.tts_language
+        self.silence_count = before.silence_count
+        self.disabled_topics = before.disabled_topics
+        self.retained = before.retained
+        self.started_at = ports.clock.now()
+        self.began = perf_counter()
+        self.seed = ports.random.seed()
+        self.reply = ""
+        self.is_over = False
+        self.end_reason: EndReason | None = None
+        self.handoff: HandoffRequest | None = None
+        self.listen: dict[str, Any] | None = None
+        self.voice: dict[str, Any] | None = None
+        self.calls: list[FunctionCall] = []
+        self.exchanges: list[Exchange] = []
+        self.asked: list[ModelExchange] = []
+        self.messages: list[Message] = []
+        self.metrics: list[Metric] = []
+        self.notices: list[Notice] = []
+        self.trace: list[str] = []
+        self.stop_keywords: list[str] = []
+        self.topics: tuple[RetrievedTopic, ...] = ()
+        self.found: tuple[tuple[str, float], ...] = ()
+        self.exposed: set[str] = set()
+        self.timings = {"retrieval": 0.0, "model": 0.0, "functions": 0.0}
+        self.history = list(session.history)
+
+    @property
+    def language(self) -> str:
+        return self.tts_language
+
+    def conversation_now(self) -> datetime:
+        """The conversation's own time, which a test may have pinned at its start."""
+        conversation = self.session.conversation
+        now = self.ports.clock.now()
+        return now if conversation.pinned_at is None else conversation.pinned_at + (now - conversation.started_at)
+
+    @property
+    def is_ended(self) -> bool:
+        return self.end_reason is not None
+
+    def visit(self, node: str) -> None:
+        self.trace.append(node)
+
+    def notice(self, code: str, message: str) -> None:
+        self.notices.append(Notice(code=code, message=message))
+
+    def renderer(self) -> Renderer:
+        return Renderer(self.agent, view=self.view, variant=self.variant, language=self.language, channel=self.channel)
+
+    # Input and retrieval.
+
+    def hear(self) -> bool:
+        """Takes the input in. True when the user has been silent too often."""
+        text = self.input.text or self.input.dtmf
+        self.history.append(Utterance(role="user", text=text))
+        if self.input.is_silence:
+            self.silence_count += 1
+            text = prompt.text_of(self.agent, "silence")
+        else:
+            self.silence_count = 0
+        self.messages.append(Message(role="user", content=text))
+        return self.silence_count >= self.agent.experimental.max_silence_count
+
+    def retrieve(self) -> None:
+        began = perf_counter()
+        settings = self.agent.experimental.retrieval
+        matches = []
+        excluded = {*self.disabled_topics, *settings.channel_exclusions.get(self.channel, ())}
+        if not self.input.is_silence:
+            earlier = self.session.inputs[-settings.previous_inputs :] if settings.previous_inputs else []
+            matches = self.prepared.retriever.search(
+                self.input.text,
+                tuple(reversed(earlier)),
+                limit=settings.top_k,
+                threshold=settings.in_flow_threshold if self.place.flow else settings.threshold,
+                excluded=excluded,
+            )
+        self.found = tuple((match.name, match.distance) for match in matches)
+        kept = dict(self.found)
+        for names in self.retained[: settings.history_length]:
+            for name in names:
+                if name not in excluded:
+                    kept.setdefault(name, -1.0)
+        if self.found:
+            self.retained = (tuple(name for name, _ in self.found), *self.retained)[: settings.history_length]
+        renderer = self.renderer()
+        self.topics = tuple(self._topic(name, distance, renderer) for name, distance in kept.items() if name in self.agent.topics)
+        self.timings["retrieval"] += perf_counter() - began
+
+    def _topic(self, name: str, distance: float, renderer: Renderer) -> RetrievedTopic:
+        topic = self.agent.topics[name]
+        return RetrievedTopic(
+            name=name,
+            distance=max(distance, 0.0),
+            content=renderer.render(topic.content),
+            actions=renderer.render(topic.actions),
+            example_queries=topic.example_queries,
+            functions=self.prepared.topic_functions.get(name, ()),
+            is_retained=distance < 0,
+        )
+
+    # The model.
+
+    def request(self) -> ModelRequest:
+        if not self.trace or self.trace[-1] != self.place.node:
+            self.visit(self.place.node)
+        return prompt.build(
+            self.prepared,
+            self.renderer(),
+            prompt.Standing(
+                place=self.place,
+                channel=self.channel,
+                variant=self.variant,
+                language=self.language,
+                topics=self.topics,
+                history=(*self.session.messages, *self.messages),
+                exposed=frozenset(self.exposed),
+                now=self.conversation_now(),
+                seed=self.seed,
+            ),
+        )
+
+    def exchange(self, request: ModelRequest) -> Exchange:
+        exchange = Exchange(self.ports.random.uuid(), request, self.place, self.ports.clock)
+        self.exchanges.append(exchange)
+        return exchange
+
+    def answered_with_calls(self, calls: tuple[ToolCall, ...]) -> None:
+        self.messages.append(Message(role="assistant", calls=calls))
+
+    def resolve(self, call: ToolCall, request: ModelRequest) -> tuple[Function | None, dict[str, Any], str | None]:
+        """(function, arguments, None), or (None, {}, what to tell the model); (None, {}, None) is a tool of our own."""
+        available = [tool.name for tool in request.tools]
+        if call.name not in available:
+            self.visit(f"unknown_function:{call.name[:80]}")
+            self.notice("unknown_function", f"The model called {call.name[:80]!r}, which it cannot call here.")
+            text = prompt.text_of(self.agent, "function_not_found")
+            return None, {}, text.replace("{name}", call.name).replace("{available}", ", ".join(available) or "none")
+        if call.name in (tools.HANDOFF_TOOL, tools.SMS_TOOL, tools.LANGUAGE_TOOL):
+            return None, {}, None
+        flow = self.agent.flows.get(self.place.flow or "")
+        step = flow.steps.get(self.place.step or "") if flow else None
+        clashes = self.prepared.clashes(self.place.flow, step) if isinstance(step, PromptStep) else frozenset()
+        function = tools.resolve(self.agent, call.name, self.place.flow, clashes)
+        if function is None:
+            return None, {}, prompt.text_of(self.agent, "function_not_found")
+        arguments, problem = tools.arguments(call.arguments, function.parameters)
+        if problem is not None:
+            self.notice("bad_arguments", f"The model called {call.name!r} with arguments that cannot be read.")
+            return None, {}, problem
+        return function, arguments, None
+
+    def built_in(self, call: ToolCall, request: ModelRequest) -> Effect:
+        """Our own tools: handing over, sending a prepared message, changing the language."""
+        try:
+            given = msgspec.json.decode(call.arguments or "{}")
+        except msgspec.DecodeError:
+            given = None
+        if not isinstance(given, dict):
+            return Effect(content="The arguments are not a JSON object. Call the function again with one.")
+        tool = next(t for t in request.tools if t.name == call.name)
+        for name, schema in tool.schema["properties"].items():
+            if "enum" in schema and given.get(name) not in schema["enum"]:
+                return Effect(content=f"{name} must be one of: {', '.join(schema['enum'])}.")
+        self.visit(f"function:{call.name}")
+        if call.name == tools.LANGUAGE_TOOL:
+            self.asr_language = self.tts_language = given["language"]
+            return Effect(content=f"The conversation is now in {given['language']}. Answer in it.")
+        if call.name == tools.SMS_TOOL:
+            return self._send_template(given)
+        effect = Effect(
+            utterance=str(given.get("utterance") or ""),
+            handoff=HandoffRequest(destination=given["handoff_destination"], reason=str(given.get("reason") or "")),
+        )
+        self._speak(effect)
+        return effect
+
+    def _send_template(self, given: dict[str, Any]) -> Effect:
+        template = self.agent.sms_templates[given["template"]]
+        to = str(given.get("to_number") or self.session.conversation.from_number or "")
+        if not to:
+            return Effect(content="There is no number to send it to. Ask the user for one.")
+        sent = OutgoingMessage(
+            kind="sms",
+            to=to,
+            sender=template.senders.get(self.session.conversation.environment) or template.senders.get("live", ""),
+            content=self.renderer().render(template.text).text,
+            template=template.name,
+        )
+        self.calls.append(
+            FunctionCall(
+                id=self.ports.random.uuid(), name=tools.SMS_TOOL, kind="global", module=tools.SMS_TOOL, arguments=given,
+                place=self.place, started_at=self.ports.clock.now(), content="queued", messages=(sent,),
+            )  # fmt: skip
+        )
+        return Effect(content="The message was sent.")
+
+    def function_result(self, call: ToolCall, content: str) -> None:
+        self.messages.append(Message(role="function", content=content, call_id=call.id, name=call.name))
+
+    # Author functions.
+
+    async def call(
+        self, function: Function, arguments: dict[str, Any], *, tool_call: ToolCall, exchange: Exchange | None = None
+    ) -> Effect:
+        """Runs it, applies what it did, and adds it to the record and to the model's history."""
+        if function.kind in ("global", "flow"):
+            self.visit(f"function:{function.name}")
+        options = self.ports.options
+        timeout = options.delayed_function_timeout if function.delay else options.function_timeout
+        asks: list[FunctionExchange] = []
+        place = self.place
+        started_at, began = self.ports.clock.now(), perf_counter()
+        outcome = await self.ports.functions.call(
+            function, arguments, self._conversation_view(), self._answerer(asks), timeout=timeout
+        )
+        took = perf_counter() - began
+        self.timings["functions"] += took
+        effect = effects.settle(outcome)
+        changes = self._keep_state(outcome)
+        content = self._rendered(effect.content)
+        effect = replace(effect, content=content, utterance=self._rendered(effect.utterance))
+        self._apply(effect)
+        for write in outcome.metrics:
+            self.metrics.append(Metric(name=write.name, value=write.value, at=write.at))
+        self.calls.append(
+            FunctionCall(
+                id=self.ports.random.uuid(),
+                name=function.name,
+                kind=function.kind,
+                module=function.module,
+                arguments=arguments,
+                exchange_id=exchange.id if exchange is not None else None,
+                place=place,
+                started_at=started_at,
+                duration_ms=round(took * 1000, 3),
+                content=content,
+                utterance=effect.utterance,
+                end_turn=effect.end_turn,
+                hangup=effect.hangup,
+                handoff=effect.handoff,
+                transition=effect.transition,
+                variant=effect.variant,
+                listen=effect.listen,
+                error=outcome.error,
+                logs=outcome.logs,
+                state_changes=changes,
+                metrics=tuple(Metric(name=m.name, value=m.value, at=m.at) for m in outcome.metrics),
+                messages=tuple(self._rendered_message(m) for m in outcome.messages),
+                exchanges=tuple(asks),
+            )
+        )
+        self.notices.extend(effect.notices)
+        if outcome.error is not None:
+            self.notice("function_failed", f"{function.name} failed.")
+        self.function_result(tool_call, ERROR_RESULT if outcome.error is not None and content is None else content or "")
+        self._speak(effect)
+        return effect
+
+    def _conversation_view(self) -> View:
+        metrics = [*self.session.metrics, *((m.name, m.value) for m in self.metrics)] if self.metrics else self.session.metrics
+        return View(
+            conversation=self.session.conversation,
+            now=self.conversation_now(),
+            place=self.place,
+            state=self.state,
+            history=tuple(self.history),
+            metrics=tuple(metrics),
+            variant=self.variant,
+            language=self.language,
+            alternatives=(self.input.text,) if self.input.text else (),
+            dtmf=self.input.dtmf,
+        )
+
+    def _keep_state(self, outcome: Outcome) -> StateChanges:
+        if outcome.state is not None:
+            self.state = outcome.state
+        if not outcome.view and not outcome.removed:
+            return StateChanges()
+        before, after = self.view, dict(self.view)
+        added, updated = {}, {}
+        for key, value in outcome.view.items():
+            after[key] = raw = Raw(value)
+            shown = _shown(raw)
+            if key in before:
+                updated[key] = [_shown(before[key]), shown]
+            else:
+                added[key] = shown
+        for key in outcome.removed:
+            after.pop(key, None)
+        self.view = after
+        return StateChanges(added=added, updated=updated, removed=outcome.removed)
+
+    def _rendered(self, text: str | None) -> str | None:
+        if text is None:
+            return None
+        return self.renderer().function_result(text[:MAX_CONTENT_CHARACTERS], expose=self._expose)
+
+    def _expose(self, kind: str, name: str) -> None:
+        if kind in ("fn", "ft"):
+            self.exposed.add(name)
+
+    def _rendered_message(self, message: OutgoingMessage) -> OutgoingMessage:
+        return replace(message, content=self.renderer().function_result(message.content)) if message.content else message
+
+    def _apply(self, effect: Effect) -> None:
+        """In the order: variant, language and voice, topics, transition."""
+        if effect.variant is not None:
+            if effect.variant in self.agent.variants.names:
+                self.variant = effect.variant
+            else:
+                self.notice("unknown_variant", f"There is no variant {effect.variant!r}; the variant stays {self.variant!r}.")
+        if effect.language is not None:
+            self.asr_language = self.tts_language = effect.language
+        if effect.voice is not None:
+            self.voice = effect.voice
+        if effect.disabled_topics is not None:
+            self.disabled_topics = effect.disabled_topics
+            self.topics = tuple(t for t in self.topics if t.name not in effect.disabled_topics)
+        if effect.listen is not None:
+            self.listen = effect.listen
+        if effect.transition is not None:
+            found = flows.move(self.agent, self.place, effect.transition)
+            if found.notice is not None:
+                self.notices.append(found.notice)
+            if found.has_moved:
+                self.place = found.place
+                self.visit(found.place.node)
+
+    def leave_flow(self) -> None:
+        self._apply(Effect(transition=Transition(exit_flow=True)))
+
+    def _speak(self, effect: Effect) -> None:
+        if effect.utterance is not None:
+            self.say(effect.utterance)
+        if effect.handoff is not None:
+            self._hand_off(effect.handoff)
+        if effect.hangup:
+            self.end("hangup")
+        if effect.ends_turn:
+            self.is_over = True
+
+    def _hand_off(self, handoff: HandoffRequest) -> None:
+        if handoff.destination.lower() in ("", "default") and handoff.is_transfer:
+            name = next((h.name for h in self.agent.handoffs.values() if h.is_default), handoff.destination or "default")
+            handoff = replace(handoff, destination=name)
+        self.handoff = handoff
+        if handoff.is_transfer:
+            self.visit(f"handoff:{handoff.destination}")
+            self.end("handoff")
+        else:
+            self.end("hangup")
+
+    def _answerer(self, asks: list[FunctionExchange]) -> Any:
+        async def answer(ask: Ask) -> Any:
+            body = ask.body
+            if ask.kind != "prompt_llm":
+                raise ModelError(f"{ask.kind} is not something a function can ask.")
+            try:
+                value = await self._prompt_llm(body)
+            except ModelError as error:
+                asks.append(FunctionExchange(kind="prompt_llm", request=body, error=error.message))
+                raise
+            asks.append(FunctionExchange(kind="prompt_llm", request=body, answer=value))
+            return value
+
+        return answer
+
+    async def _prompt_llm(self, body: dict[str, Any]) -> Any:
+        wants_json = bool(body.get("return_json"))
+        text = str(body.get("prompt", ""))
+        history = tuple(
+            Message(role="user" if said.role == "user" else "assistant", content=said.text)
+            for said in self.history
+            if said.text
+        )
+        request = ModelRequest(
+            system=(SystemPart(title="prompt", content=Rendered(text=text, literals=("", ""), values=(text,))),),
+            history=history if body.get("show_history") else (),
+            inference=Inference(response_format="json_object" if wants_json else None),
+            model=str(body.get("model") or "") or None,
+            language=self.language,
+            now=self.conversation_now(),
+            seed=self.seed,
+        )
+        started_at = self.ports.clock.now()
+        reply, failure = None, None
+        try:
+            reply = await complete(self.ports.model, request)
+            return _json_of(reply.text) if wants_json else reply.text
+        except ModelError as error:
+            failure = error.message
+            raise
+        finally:
+            self.asked.append(
+                ModelExchange(
+                    id=self.ports.random.uuid(), purpose="function", request=request, reply=reply if failure is None else None,
+                    error=failure, delivered=reply.text if reply else "", started_at=started_at,
+                    finished_at=self.ports.clock.now(), place=self.place, place_after=self.place,
+                )  # fmt: skip
+            )
+
+    # Speech, and the end.
+
+    def say(self, text: str) -> None:
+        """Adds to the reply of this turn."""
+        self.reply = f"{self.reply} {text}".strip() if self.reply and text else self.reply or text
+        if text:
+            self.messages.append(Message(role="assistant", content=text))
+
+    def take_reply(self) -> str:
+        """Empties the reply again, for an opening that replaces the greeting."""
+        taken, self.reply = self.reply, ""
+        if taken:
+            self.messages.pop()
+        return taken
+
+    def end(self, reason: EndReason) -> None:
+        self.end_reason = reason
+        self.is_over = True
+        if reason in ("hangup", "silence"):
+            self.visit("hangup")
+
+    def finish(self) -> tuple[Turn, Snapshot]:
+        now = self.ports.clock.now()
+        session, before = self.session, self.session.snapshot
+        if self.end_reason is None and session.turns + 1 >= self.ports.options.max_turns:
+            self.notice("turn_limit", f"The conversation reached {self.ports.options.max_turns} turns and was ended.")
+            self.end("limit")
+        cited = citation.cited(self) if session.turns and not self.input.is_silence else ""
+        self._write_own_metrics(cited, now)
+        exchanges = [e.record(self.place) for e in self.exchanges]
+        self.timings["model"] = sum((e.finished_at - e.started_at).total_seconds() for e in self.exchanges)
+        turn = Turn(
+            index=session.turns,
+            started_at=self.started_at,
+            finished_at=now,
+            input=self.input,
+            reply=self.reply,
+            calls=tuple(self.calls),
+            exchanges=(*exchanges, *self.asked),
+            messages=tuple(self.messages),
+            topics=self.found,
+            cited_topic=cited,
+            node_trace=tuple(self.trace),
+            place=before.place,
+            place_after=self.place,
+            asr_language=self.asr_language,
+            tts_language=self.tts_language,
+            variant=self.variant,
+            metrics=tuple(self.metrics),
+            handoff=self.handoff,
+            end_reason=self.end_reason,
+            is_delayed=bool((self.listen or {}).get("delayed_response")),
+            listen=self.listen,
+            stop_keywords=tuple(self.stop_keywords),
+            notices=tuple(self.notices),
+            voice=self.voice,
+            timings=Timings(
+                retrieval=round(self.timings["retrieval"] * 1000, 3),
+                model=round(self.timings["model"] * 1000, 3),
+                functions=round(self.timings["functions"] * 1000, 3),
+                total=round((perf_counter() - self.began) * 1000, 3),
+            ),
+            seed=self.seed,
+            tree=self.prepared.tree,
+        )
+        snapshot = Snapshot(
+            state=self.state,
+            view=self.view,
+            place=self.place,
+            asr_language=self.asr_language,
+            tts_language=self.tts_language,
+            variant=self.variant,
+            silence_count=self.silence_count,
+            retained=self.retained,
+            disabled_topics=self.disabled_topics,
+        )
+        return turn, snapshot
+
+    def _write_own_metrics(self, cited: str, now: datetime) -> None:
+        """QA for the topic of each answer; the handoff's two, unless the author wrote them."""
+        if cited and cited not in self.agent.experimental.retrieval.citation_exclusions:
+            self.metrics.append(Metric(name="QA", value=cited, at=now))
+        if self.handoff is not None and self.handoff.is_transfer:
+            written = {name for name, _ in self.session.metrics} | {m.name for m in self.metrics}
+            for name, value in (("HANDOFF_TO", self.handoff.destination), ("HANDOFF_REASON", self.handoff.reason)):
+                if name not in written and value:
+                    self.metrics.append(Metric(name=name, value=value, at=now))
+
+
+def _shown(raw: Raw) -> Any:
+    return unmark_all(msgspec.json.decode(raw))
+
+
+def _json_of(text: str) -> Any:
+    """The JSON object in a model's answer, fences and all."""
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        return msgspec.json.decode(text[start : end + 1]) if start >= 0 else msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        raise ModelError("The model was asked for JSON and answered with something else.") from None
+

@@ -1,0 +1,46 @@
+"""An agent made ready to run: what every turn needs of it is worked out once, when its tree is loaded."""
+
+from __future__ import annotations
+
+from vivavoce.domain.agent import Agent, Function
+from vivavoce.domain.conversation import Tool
+from vivavoce.domain.flow import PromptStep
+from vivavoce.knowledge.interface import Retriever
+from vivavoce.project import references
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+class Prepared:
+    """`tree` names the agent's content; `retriever` searches its topics."""
+
+    def __init__(self, agent: Agent, retriever: Retriever, tree: str) -> None:
+        self.agent = agent
+        self.retriever = retriever
+        self.tree = tree
+        self.topic_tools = {
+            topic.name: tuple((ref.kind, ref.name) for ref in references.find(topic.actions) if ref.kind in ("ho", "twilio_sms"))
+            for topic in agent.topics.values()
+        }
+        self.topic_functions = {name: references.names(topic.actions, "fn") for name, topic in agent.topics.items()}
+        self._tools: dict[tuple[str | None, str], Tool] = {}
+
+    def tool(self, function: Function, *, name: str | None = None) -> Tool:
+        """The face of a function to the model, under its own or another name."""
+        key = (function.flow, name or function.name)
+        found = self._tools.get(key)
+        if found is None:
+            properties = {p.name: {"type": p.type, "description": p.description} for p in function.parameters}
+            found = self._tools[key] = Tool(
+                name=name or function.name,
+                description=function.description,
+                schema={"type": "object", "properties": properties, "required": [p.name for p in function.parameters]},
+                reference=function.module,
+            )
+        return found
+
+    def clashes(self, flow: str | None, step: PromptStep) -> frozenset[str]:
+        """Global functions that the step mentions beside a function of the flow with the same name."""
+        if not step.global_functions or not step.functions:
+            return _NOTHING
+        return frozenset(step.functions) & frozenset(step.global_functions)

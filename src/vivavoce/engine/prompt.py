@@ -1,0 +1,203 @@
+"""Assembles a model request from an agent and a conversation as it stands."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from msgspec import Struct
+
+from vivavoce.domain.agent import Agent, ChannelSettings, InferenceOverride
+from vivavoce.domain.conversation import (
+    Inference,
+    Message,
+    ModelRequest,
+    Place,
+    Rendered,
+    RetrievedTopic,
+    StepPrompt,
+    SystemPart,
+)
+from vivavoce.domain.flow import PromptStep
+from vivavoce.engine import tools
+from vivavoce.engine.prepared import Prepared
+from vivavoce.engine.rendering import Renderer, channel_family
+
+# Our own wording for each piece that a folder may override under `prompts` in experimental_config.json.
+DEFAULTS = {
+    "silence": "The user is silent.",
+    "function_not_found": "There is no function called {name}. The functions you can call now are: {available}.",
+    "context_information_precursor": (
+        "Below is what is known that bears on the conversation. Do what faq_instructions says when its entry applies. "
+        "Answer from faq_description only; when nothing there answers, say that you do not know."
+    ),
+    "context_information": "CONTEXT_INFORMATION:\n{topics_prompt}",
+    "non_english_system": "Speak {language_name} to the user.",
+    "language_switching_instructions": (
+        "You can speak these languages: {available_languages}. Change to another of them when the user asks."
+    ),
+    "step_header": "",
+    "step_footer": "If the user asks something else first, answer it briefly, then come back to this step.",
+    "voice_decorator": "Your words are spoken aloud: short sentences, no lists, no markup.",
+    "webchat_decorator": "Your words are read on a screen: be brief.",
+    "sms_decorator": "Your words are sent as text messages: be very brief.",
+}
+_DECORATORS = {"voice": "voice_decorator", "webchat": "webchat_decorator", "sms": "sms_decorator"}
+LANGUAGE_NAMES = {
+    "ar": "Arabic", "bg": "Bulgarian", "bs": "Bosnian", "cs": "Czech", "de": "German", "el": "Greek", "en": "English",
+    "es": "Spanish", "fr": "French", "hi": "Hindi", "hr": "Croatian", "it": "Italian", "ja": "Japanese", "ko": "Korean",
+    "nl": "Dutch", "pl": "Polish", "pt": "Portuguese", "sk": "Slovak", "sr": "Serbian", "sv": "Swedish", "tr": "Turkish",
+    "yue": "Cantonese", "zh": "Chinese",
+}  # fmt: skip
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """What a request is made of, besides the agent: the conversation at this moment of the turn."""
+
+    place: Place
+    channel: str
+    variant: str | None
+    language: str
+    topics: tuple[RetrievedTopic, ...]
+    history: tuple[Message, ...]
+    exposed: frozenset[str]  # functions that results of this turn mentioned
+    now: datetime
+    seed: int
+
+
+def text_of(agent: Agent, key: str) -> str:
+    return agent.experimental.prompts.get(key, DEFAULTS.get(key, ""))
+
+
+def channel_settings(agent: Agent, channel: str) -> ChannelSettings:
+    """The channel's own; a web chat without any falls back to the voice settings."""
+    if agent.chat is not None and channel_family(channel) == "webchat":
+        return agent.chat
+    return agent.voice
+
+
+def build(prepared: Prepared, renderer: Renderer, standing: Standing) -> ModelRequest:
+    agent = prepared.agent
+    exposed = dict.fromkeys(standing.exposed)
+    step = _step(agent, standing.place)
+    clashes = prepared.clashes(standing.place.flow, step) if step is not None else frozenset()
+    mentioned: dict[tuple[str, str], None] = {}
+
+    def expose(kind: str, name: str) -> None:
+        mentioned[kind, name] = None
+
+    system = _system(agent, renderer, standing, expose)
+    step_prompt = None
+    if step is not None and standing.place.flow:
+        step_prompt = StepPrompt(
+            flow=standing.place.flow,
+            step=step.name,
+            header=renderer.render(text_of(agent, "step_header")),
+            text=renderer.render(step.prompt, clashes=clashes, expose=expose),
+            footer=renderer.render(text_of(agent, "step_footer")),
+            functions=step.functions,
+        )
+    override = inference(agent, standing, step)
+    if standing.place.flow is None or override.topic_functions_in_flows:
+        for topic in standing.topics:
+            for name in topic.functions:
+                mentioned["fn", name] = None
+            for kind, name in prepared.topic_tools.get(topic.name, ()):
+                mentioned[kind, name] = None
+    for name in exposed:
+        mentioned["ft" if name in agent.flow_functions.get(standing.place.flow or "", {}) else "fn", name] = None
+    return ModelRequest(
+        system=system,
+        topics=standing.topics,
+        context=SystemPart(title="context_information", content=_context(agent)) if standing.topics else None,
+        step=step_prompt,
+        history=standing.history,
+        tools=tools.visible(prepared, tuple(mentioned), standing.place.flow, clashes),
+        inference=Inference(
+            max_tokens=override.max_tokens,
+            temperature=override.temperature,
+            top_p=override.top_p,
+            verbosity=override.verbosity,
+            reasoning_effort=override.reasoning_effort,
+        ),
+        model=override.model,
+        language=standing.language,
+        now=standing.now,
+        seed=standing.seed,
+    )
+
+
+def _step(agent: Agent, place: Place) -> PromptStep | None:
+    flow = agent.flows.get(place.flow or "")
+    step = flow.steps.get(place.step or "") if flow is not None else None
+    return step if isinstance(step, PromptStep) else None
+
+
+def _system(agent: Agent, renderer: Renderer, standing: Standing, expose: tools.Expose) -> tuple[SystemPart, ...]:
+    parts = [SystemPart(title="intro", content=renderer.render(_intro(agent)))]
+    if agent.rules.strip():
+        parts.append(SystemPart(title="rules", content=renderer.render(agent.rules, expose=expose)))
+    decorator = text_of(agent, _DECORATORS[channel_family(standing.channel)])
+    style = "\n".join(filter(None, (decorator, channel_settings(agent, standing.channel).style.strip())))
+    if style:
+        parts.append(SystemPart(title="style", content=renderer.render(style)))
+    language = _language(agent, standing.language)
+    if language:
+        parts.append(SystemPart(title="language", content=Rendered(text=language, literals=(language,))))
+    return tuple(parts)
+
+
+def _intro(agent: Agent) -> str:
+    persona = agent.persona
+    adjectives = ", ".join(a.lower() for a in persona.adjectives if a != "Other")
+    role = persona.role.strip() or "agent"
+    if "Other" in persona.adjectives:
+        sentences = [persona.custom.strip(), role if role.lower().startswith("you are") else f"You are {_article(role)} {role}."]
+    elif role.lower().startswith("you are"):
+        sentences = [role, f"You are {adjectives}." if adjectives else "", persona.custom.strip()]
+    else:
+        described = f"{adjectives} {role}".strip()
+        sentences = [f"You are {_article(described)} {described}.", persona.custom.strip()]
+    return " ".join(filter(None, (*sentences, persona.additional_info.strip())))
+
+
+def _article(words: str) -> str:
+    return "an" if words[:1].lower() in "aeiou" else "a"
+
+
+def _language(agent: Agent, language: str) -> str:
+    lines = []
+    if language and not language.lower().startswith("en"):
+        name = LANGUAGE_NAMES.get(language.split("-")[0].lower(), language)
+        lines.append(text_of(agent, "non_english_system").replace("{language_name}", name))
+    if agent.languages.additional:
+        names = ", ".join(LANGUAGE_NAMES.get(tag.split("-")[0].lower(), tag) for tag in agent.languages.all)
+        lines.append(text_of(agent, "language_switching_instructions").replace("{available_languages}", names))
+    return "\n".join(lines)
+
+
+def _context(agent: Agent) -> Rendered:
+    text = "\n\n".join(filter(None, (text_of(agent, "context_information_precursor"), text_of(agent, "context_information"))))
+    return Rendered(text=text, literals=(text,))
+
+
+def inference(agent: Agent, standing: Standing, step: PromptStep | None) -> InferenceOverride:
+    """The most particular setting of each parameter: step, flow, then channel or variant, then the agent's own."""
+    settings = agent.experimental.model
+    flow = standing.place.flow or ""
+    layers = [
+        settings.by_step.get(flow, {}).get(standing.place.step or ""),
+        settings.by_flow.get(flow),
+        settings.by_channel.get(standing.channel),
+        settings.by_variant.get(standing.variant or ""),
+        settings.base,
+    ]
+    if step is not None and (step.settings.model or step.settings.reasoning_effort):
+        layers.insert(0, InferenceOverride(model=step.settings.model, reasoning_effort=step.settings.reasoning_effort))
+    present = [layer for layer in layers if layer is not None]
+    if len(present) == 1:
+        return present[0]
+    chosen = {
+        field: next((value for layer in present if (value := getattr(layer, field)) is not None), None)
+        for field in InferenceOverride.__struct_fields__
+    }
+    return InferenceOverride(**chosen)

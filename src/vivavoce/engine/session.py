@@ -1,0 +1,45 @@
+"""The live conduct of a conversation by one process: its record folded into what the next turn needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from vivavoce.domain.conversation import Conversation, Message, Snapshot, Turn, Utterance
+from vivavoce.engine.prepared import Prepared
+
+
+class Session:
+    """Changes only by `accept`, after a turn was committed; a turn that fails to commit leaves no trace here."""
+
+    def __init__(self, conversation: Conversation, prepared: Prepared, snapshot: Snapshot, turns: Iterable[Turn] = ()) -> None:
+        self.conversation = conversation
+        self.prepared = prepared
+        self.snapshot = snapshot
+        self.history: list[Utterance] = []
+        self.messages: list[Message] = []
+        self.metrics: list[tuple[str, object]] = []
+        self.turns = 0
+        for turn in turns:
+            self._fold(turn)
+
+    def accept(self, conversation: Conversation, turn: Turn, snapshot: Snapshot) -> None:
+        self.conversation = conversation
+        self.snapshot = snapshot
+        self._fold(turn)
+
+    def _fold(self, turn: Turn) -> None:
+        self.history.extend(utterances(turn))
+        self.messages.extend(turn.messages)
+        self.metrics.extend((metric.name, metric.value) for metric in turn.metrics)
+        self.turns = turn.index + 1
+
+    @property
+    def inputs(self) -> list[str]:
+        """What the user has said so far, silences left out."""
+        return [said.text for said in self.history if said.role == "user" and said.text]
+
+
+def utterances(turn: Turn) -> list[Utterance]:
+    """The transcript of one turn. The greeting has no user side."""
+    said = [] if turn.index == 0 else [Utterance(role="user", text=turn.input.text or turn.input.dtmf)]
+    return [*said, Utterance(role="agent", text=turn.reply)]

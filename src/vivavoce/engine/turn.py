@@ -1,0 +1,212 @@
+"""The loop of a turn: input, retrieval, model, functions, effects, reply. The whole algorithm is in `respond`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from vivavoce.domain.conversation import Message, ToolCall, UserInput
+from vivavoce.engine import prompt, tools
+from vivavoce.engine.draft import Draft, Ports
+from vivavoce.engine.effects import Effect
+from vivavoce.engine.flows import is_function_step
+from vivavoce.engine.guard import Guard
+from vivavoce.engine.progress import CallFinished, CallStarted, Finished, Moved, Progress, TextReleased
+from vivavoce.engine.rendering import channel_family
+from vivavoce.engine.session import Session
+from vivavoce.models.interface import ModelError, TextDelta
+
+MAX_REQUESTS = 8  # to the model, in one turn
+MAX_FAILED_CALLS = 3  # in a row, before the agent apologises
+MAX_STOP_KEYWORD_RUNS = 2
+MAX_STEP_CHAIN = 20  # function steps that lead to one another without anything said
+HANGUP_UTTERANCE = "Thank you for calling. Have a great day! Goodbye."
+
+
+async def start(session: Session, ports: Ports) -> AsyncIterator[Progress]:
+    """The opening turn: start function, then its utterance or the channel's greeting. The model is not asked."""
+    draft = Draft(session, UserInput(), ports)
+    function = session.prepared.agent.functions.get("start_function")
+    opening: str | None = None
+    if function is not None:
+        draft.visit("start_function")
+        yield CallStarted(function.name)
+        effect = await draft.call(function, {}, tool_call=_own_call(draft, function.name))
+        yield CallFinished(draft.calls[-1])
+        opening = effect.utterance
+        if is_function_step(draft.agent, draft.place):
+            async for progress in _run_steps(draft):
+                yield progress
+            opening = draft.take_reply() or opening
+    draft.visit("greeting")
+    draft.say(_greeting(draft) if opening is None else opening)
+    yield TextReleased(draft.reply)
+    yield Finished(*draft.finish())
+
+
+async def respond(session: Session, user_input: UserInput, ports: Ports) -> AsyncIterator[Progress]:
+    """One user contribution and everything the agent does about it."""
+    draft = Draft(session, user_input, ports)
+    if draft.hear():
+        draft.visit("silence")
+        draft.say(_hangup_utterance(draft))
+        draft.end("silence")
+        yield TextReleased(draft.reply)
+        yield Finished(*draft.finish())
+        return
+    if is_function_step(draft.agent, draft.place):  # a chain that stopped there on an earlier turn
+        async for progress in _run_steps(draft):
+            yield progress
+    if not draft.is_over:
+        draft.retrieve()
+    requests = failed = 0
+    empty = False
+    while not draft.is_over:
+        if requests == MAX_REQUESTS:
+            draft.notice("loop_limit", f"The model was asked {MAX_REQUESTS} times in this turn without coming to a reply.")
+            draft.say(ports.options.apology)
+            break
+        requests += 1
+        guard = Guard(draft.agent.stop_keywords, draft.language)
+        request = draft.request()
+        exchange = draft.exchange(request)
+        try:
+            async for chunk in ports.model.stream(request):
+                if isinstance(chunk, TextDelta):
+                    exchange.first_text()
+                    guard.feed(chunk.text)
+                    if guard.stopped:
+                        break
+                else:
+                    exchange.reply = chunk
+        except ModelError as error:
+            exchange.failed(error.message)
+            draft.notice("model_failed", error.message)
+            draft.say(ports.options.apology)
+            yield TextReleased(ports.options.apology)
+            break
+        reply = exchange.settled(guard)
+        if reply.calls:  # text beside a call is not spoken: authors are told never to rely on both
+            draft.answered_with_calls(reply.calls)
+            for number, call in enumerate(reply.calls):
+                function, arguments, problem = draft.resolve(call, request)
+                if function is None:
+                    effect = draft.built_in(call, request) if problem is None else Effect(content=problem)
+                    draft.function_result(call, effect.content or "")
+                else:
+                    yield CallStarted(function.name)
+                    effect = await draft.call(function, arguments, tool_call=call, exchange=exchange)
+                    yield CallFinished(draft.calls[-1])
+                    failed = failed + 1 if draft.calls[-1].error else 0
+                if effect.utterance:
+                    yield TextReleased(effect.utterance)
+                if effect.transition:
+                    yield Moved(draft.place)
+                if effect.ends_turn or effect.transition or effect.utterance is not None:
+                    for skipped in reply.calls[number + 1 :]:
+                        draft.function_result(skipped, "Not executed: an earlier call came first.")
+                    break
+            if is_function_step(draft.agent, draft.place):
+                async for progress in _run_steps(draft):
+                    yield progress
+            if failed >= MAX_FAILED_CALLS and not draft.is_over:
+                draft.notice("functions_failed", f"{failed} calls in a row failed.")
+                draft.say(ports.options.apology)
+                break
+            continue
+        text = guard.released.strip()
+        exchange.delivered = text
+        if guard.stopped is not None:
+            async for progress in _stopped(draft, guard, text):
+                yield progress
+            continue
+        if text or draft.reply:
+            draft.say(text)
+            draft.is_over = True
+            yield TextReleased(text)
+        elif empty:
+            draft.say(ports.options.apology)
+            draft.is_over = True
+        else:
+            empty = True
+            draft.notice("empty_reply", "The model answered with nothing; it was asked again.")
+    yield Finished(*draft.finish())
+
+
+async def _stopped(draft: Draft, guard: Guard, text: str) -> AsyncIterator[Progress]:
+    """A stop keyword cut the reply: say what may be said, then let its function decide how to go on."""
+    assert guard.stopped is not None
+    keyword = guard.stopped.keyword
+    draft.visit(f"stop_keyword:{keyword.name}")
+    draft.stop_keywords.append(keyword.name)
+    if text:
+        draft.say(text)
+        yield TextReleased(text)
+    function = draft.agent.functions.get(keyword.function or "")
+    if len(draft.stop_keywords) > MAX_STOP_KEYWORD_RUNS:
+        draft.notice("stop_keywords", "Stop keywords cut the reply again and again; the turn was ended.")
+        if not draft.reply:
+            draft.say(draft.ports.options.apology)
+        draft.is_over = True
+        return
+    if function is None:
+        draft.is_over = bool(text)
+        return
+    zeros, _ = tools.arguments("", function.parameters)  # the model gave none, and the caller is not asked
+    yield CallStarted(function.name)
+    effect = await draft.call(function, zeros, tool_call=_own_call(draft, function.name))
+    yield CallFinished(draft.calls[-1])
+    if effect.utterance:
+        yield TextReleased(effect.utterance)
+    if is_function_step(draft.agent, draft.place):
+        async for progress in _run_steps(draft):
+            yield progress
+    if not draft.is_over and not effect.content and not effect.transition and draft.reply:
+        draft.is_over = True  # the function had nothing to add to what was said
+
+
+async def _run_steps(draft: Draft) -> AsyncIterator[Progress]:
+    """Runs function steps for as long as each leads to another."""
+    for _ in range(MAX_STEP_CHAIN):
+        place = draft.place
+        function = draft.agent.step_functions.get(place.flow or "", {}).get(place.step or "")
+        if function is None:
+            draft.notice("unknown_step", f"The function step {place.step!r} cannot be run; the flow was left.")
+            draft.leave_flow()
+            return
+        draft.visit(f"function:{function.name}")
+        yield CallStarted(function.name)
+        effect = await draft.call(function, {}, tool_call=_own_call(draft, function.name))
+        yield CallFinished(draft.calls[-1])
+        if effect.utterance:
+            yield TextReleased(effect.utterance)
+        if effect.transition:
+            yield Moved(draft.place)
+        if draft.is_ended or not is_function_step(draft.agent, draft.place):
+            return
+        if draft.place == place:
+            draft.notice("step_without_transition", f"The function step {function.name!r} led nowhere; it runs again on the next turn.")
+            return
+    draft.notice("step_chain", f"More than {MAX_STEP_CHAIN} function steps in a row; the flow was left.")
+    draft.leave_flow()
+
+
+def _own_call(draft: Draft, name: str) -> ToolCall:
+    """A call that the engine makes itself enters the model's history as if the model had made it."""
+    call = ToolCall(id=draft.ports.random.uuid(), name=name)
+    draft.messages.append(Message(role="assistant", calls=(call,)))
+    return call
+
+
+def _greeting(draft: Draft) -> str:
+    settings = prompt.channel_settings(draft.agent, draft.channel)
+    parts = [settings.greeting.text]
+    if settings.disclaimer is not None and channel_family(draft.channel) == "voice":
+        parts.insert(0, settings.disclaimer.text)
+    renderer = draft.renderer()
+    return " ".join(filter(None, (renderer.render(part).text.strip() for part in parts)))
+
+
+def _hangup_utterance(draft: Draft) -> str:
+    texts = draft.agent.experimental.hangup_utterance
+    language = draft.language
+    return texts.get(language) or texts.get(language.split("-")[0]) or texts.get("") or HANGUP_UTTERANCE

@@ -1,0 +1,57 @@
+"""Retrieval by words and by meaning: paraphrases are found by the vectors, names and numbers by the words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from vivavoce.domain.agent import Topic
+from vivavoce.domain.clock import Embedder
+from vivavoce.knowledge.interface import Match
+from vivavoce.knowledge.lexical import MATCH_SCORE, Lexical, nearest
+
+COSINE_FLOOR = 0.2  # what unrelated questions score with the packaged model
+COSINE_MATCH = 0.5  # what a paraphrase scores; lies at the format's threshold
+LEXICAL_SHARE = 0.35
+BATCH = 64
+
+
+class Hybrid:
+    """Embeds every name and example query once, when the tree is loaded; a search embeds its query."""
+
+    def __init__(self, topics: Sequence[Topic], embedder: Embedder) -> None:
+        self._lexical = Lexical(topics)
+        self._embedder = embedder
+        texts: list[str] = []
+        owners: list[int] = []
+        for number, topic in enumerate(t for t in topics if t.enabled):
+            for text in (topic.name.replace("_", " "), *topic.example_queries, topic.content[:400]):
+                if text.strip():
+                    texts.append(text)
+                    owners.append(number)
+        vectors = [vector for start in range(0, len(texts), BATCH) for vector in embedder.embed(texts[start : start + BATCH])]
+        self._vectors = np.array(vectors, dtype=np.float32)
+        owner = np.array(owners, dtype=np.int32)
+        self._starts = np.flatnonzero(np.r_[True, np.diff(owner) != 0]) if owners else np.array([], dtype=np.intp)
+
+    def search(
+        self, query: str, earlier: tuple[str, ...], *, limit: int, threshold: float, excluded: Collection[str] = ()
+    ) -> list[Match]:
+        return nearest(self._lexical.names, self._scores(query, earlier), limit=limit, threshold=threshold, excluded=excluded)
+
+    def _scores(self, query: str, earlier: tuple[str, ...]) -> npt.NDArray[np.float32]:
+        words = self._lexical.scores(query, earlier)
+        if not len(self._vectors) or not query.strip():
+            return words
+        # A follow-up of a word or two means little alone.
+        text = f"{earlier[0]} {query}" if earlier and len(query.split()) <= 3 else query
+        vector = np.array(self._embedder.embed([text[:1000]])[0], dtype=np.float32)
+        cosine = np.maximum.reduceat(self._vectors @ vector, self._starts)
+        meaning = np.clip((cosine - COSINE_FLOOR) / (COSINE_MATCH - COSINE_FLOOR), 0, None) * MATCH_SCORE
+        mixed: npt.NDArray[np.float32] = np.maximum(words, (1 - LEXICAL_SHARE) * meaning + LEXICAL_SHARE * np.maximum(words, meaning))
+        return np.minimum(mixed, 1.0).astype(np.float32)
+
+    def similarity(self, text: str, topic: str) -> float:
+        return self._lexical.similarity(text, topic)

@@ -1,0 +1,1 @@
+"""Language models: one interface, one file per kind, wrappers for retries and fallback."""

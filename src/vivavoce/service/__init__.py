@@ -1,0 +1,1 @@
+"""Use cases: the order of a transaction and of a permission check live here, once."""

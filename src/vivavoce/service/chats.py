@@ -1,0 +1,385 @@
+"""Conversations by text: opening one, answering a message, ending it. A reply leaves only after its turn is on disk."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from vivavoce.domain.conversation import Conversation, EndReason, Snapshot, Turn, UserInput
+from vivavoce.domain.ids import is_conversation_id
+from vivavoce.domain.principal import Principal
+from vivavoce.domain.work import Work
+from vivavoce.engine import closing, turn
+from vivavoce.engine.draft import Ports
+from vivavoce.engine.prepared import Prepared
+from vivavoce.engine.progress import Finished, Progress
+from vivavoce.engine.session import Session
+from vivavoce.errors import (
+    AgentNotFound,
+    ConversationEnded,
+    ConversationNotFound,
+    ConversationTimedOut,
+    IdempotencyKeyReused,
+    Invalid,
+)
+from vivavoce.project.identity import is_language
+from vivavoce.service.access import require
+from vivavoce.service.claims import Claims
+from vivavoce.service.deployments import Deployments, environment_of
+from vivavoce.store.interface import PositionConflict, Reply, Store
+
+log = logging.getLogger(__name__)
+
+MOST_SESSIONS = 4096  # conversations kept in memory
+IDEMPOTENCY_HOURS = 24
+MAX_MESSAGE_CHARACTERS = 32_768
+CHANNELS = ("chat.polyai", "webchat.polyai", "sip.polyai", "sms.polyai", "sms.twilio", "rcs.polyai", "whatsapp.polyai")
+
+END_FUNCTION = "end_function"
+IDLE_END = "idle_end"
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """What a caller may say about a new conversation."""
+
+    environment: str
+    id: str | None = None
+    variant: str | None = None
+    channel: str | None = None
+    asr_language: str | None = None
+    tts_language: str | None = None
+    integration_attributes: dict[str, Any] = {}
+    caller_number: str | None = None
+    callee_number: str | None = None
+    sip_headers: dict[str, str] = {}
+    simulated_at: str | None = None
+
+
+class Said(Struct, frozen=True, kw_only=True):
+    """One message. `environment` None is whichever the conversation has."""
+
+    text: str = ""
+    environment: str | None = None
+    asr_language: str | None = None
+    tts_language: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class Taken(Struct, frozen=True, kw_only=True):
+    """A committed turn."""
+
+    conversation: Conversation
+    turn: Turn
+    snapshot: Snapshot
+    metrics: list[tuple[str, Any]]
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """A reply that was given before, for the same idempotency key."""
+
+    status: int
+    body: bytes
+
+
+class Idempotency(Struct, frozen=True, kw_only=True):
+    """A caller's key, a hash of what it asked, and how the answer is written, so that it is kept with the turn."""
+
+    key: str
+    fingerprint: str
+    render: Callable[[Taken], tuple[int, bytes]]
+
+
+_Key = tuple[str, str, str]
+
+
+class Chats:
+    def __init__(self, store: Store, deployments: Deployments, ports: Ports, *, idle: timedelta) -> None:
+        self._store = store
+        self._deployments = deployments
+        self._ports = ports
+        self._idle = idle
+        self._claims = Claims()
+        self._sessions: OrderedDict[_Key, Session] = OrderedDict()
+
+    async def open(
+        self, principal: Principal, agent_id: str, opening: Opening, *, idempotency: Idempotency | None = None
+    ) -> Taken | Answered:
+        return await _last(self.opening(principal, agent_id, opening, idempotency=idempotency))
+
+    async def respond(
+        self, principal: Principal, agent_id: str, id: str, said: Said, *, idempotency: Idempotency | None = None
+    ) -> Taken | Answered:
+        return await _last(self.responding(principal, agent_id, id, said, idempotency=idempotency))
+
+    async def opening(
+        self, principal: Principal, agent_id: str, opening: Opening, *, idempotency: Idempotency | None = None
+    ) -> AsyncIterator[Progress | Taken | Answered]:
+        """Yields progress, then the committed turn."""
+        require(principal, "chat", agent_id)
+        deployment = await self._deployments.resolve(principal, agent_id, opening.environment)
+        prepared = await self._deployments.prepared(deployment.tree)
+        conversation, snapshot = self._new(opening, prepared, deployment.account_id, agent_id, deployment.id)
+        key = ("open", principal.account_id, idempotency.key) if idempotency is not None else _key(conversation)
+        async with self._claims.hold(key):
+            if idempotency is not None and (known := await self._answered(deployment.account_id, idempotency)):
+                yield known
+                return
+            session = Session(conversation, prepared, snapshot)
+            async for progress in turn.start(session, self._ports):
+                if isinstance(progress, Finished):
+                    yield await self._commit(session, progress, idempotency)
+                else:
+                    yield progress
+
+    async def responding(
+        self, principal: Principal, agent_id: str, id: str, said: Said, *, idempotency: Idempotency | None = None
+    ) -> AsyncIterator[Progress | Taken | Answered]:
+        """Yields progress, then the committed turn."""
+        require(principal, "chat", agent_id)
+        account_id = await self._deployments.account_of(principal, agent_id)
+        user_input = _input(said)
+        async with self._claims.hold((account_id, agent_id, id)):
+            if idempotency is not None and (known := await self._answered(account_id, idempotency)):
+                yield known
+                return
+            session = await self._session(account_id, agent_id, id)
+            self._check(session.conversation, said)
+            async for progress in turn.respond(session, user_input, self._ports):
+                if isinstance(progress, Finished):
+                    yield await self._commit(session, progress, idempotency)
+                else:
+                    yield progress
+
+    async def end(self, principal: Principal, agent_id: str, id: str, reason: EndReason = "client") -> Conversation:
+        """Ends a conversation from outside; ending an ended one changes nothing."""
+        require(principal, "chat", agent_id)
+        account_id = await self._deployments.account_of(principal, agent_id)
+        return await self._end(account_id, agent_id, id, reason)
+
+    async def _end(self, account_id: str, agent_id: str, id: str, reason: EndReason) -> Conversation:
+        async with self._claims.hold((account_id, agent_id, id)):
+            session = await self._session(account_id, agent_id, id)
+            if session.conversation.is_ended:
+                return session.conversation
+            now = self._ports.clock.now()
+            ended = replace(session.conversation, end_reason=reason, finished_at=now)
+            await self._store.end(ended, work=[_end_function(ended, now)])
+            session.conversation = ended
+            return ended
+
+    # Background work.
+
+    async def end_if_idle(self, work: Work) -> datetime | None:
+        """The idle end: when to look again, or None when there is nothing more to do."""
+        account_id, agent_id, id_ = work.payload["account"], work.payload["agent"], work.payload["id"]
+        conversation = await self._store.get(account_id, agent_id, id_)
+        if conversation is None or conversation.is_ended:
+            return None
+        due = conversation.last_turn_at + self._idle
+        if due > self._ports.clock.now():
+            return due
+        await self._end(account_id, agent_id, id_, "idle")
+        return None
+
+    async def run_end_function(self, work: Work) -> None:
+        """Once for each conversation: what it did is kept, and its being kept is what says that it ran."""
+        account_id, agent_id, id_ = work.payload["account"], work.payload["agent"], work.payload["id"]
+        async with self._claims.hold((account_id, agent_id, id_)):
+            try:
+                session = await self._session(account_id, agent_id, id_)
+            except (ConversationNotFound, AgentNotFound):
+                return
+            if await self._store.closing(session.conversation) is None:
+                await self._store.put_closing(session.conversation, await closing.close(session, self._ports))
+            await self._ports.functions.evict(session.conversation)
+            self._sessions.pop((account_id, agent_id, id_), None)
+
+    # Parts.
+
+    def _new(
+        self, opening: Opening, prepared: Prepared, account_id: str, agent_id: str, deployment_id: str
+    ) -> tuple[Conversation, Snapshot]:
+        agent = prepared.agent
+        channel = opening.channel or CHANNELS[0]
+        if channel not in CHANNELS:
+            raise Invalid(f"channel is {channel[:40]!r}; it should be one of {', '.join(CHANNELS)}.")
+        if opening.id is not None and not is_conversation_id(opening.id):
+            raise Invalid("conversationId should be 1-128 letters, digits and . _ : @ + -, beginning with a letter or digit.")
+        variant = opening.variant or agent.variants.default
+        if opening.variant and opening.variant not in agent.variants.names:
+            raise Invalid(f"There is no variant {opening.variant[:80]!r}; there are: {', '.join(agent.variants.names) or 'none'}.")
+        now = self._ports.clock.now()
+        asr = _language(opening.asr_language, "asrLangCode") or agent.languages.default
+        tts = _language(opening.tts_language, "ttsLangCode") or (opening.asr_language or agent.languages.default)
+        conversation = Conversation(
+            account_id=account_id,
+            agent_id=agent_id,
+            id=opening.id or f"AS_CHAT_{self._ports.random.uuid()}",
+            environment=environment_of(opening.environment),
+            channel=channel,
+            tree=prepared.tree,
+            deployment_id=deployment_id,
+            variant=variant,
+            language=tts,
+            started_at=now,
+            last_turn_at=now,
+            from_number=opening.caller_number,
+            to_number=opening.callee_number,
+            integration_attributes=opening.integration_attributes,
+            sip_headers=opening.sip_headers,
+            pinned_at=_moment(opening.simulated_at),
+        )
+        return conversation, Snapshot(asr_language=asr, tts_language=tts, variant=variant)
+
+    def _check(self, conversation: Conversation, said: Said) -> None:
+        now = self._ports.clock.now()
+        if conversation.end_reason == "idle" or (not conversation.is_ended and now - conversation.last_turn_at > self._idle):
+            raise ConversationTimedOut("The conversation was idle for too long and has ended; start a new one.")
+        if conversation.is_ended:
+            raise ConversationEnded("The conversation has ended; start a new one.")
+        if said.environment is not None and environment_of(said.environment) != conversation.environment:
+            raise Invalid(f"clientEnv is {said.environment!r}, but the conversation runs in {conversation.environment!r}.")
+
+    async def _session(self, account_id: str, agent_id: str, id: str) -> Session:
+        key = (account_id, agent_id, id)
+        session = self._sessions.get(key)
+        if session is not None:
+            self._sessions.move_to_end(key)
+            return session
+        conversation = await self._store.get(account_id, agent_id, id)
+        if conversation is None:
+            raise ConversationNotFound
+        prepared = await self._deployments.prepared(conversation.tree)
+        session = Session(
+            conversation, prepared, await self._store.snapshot(conversation), await self._store.turns(conversation)
+        )
+        self._remember(key, session)
+        return session
+
+    def _remember(self, key: _Key, session: Session) -> None:
+        self._sessions[key] = session
+        while len(self._sessions) > MOST_SESSIONS:
+            self._sessions.popitem(last=False)
+
+    async def _commit(self, session: Session, finished: Finished, idempotency: Idempotency | None) -> Taken:
+        """One transaction: the turn, the snapshot, the head, the work that follows, the reply for its key."""
+        taken_turn, snapshot = finished.turn, finished.snapshot
+        conversation = _advanced(session.conversation, taken_turn)
+        metrics = [*session.metrics, *((m.name, m.value) for m in taken_turn.metrics)]
+        taken = Taken(conversation=conversation, turn=taken_turn, snapshot=snapshot, metrics=metrics)
+        reply = self._reply(conversation, idempotency, taken) if idempotency is not None else None
+        work: list[Work] = []
+        if conversation.is_ended:
+            work.append(_end_function(conversation, taken_turn.finished_at))
+        elif taken_turn.index == 0:
+            work.append(_work(IDLE_END, conversation, taken_turn.finished_at + self._idle))
+        key = _key(conversation)
+        try:
+            write = self._store.create if taken_turn.index == 0 else self._store.append
+            await write(conversation, taken_turn, snapshot, work=work, reply=reply)
+        except PositionConflict:
+            self._sessions.pop(key, None)  # somebody else took a turn: what we hold is old
+            await self._ports.functions.evict(conversation)
+            raise
+        except BaseException:
+            self._sessions.pop(key, None)  # whether it was written is not known; the store will say
+            await self._ports.functions.evict(conversation)
+            raise
+        session.accept(conversation, taken_turn, snapshot)
+        self._remember(key, session)
+        return taken
+
+    def _reply(self, conversation: Conversation, idempotency: Idempotency, taken: Taken) -> Reply:
+        status, body = idempotency.render(taken)
+        return Reply(
+            account_id=conversation.account_id,
+            key=idempotency.key,
+            fingerprint=idempotency.fingerprint,
+            status=status,
+            body=body,
+            expires_at=self._ports.clock.now() + timedelta(hours=IDEMPOTENCY_HOURS),
+        )
+
+    async def _answered(self, account_id: str, idempotency: Idempotency) -> Answered | None:
+        known = await self._store.reply(account_id, idempotency.key, self._ports.clock.now())
+        if known is None:
+            return None
+        if known.fingerprint != idempotency.fingerprint:
+            raise IdempotencyKeyReused("This Idempotency-Key was used for another request; use a new one for each.")
+        return Answered(status=known.status, body=known.body)
+
+
+async def _last(progress: AsyncIterator[Progress | Taken | Answered]) -> Taken | Answered:
+    """Runs a turn to its end; the claim is given back only when all of it was consumed."""
+    last: Progress | Taken | Answered | None = None
+    async for item in progress:
+        last = item
+    assert isinstance(last, (Taken, Answered))
+    return last
+
+
+def _key(conversation: Conversation) -> _Key:
+    return (conversation.account_id, conversation.agent_id, conversation.id)
+
+
+def _advanced(conversation: Conversation, taken: Turn) -> Conversation:
+    handoff = taken.handoff if taken.handoff is not None and taken.handoff.is_transfer else None
+    return replace(
+        conversation,
+        turns=taken.index + 1,
+        last_turn_at=taken.finished_at,
+        language=taken.tts_language,
+        end_reason=taken.end_reason,
+        finished_at=taken.finished_at if taken.end_reason is not None else None,
+        is_handoff=handoff is not None,
+        handoff_destination=handoff.destination if handoff is not None else None,
+        handoff_reason=(handoff.reason or None) if handoff is not None else None,
+    )
+
+
+def _work(kind: str, conversation: Conversation, due_at: datetime) -> Work:
+    payload = {"account": conversation.account_id, "agent": conversation.agent_id, "id": conversation.id}
+    return Work(kind=kind, key="/".join(_key(conversation)), due_at=due_at, payload=payload)
+
+
+def _end_function(conversation: Conversation, due_at: datetime) -> Work:
+    return _work(END_FUNCTION, conversation, due_at)
+
+
+def _input(said: Said) -> UserInput:
+    if len(said.text) > MAX_MESSAGE_CHARACTERS:
+        raise Invalid(f"message has {len(said.text):,} characters; at most {MAX_MESSAGE_CHARACTERS:,} are taken.")
+    dtmf = (said.metadata or {}).get("dtmf", "")
+    if not isinstance(dtmf, str) or any(c not in "0123456789*#ABCDabcd" for c in dtmf) or len(dtmf) > 64:
+        raise Invalid("metadata.dtmf should be up to 64 of 0-9, *, # and A-D.")
+    return UserInput(
+        text=said.text.strip(),
+        dtmf=dtmf,
+        asr_language=_language(said.asr_language, "asrLangCode"),
+        tts_language=_language(said.tts_language, "ttsLangCode"),
+        metadata=said.metadata,
+    )
+
+
+def _language(tag: str | None, field: str) -> str | None:
+    if not tag:
+        return None
+    if not is_language(tag) or len(tag) > 35:
+        raise Invalid(f"{field} is {tag[:40]!r}; it should be a language tag such as en-GB.")
+    return tag
+
+
+def _moment(text: str | None) -> datetime | None:
+    if not text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Invalid(f"simulatedAt is {text[:40]!r}; it should be an ISO 8601 time.") from None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -1,0 +1,176 @@
+"""Which tree serves an environment of an agent; loaded trees ready to run; drafts that follow their folder."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec import Struct
+
+from vivavoce.domain.agent import Agent
+from vivavoce.domain.clock import Clock, Random
+from vivavoce.domain.conversation import ENVIRONMENTS, Environment
+from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.principal import Principal
+from vivavoce.engine.prepared import Prepared
+from vivavoce.errors import AgentNotFound, DraftNotFound, Invalid, UsageError
+from vivavoce.knowledge.interface import Retriever
+from vivavoce.project.loader import Loaded, load
+from vivavoce.project.tree import read_tree
+from vivavoce.service.access import require
+from vivavoce.store.interface import Store
+
+log = logging.getLogger(__name__)
+
+MOST_PREPARED = 64  # trees kept ready
+
+
+class Served(Struct, frozen=True, kw_only=True):
+    """A folder that this process serves, and the deployment of its draft."""
+
+    folder: Path
+    account_id: str
+    agent_id: str
+    deployment: Deployment
+    loaded: Loaded
+
+
+class Deployments:
+    def __init__(
+        self, store: Store, clock: Clock, random: Random, make_retriever: Callable[[Agent, Tree], Retriever]
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+        self._make_retriever = make_retriever
+        self._served: dict[str, Served] = {}
+        self._prepared: OrderedDict[str, Prepared] = OrderedDict()
+        self._sources: dict[str, dict[str, bytes]] = {}
+        self._loading: dict[str, asyncio.Task[Prepared]] = {}
+        self._sandbox: dict[tuple[str, str], Deployment | None] = {}  # asked once: only this process publishes
+
+    # Folders.
+
+    async def serve(self, folder: Path) -> Served:
+        """Loads a folder as the draft of its agent. Raises UsageError, with every fault, when it has errors."""
+        tree = await asyncio.to_thread(read_tree, folder)
+        loaded = await asyncio.to_thread(load, tree, name=folder.resolve().name)
+        if loaded.errors:
+            lines = "\n".join(f"  {f.path}:{f.line}: {f.message}" for f in loaded.errors)
+            raise UsageError(f"{folder} has {len(loaded.errors)} error(s) and cannot be served:\n{lines}")
+        identity = loaded.agent.identity
+        known = self._served.get(identity.agent_id)
+        if known is not None and known.folder != folder.resolve():
+            raise UsageError(f"{folder} and {known.folder} both are agent {identity.agent_id!r}; change project_id in one of them.")
+        deployment = await self._deploy(identity.account_id, identity.agent_id, tree)
+        await asyncio.to_thread(self._prepare, loaded.agent, tree)
+        served = Served(
+            folder=folder.resolve(), account_id=identity.account_id, agent_id=identity.agent_id, deployment=deployment, loaded=loaded
+        )
+        self._served[identity.agent_id] = served
+        return served
+
+    async def _deploy(self, account_id: str, agent_id: str, tree: Tree) -> Deployment:
+        current = await self._store.active_deployment(account_id, agent_id, "draft")
+        if current is not None and current.tree == tree.hash:
+            return current
+        await self._store.put_tree(tree)
+        deployment = Deployment(
+            id=self._random.uuid(),
+            account_id=account_id,
+            agent_id=agent_id,
+            environment="draft",
+            tree=tree.hash,
+            created_at=self._clock.now(),
+        )
+        await self._store.add_deployment(deployment)
+        return deployment
+
+    @property
+    def served(self) -> list[Served]:
+        return list(self._served.values())
+
+    # Trees.
+
+    async def prepared(self, tree: str) -> Prepared:
+        """The agent of a tree, from memory or from the store: the folder may be long gone."""
+        found = self._prepared.get(tree)
+        if found is not None:
+            self._prepared.move_to_end(tree)
+            return found
+        task = self._loading.get(tree)
+        if task is None:
+            task = self._loading[tree] = asyncio.create_task(self._load(tree))
+            task.add_done_callback(lambda _: self._loading.pop(tree, None))
+        return await asyncio.shield(task)
+
+    async def _load(self, hash: str) -> Prepared:
+        tree = await self._store.get_tree(hash)
+        if tree is None:
+            raise AgentNotFound("The version of the agent that this conversation began with is no longer stored.")
+        loaded = await asyncio.to_thread(load, tree)
+        return await asyncio.to_thread(self._prepare, loaded.agent, tree)
+
+    def _prepare(self, agent: Agent, tree: Tree) -> Prepared:
+        prepared = Prepared(agent, self._make_retriever(agent, tree), tree.hash)
+        self._prepared[tree.hash] = prepared
+        self._sources[tree.hash] = {path: content for path, content in tree.files.items() if path.endswith(".py")}
+        while len(self._prepared) > MOST_PREPARED:
+            oldest, _ = self._prepared.popitem(last=False)
+            self._sources.pop(oldest, None)
+        return prepared
+
+    def code_of(self, tree: str) -> tuple[Agent, dict[str, bytes]]:
+        """The agent and the Python files of a tree that `prepared` has answered for."""
+        return self._prepared[tree].agent, self._sources[tree]
+
+    # Agents and environments.
+
+    async def account_of(self, principal: Principal, agent_id: str) -> str:
+        """The account in which the principal sees that agent."""
+        served = self._served.get(agent_id)
+        accounts = [served.account_id] if served is not None else []
+        if served is None or principal.account_id not in (None, served.account_id):
+            accounts += await self._store.accounts_of(agent_id)
+        visible = [a for a in accounts if principal.account_id in (None, a)]
+        if not visible:
+            raise AgentNotFound(f"There is no agent {agent_id!r}.")
+        require(principal, "read" if "read" in principal.permissions else "chat", agent_id)
+        return visible[0]
+
+    async def resolve(self, principal: Principal, agent_id: str, environment: str) -> Deployment:
+        """The deployment that a new conversation in that environment begins on."""
+        account_id = await self.account_of(principal, agent_id)
+        env = environment_of(environment)
+        served = self._served.get(agent_id)
+        if env in ("draft", "sandbox"):
+            if env == "sandbox":
+                published = await self._published(account_id, agent_id)
+                if published is not None:
+                    return published
+            if served is not None and served.account_id == account_id:
+                return served.deployment
+            draft = await self._store.active_deployment(account_id, agent_id, "draft")
+            if draft is not None:
+                return draft
+        else:
+            found = await self._store.active_deployment(account_id, agent_id, env)
+            if found is not None:
+                return found
+        raise DraftNotFound(f"Nothing is deployed to {env} for agent {agent_id!r}; use clientEnv sandbox or draft.")
+
+    async def _published(self, account_id: str, agent_id: str) -> Deployment | None:
+        key = (account_id, agent_id)
+        if key not in self._sandbox:
+            self._sandbox[key] = await self._store.active_deployment(account_id, agent_id, "sandbox")
+        return self._sandbox[key]
+
+
+def environment_of(text: str) -> Environment:
+    for environment in ENVIRONMENTS:
+        if text == environment:
+            return environment
+    raise Invalid(f"clientEnv is {text[:40]!r}; it should be one of sandbox, pre-release, live, or draft for the folder as it is.")

@@ -1,0 +1,21 @@
+"""The use cases together, as the doors are handed them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from vivavoce.service.chats import Chats
+from vivavoce.service.conversations import Conversations
+from vivavoce.service.deployments import Deployments
+from vivavoce.service.keys import Keys
+
+
+class Services(Struct, frozen=True, kw_only=True):
+    chats: Chats
+    conversations: Conversations
+    deployments: Deployments
+    keys: Keys
+    readiness: Callable[[], dict[str, Any]]

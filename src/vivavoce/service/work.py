@@ -1,0 +1,91 @@
+"""The background loop: claims due work by lease, does it, tries again what fails. There is no second queue."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime, timedelta
+
+from vivavoce.domain.clock import Clock
+from vivavoce.domain.work import Work
+from vivavoce.errors import VivavoceError
+from vivavoce.store.interface import Claimed, Store
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=120)
+BATCH = 16
+LONGEST_SLEEP_SECONDS = 1.0
+MOST_ATTEMPTS = 8
+FIRST_BACKOFF_SECONDS = 2.0
+
+Handler = Callable[[Work], Awaitable[datetime | None]]
+
+
+class WorkLoop:
+    """`handlers` by kind; one that returns a time wants to be asked again then. They must be safe to run twice."""
+
+    def __init__(self, store: Store, clock: Clock, handlers: Mapping[str, Handler]) -> None:
+        self._store = store
+        self._clock = clock
+        self._handlers = handlers
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def run_due(self) -> int:
+        """Does all that is due now; returns how much that was."""
+        done = 0
+        while True:
+            now = self._clock.now()
+            claimed = await self._store.claim_work(now, now + LEASE, limit=BATCH)
+            if not claimed:
+                return done
+            await asyncio.gather(*(self._do(item) for item in claimed))
+            done += len(claimed)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                due = await self._store.next_due()
+                if due is not None and due <= self._clock.now():
+                    await self.run_due()
+            except VivavoceError as error:
+                log.warning("background work waits: %s", error.code)
+            await asyncio.sleep(LONGEST_SLEEP_SECONDS)
+
+    async def _do(self, claimed: Claimed) -> None:
+        work = claimed.work
+        handler = self._handlers.get(work.kind)
+        if handler is None:
+            log.warning("nobody does background work of kind %s", work.kind)
+            await self._store.retry_work(claimed, self._clock.now() + timedelta(hours=1))
+            return
+        try:
+            again = await handler(work)
+        except Exception as error:  # one piece of work must not stop the loop
+            await self._failed(claimed, error)
+            return
+        if again is None:
+            await self._store.finish_work(claimed)
+        else:
+            await self._store.retry_work(claimed, again)
+
+    async def _failed(self, claimed: Claimed, error: Exception) -> None:
+        work = claimed.work
+        log.warning("background work failed: kind=%s attempt=%d error=%s", work.kind, work.attempts, type(error).__name__)
+        if work.attempts >= MOST_ATTEMPTS:
+            log.error("background work was given up: kind=%s after %d attempts", work.kind, work.attempts)
+            await self._store.finish_work(claimed)
+            return
+        await self._store.retry_work(claimed, self._clock.now() + timedelta(seconds=FIRST_BACKOFF_SECONDS * 2**work.attempts))

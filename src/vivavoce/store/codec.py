@@ -1,0 +1,333 @@
+"""The stored form of turns and snapshots, which is not their domain form.
+
+Author text is kept once, by content hash; a model request refers to it, and to the conversation's own messages by count.
+Every row carries a version; `UPCASTERS` lift old rows, which stay readable for ever.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from vivavoce.domain.conversation import (
+    Closing,
+    Inference,
+    Message,
+    ModelExchange,
+    ModelReply,
+    ModelRequest,
+    Place,
+    Rendered,
+    RetrievedTopic,
+    Snapshot,
+    StepPrompt,
+    SystemPart,
+    Tool,
+    Turn,
+)
+
+VERSION = 1
+INLINE_CHARACTERS = 48  # shorter author text costs less than a reference to it
+UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # version -> to the next one
+MAX_INTERNED = 8192
+
+
+class _Texts:
+    """Hashes of author text. The same tuple object comes again and again, so its hash is worked out once."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, str, bytes]] = {}
+
+    def reference(self, value: tuple[Any, ...], fresh: dict[str, bytes]) -> str:
+        """The content hash of `value`; its encoded form joins `fresh`, which the store writes if it is new."""
+        entry = self._known.get(id(value))
+        if entry is None or entry[0] is not value:
+            body = msgspec.json.encode(value)
+            entry = (value, hashlib.sha256(body).hexdigest()[:32], body)
+            if len(self._known) >= MAX_INTERNED:
+                self._known.clear()
+            self._known[id(value)] = entry
+        fresh[entry[1]] = entry[2]
+        return entry[1]
+
+
+_texts = _Texts()
+
+
+class _Text(Struct, frozen=True, array_like=True):
+    """Rendered text: its literals in place, or by hash; then the values."""
+
+    literals: tuple[str, ...] | str
+    values: tuple[str, ...] = ()
+
+
+class _Topic(Struct, frozen=True, array_like=True):
+    name: str
+    distance: float
+    content: _Text
+    actions: _Text
+    examples: str  # hash of the example queries
+    functions: tuple[str, ...]
+    is_retained: bool
+
+
+class _Step(Struct, frozen=True, array_like=True):
+    flow: str
+    step: str
+    header: _Text
+    text: _Text
+    footer: _Text
+    functions: tuple[str, ...]
+
+
+class _Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    id: str
+    purpose: str
+    system: list[tuple[str, _Text]] = []
+    topics: list[_Topic] = []
+    context: tuple[str, _Text] | None = None
+    step: _Step | None = None
+    history: int | None = None  # so many of the conversation's messages
+    messages: tuple[Message, ...] = ()  # or these
+    tools: str = ""  # hash of the tools
+    inference: Inference = Inference()
+    model: str | None = None
+    language: str = ""
+    now: datetime | None = None
+    seed: int = 0
+    reply: ModelReply | None = None
+    error: str | None = None
+    delivered: str = ""
+    started_at: datetime
+    finished_at: datetime
+    first_text_at: datetime | None = None
+    place: Place = Place()
+    place_after: Place = Place()
+
+
+class _Row(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    v: int
+    turn: Turn
+    exchanges: list[_Exchange] = []
+
+
+class _ClosingRow(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    v: int
+    closing: Closing
+    exchanges: list[_Exchange] = []
+
+
+class _SnapshotRow(Struct, frozen=True, kw_only=True):
+    v: int
+    snapshot: Snapshot
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode_turn(turn: Turn) -> tuple[bytes, dict[str, bytes]]:
+    """The row's body, and the author texts it refers to by hash."""
+    fresh: dict[str, bytes] = {}
+    exchanges = [_pack(exchange, fresh) for exchange in turn.exchanges]
+    return _encode(_Row(v=VERSION, turn=replace(turn, exchanges=()), exchanges=exchanges)), fresh
+
+
+def encode_closing(closing: Closing) -> tuple[bytes, dict[str, bytes]]:
+    fresh: dict[str, bytes] = {}
+    exchanges = [_pack(exchange, fresh) for exchange in closing.exchanges]
+    return _encode(_ClosingRow(v=VERSION, closing=replace(closing, exchanges=()), exchanges=exchanges)), fresh
+
+
+def encode_snapshot(snapshot: Snapshot) -> tuple[bytes, bytes, bytes]:
+    """(body, state pickle, JSON view)."""
+    return _encode(_SnapshotRow(v=VERSION, snapshot=replace(snapshot, state=b"", view={}))), snapshot.state, _encode(snapshot.view)
+
+
+def decode_snapshot(body: bytes, state: bytes, view: bytes) -> Snapshot:
+    row = msgspec.convert(_lifted(body), _SnapshotRow)
+    return replace(row.snapshot, state=state, view=msgspec.json.decode(view, type=dict[str, Raw]))
+
+
+class Row(Struct, frozen=True):
+    """A decoded row whose texts are still references."""
+
+    turn: Turn
+    exchanges: list[_Exchange]
+
+
+def decode_turn(body: bytes) -> Row:
+    row = msgspec.convert(_lifted(body), _Row)
+    return Row(row.turn, row.exchanges)
+
+
+def decode_closing(body: bytes, text: Mapping[str, bytes]) -> Closing:
+    row = msgspec.convert(_lifted(body), _ClosingRow)
+    return replace(row.closing, exchanges=tuple(_unpack(e, text, []) for e in row.exchanges))
+
+
+def closing_references(body: bytes) -> set[str]:
+    return _references(msgspec.convert(_lifted(body), _ClosingRow).exchanges)
+
+
+def references(rows: Sequence[Row]) -> set[str]:
+    """Every text hash that these rows need before `expand`."""
+    return _references([exchange for row in rows for exchange in row.exchanges])
+
+
+def expand(rows: Sequence[Row], text: Mapping[str, bytes], earlier: Sequence[Message] = ()) -> list[Turn]:
+    """Whole turns again. `earlier` are the messages of the turns before the first row."""
+    messages = list(earlier)
+    turns = []
+    for row in rows:
+        messages.extend(row.turn.messages)
+        turns.append(replace(row.turn, exchanges=tuple(_unpack(e, text, messages) for e in row.exchanges)))
+    return turns
+
+
+def compress(text: bytes) -> bytes:
+    return zlib.compress(text, 6)
+
+
+def decompress(blob: bytes) -> bytes:
+    return zlib.decompress(blob)
+
+
+def _lifted(body: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.json.decode(body)
+    while row["v"] < VERSION:
+        row = UPCASTERS[row["v"]](row)
+    return row
+
+
+def _pack_text(rendered: Rendered, fresh: dict[str, bytes]) -> _Text:
+    literals = rendered.literals
+    if sum(map(len, literals)) <= INLINE_CHARACTERS:
+        return _Text(literals, rendered.values)
+    return _Text(_texts.reference(literals, fresh), rendered.values)
+
+
+def _pack(exchange: ModelExchange, fresh: dict[str, bytes]) -> _Exchange:
+    request = exchange.request
+    is_turn = exchange.purpose == "turn"
+    step = request.step
+    return _Exchange(
+        id=exchange.id,
+        purpose=exchange.purpose,
+        system=[(part.title, _pack_text(part.content, fresh)) for part in request.system],
+        topics=[
+            _Topic(
+                topic.name,
+                topic.distance,
+                _pack_text(topic.content, fresh),
+                _pack_text(topic.actions, fresh),
+                _texts.reference(topic.example_queries, fresh) if topic.example_queries else "",
+                topic.functions,
+                topic.is_retained,
+            )
+            for topic in request.topics
+        ],
+        context=(request.context.title, _pack_text(request.context.content, fresh)) if request.context else None,
+        step=_Step(
+            step.flow, step.step, _pack_text(step.header, fresh), _pack_text(step.text, fresh), _pack_text(step.footer, fresh), step.functions
+        )
+        if step
+        else None,
+        history=len(request.history) if is_turn else None,
+        messages=() if is_turn else request.history,
+        tools=_texts.reference(request.tools, fresh) if request.tools else "",
+        inference=request.inference,
+        model=request.model,
+        language=request.language,
+        now=request.now,
+        seed=request.seed,
+        reply=exchange.reply,
+        error=exchange.error,
+        delivered=exchange.delivered,
+        started_at=exchange.started_at,
+        finished_at=exchange.finished_at,
+        first_text_at=exchange.first_text_at,
+        place=exchange.place,
+        place_after=exchange.place_after,
+    )
+
+
+def _references(exchanges: Sequence[_Exchange]) -> set[str]:
+    found: set[str] = set()
+    for exchange in exchanges:
+        texts = [text for _, text in exchange.system]
+        texts += [text for topic in exchange.topics for text in (topic.content, topic.actions)]
+        if exchange.context:
+            texts.append(exchange.context[1])
+        if exchange.step:
+            texts += [exchange.step.header, exchange.step.text, exchange.step.footer]
+        found.update(text.literals for text in texts if isinstance(text.literals, str))
+        found.update(topic.examples for topic in exchange.topics if topic.examples)
+        if exchange.tools:
+            found.add(exchange.tools)
+    return found
+
+
+def _unpack_text(packed: _Text, text: Mapping[str, bytes]) -> Rendered:
+    literals = packed.literals
+    if isinstance(literals, str):
+        literals = msgspec.json.decode(text[literals], type=tuple[str, ...])
+    return Rendered.of(literals, packed.values)
+
+
+def _unpack_topic(stored: _Topic, text: Mapping[str, bytes]) -> RetrievedTopic:
+    examples = msgspec.json.decode(text[stored.examples], type=tuple[str, ...]) if stored.examples else ()
+    return RetrievedTopic(
+        name=stored.name,
+        distance=stored.distance,
+        content=_unpack_text(stored.content, text),
+        actions=_unpack_text(stored.actions, text),
+        example_queries=examples,
+        functions=stored.functions,
+        is_retained=stored.is_retained,
+    )
+
+
+def _unpack(stored: _Exchange, text: Mapping[str, bytes], messages: Sequence[Message]) -> ModelExchange:
+    tools = msgspec.json.decode(text[stored.tools], type=tuple[Tool, ...]) if stored.tools else ()
+    request = ModelRequest(
+        system=tuple(SystemPart(title=title, content=_unpack_text(packed, text)) for title, packed in stored.system),
+        topics=tuple(_unpack_topic(topic, text) for topic in stored.topics),
+        context=SystemPart(title=stored.context[0], content=_unpack_text(stored.context[1], text)) if stored.context else None,
+        step=StepPrompt(
+            flow=stored.step.flow,
+            step=stored.step.step,
+            header=_unpack_text(stored.step.header, text),
+            text=_unpack_text(stored.step.text, text),
+            footer=_unpack_text(stored.step.footer, text),
+            functions=stored.step.functions,
+        )
+        if stored.step
+        else None,
+        history=stored.messages if stored.history is None else tuple(messages[: stored.history]),
+        tools=tools,
+        inference=stored.inference,
+        model=stored.model,
+        language=stored.language,
+        now=stored.now,
+        seed=stored.seed,
+    )
+    return ModelExchange(
+        id=stored.id,
+        purpose="turn" if stored.purpose == "turn" else "function",
+        request=request,
+        reply=stored.reply,
+        error=stored.error,
+        delivered=stored.delivered,
+        started_at=stored.started_at,
+        finished_at=stored.finished_at,
+        first_text_at=stored.first_text_at,
+        place=stored.place,
+        place_after=stored.place_after,
+    )

@@ -1,0 +1,142 @@
+"""What the rest of vivavoce asks of a store. Everything acknowledged is on disk; nothing is ever overwritten unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from vivavoce.domain.conversation import Closing, Conversation, Snapshot, Turn
+from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.principal import Key
+from vivavoce.domain.work import Work
+from vivavoce.errors import Conflict, ConversationExists, VivavoceError
+
+
+class StoreError(VivavoceError):
+    """The store cannot do its work now."""
+
+    code = "STORE_UNAVAILABLE"
+    status = 503
+    retryable = True
+
+
+class PositionConflict(Conflict):
+    """The conversation does not stand where the writer thought; the write was not made."""
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """An answered request, kept for its idempotency key. `fingerprint` is a hash of the request."""
+
+    account_id: str
+    key: str
+    fingerprint: str
+    status: int
+    body: bytes
+    expires_at: datetime
+
+
+class Claimed(Struct, frozen=True, kw_only=True):
+    work: Work
+    lease: str
+
+
+class Store(Protocol):
+    async def open(self) -> None:
+        """Makes the store ready, migrations included. Raises StoreError with the remedy when it cannot."""
+        ...
+
+    async def close(self) -> None: ...
+
+    # Trees and deployments.
+
+    async def put_tree(self, tree: Tree) -> None:
+        """Idempotent."""
+        ...
+
+    async def get_tree(self, hash: str) -> Tree | None: ...
+
+    async def add_deployment(self, deployment: Deployment) -> None: ...
+
+    async def active_deployment(self, account_id: str, agent_id: str, environment: str) -> Deployment | None:
+        """The newest one of that environment."""
+        ...
+
+    async def accounts_of(self, agent_id: str) -> Sequence[str]:
+        """The accounts in which an agent of that id was ever deployed."""
+        ...
+
+    # Conversations.
+
+    async def create(
+        self, conversation: Conversation, turn: Turn, snapshot: Snapshot, *, work: Sequence[Work] = (), reply: Reply | None = None
+    ) -> None:
+        """The conversation and its turn 0, or ConversationExists and nothing at all."""
+        ...
+
+    async def append(
+        self, conversation: Conversation, turn: Turn, snapshot: Snapshot, *, work: Sequence[Work] = (), reply: Reply | None = None
+    ) -> None:
+        """One turn with its snapshot, work and reply, in one transaction.
+
+        `turn.index` is the expected position: PositionConflict, and nothing is written, when the conversation has
+        another number of turns or has ended.
+        """
+        ...
+
+    async def end(self, conversation: Conversation, *, work: Sequence[Work] = ()) -> None:
+        """Ends a conversation outside of a turn; the expected position is `conversation.turns`."""
+        ...
+
+    async def put_closing(self, conversation: Conversation, closing: Closing) -> None:
+        """What came after the end. Written once; a second one replaces the first."""
+        ...
+
+    async def get(self, account_id: str | None, agent_id: str, id: str) -> Conversation | None:
+        """`account_id` None looks in every account."""
+        ...
+
+    async def snapshot(self, conversation: Conversation) -> Snapshot: ...
+
+    async def turns(self, conversation: Conversation, *, first: int = 0) -> list[Turn]:
+        """All turns from index `first` on, in order, with their model requests expanded."""
+        ...
+
+    async def closing(self, conversation: Conversation) -> Closing | None: ...
+
+    async def list(
+        self, account_id: str | None, agent_id: str, *, limit: int, offset: int
+    ) -> tuple[Sequence[Conversation], int]:
+        """A page, newest first, and the number of all."""
+        ...
+
+    async def reply(self, account_id: str, key: str, now: datetime) -> Reply | None: ...
+
+    # Keys.
+
+    async def put_key(self, key: Key) -> None: ...
+
+    async def keys(self) -> Sequence[Key]: ...
+
+    # Background work.
+
+    async def add_work(self, work: Sequence[Work]) -> None: ...
+
+    async def remove_work(self, kind: str, key: str) -> None: ...
+
+    async def claim_work(self, now: datetime, until: datetime, *, limit: int) -> Sequence[Claimed]:
+        """Takes due work that nobody holds, for as long as the lease says."""
+        ...
+
+    async def finish_work(self, claimed: Claimed) -> None:
+        """Done: the row goes away, unless the work was added again meanwhile or the lease was lost."""
+        ...
+
+    async def retry_work(self, claimed: Claimed, due_at: datetime) -> None: ...
+
+    async def next_due(self) -> datetime | None: ...
+
+
+__all__ = ["Claimed", "ConversationExists", "PositionConflict", "Reply", "Store", "StoreError"]

@@ -1,0 +1,26 @@
+"""Reads named statements and numbered migrations from the `.sql` files of a dialect."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+_NAME = re.compile(r"^-- name: (\w+)\s*$", re.MULTILINE)
+_MIGRATION = re.compile(r"(\d{4})_\w+\.(pre|post)\.sql")
+
+
+def statements(dialect: str) -> dict[str, str]:
+    text = resources.files("vivavoce.store").joinpath("sql", dialect, "queries.sql").read_text("utf-8")
+    parts = _NAME.split(text)
+    return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def migrations(dialect: str) -> list[tuple[int, str]]:
+    """(number, script) in order. `pre` runs before the new version serves, `post` may wait until the old one is gone."""
+    folder = resources.files("vivavoce.store").joinpath("sql", dialect, "migrations")
+    found = []
+    for entry in folder.iterdir():
+        match = _MIGRATION.fullmatch(entry.name)
+        if match:
+            found.append((int(match.group(1)), entry.read_text("utf-8")))
+    return sorted(found)

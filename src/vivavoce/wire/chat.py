@@ -1,0 +1,105 @@
+"""Debug chat: the bodies that open and continue a conversation, and the reply with its trace."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from vivavoce.domain.conversation import Conversation, Snapshot, Turn
+from vivavoce.functions.runtime.escape import MARK
+from vivavoce.wire.functions import function_event, metric_map
+from vivavoce.wire.requests import llm_request
+
+_MARK = MARK.encode()
+_encode = msgspec.json.Encoder().encode
+
+
+class CreateDebugChatBody(Struct, frozen=True, kw_only=True, rename="camel"):
+    client_env: str
+    asr_lang_code: str | None = None
+    tts_lang_code: str | None = None
+    conversation_id: str | None = None
+    variant_id: str | None = None
+    channel: str | None = None
+    integration_attributes: dict[str, Any] | None = None
+    caller_number: str | None = None  # ours, as are the next three
+    callee_number: str | None = None
+    sip_headers: dict[str, str] | None = None
+    simulated_at: str | None = None
+
+
+class RespondDebugChatBody(Struct, frozen=True, kw_only=True, rename="camel"):
+    client_env: str
+    asr_lang_code: str | None = None
+    tts_lang_code: str | None = None
+    message: str = ""
+    metadata: dict[str, Any] | None = None
+
+
+class ChatMetadataResponse(Struct, frozen=True, kw_only=True, rename="camel"):
+    state: dict[str, Raw]
+    current_node: str
+    node_trace: tuple[str, ...]
+    metrics: dict[str, Any]
+    function_events: list[dict[str, Any]]
+    handoff_destination: str
+    retrieved_topics: list[str]
+    retrieved_sources: tuple[str, ...]
+    cited_topic: str
+    in_flow: str
+    in_step: str
+    llm_requests: list[dict[str, Any]]
+    asr_lang_code: str
+    tts_lang_code: str
+    notices: list[dict[str, str]]  # ours, as are the next two
+    timings: dict[str, float]
+    turn_index: int
+
+
+class DebugChatResponse(Struct, frozen=True, kw_only=True, rename="camel"):
+    conversation_id: str
+    user_input: str
+    response: str
+    metadata: ChatMetadataResponse
+    conversation_ended: bool
+    delayed_response: bool
+
+
+def debug_chat(conversation: Conversation, turn: Turn, snapshot: Snapshot, metrics: list[tuple[str, Any]]) -> DebugChatResponse:
+    """`metrics` are all that were written so far, this turn's included."""
+    place = turn.place_after
+    timings = turn.timings
+    return DebugChatResponse(
+        conversation_id=conversation.id,
+        user_input=turn.input.text or turn.input.dtmf,
+        response=turn.reply,
+        metadata=ChatMetadataResponse(
+            state=snapshot.view,
+            current_node=place.node if place.flow else "",
+            node_trace=turn.node_trace,
+            metrics=metric_map(metrics),
+            function_events=[function_event(call, conversation.id, turn.index + 1) for call in turn.calls],
+            handoff_destination=turn.handoff.destination if turn.handoff else "",
+            retrieved_topics=[name for name, _ in turn.topics],
+            retrieved_sources=turn.sources,
+            cited_topic=turn.cited_topic,
+            in_flow=place.flow or "",
+            in_step=place.step or "",
+            llm_requests=[llm_request(exchange, conversation, turn) for exchange in turn.exchanges],
+            asr_lang_code=turn.asr_language,
+            tts_lang_code=turn.tts_language,
+            notices=[{"code": notice.code, "message": notice.message} for notice in turn.notices],
+            timings={"retrieval": timings.retrieval, "model": timings.model, "functions": timings.functions, "total": timings.total},
+            turn_index=turn.index,
+        ),
+        conversation_ended=turn.end_reason is not None,
+        delayed_response=turn.is_delayed,
+    )
+
+
+def encode(response: Any) -> bytes:
+    """JSON without the marks that guard the caller's words inside the server."""
+    body = _encode(response)
+    return body.replace(_MARK, b"") if _MARK in body else body

@@ -1,0 +1,84 @@
+"""functionEvents: one item for each run of an author function. Keys are snake_case in every spelling of the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vivavoce.domain.conversation import FunctionCall, LogEntry, Metric
+from vivavoce.wire.times import iso, iso_naive, rfc1123
+
+
+def function_event(call: FunctionCall, conversation_id: str, turn_number: int) -> dict[str, Any]:
+    """`turn_number` counts from 1, as the keys of functionEvents do."""
+    changes = call.state_changes
+    return {
+        "id": call.id,
+        "conversation_id": conversation_id,
+        "turn_id": turn_number,
+        "name": call.name,
+        "function_id": call.module,
+        "function_version": None,
+        "arguments": call.arguments,
+        "start_time": rfc1123(call.started_at),
+        "duration": call.duration_ms,
+        "llm_request_id": call.exchange_id,
+        "utterance": call.utterance,
+        "content": call.content,
+        "hangup": True if call.hangup else None,
+        "handoff": {"reason": call.handoff.reason, "type": call.handoff.destination, **call.handoff.route} if call.handoff else None,
+        "transition": {
+            "goto_flow": call.transition.goto_flow,
+            "goto_step": call.transition.goto_step,
+            "exit_flow": call.transition.exit_flow,
+        }
+        if call.transition
+        else None,
+        "state_changes": {"added": changes.added, "updated": changes.updated, "removed": list(changes.removed)} if changes else None,
+        "variant_id_change": call.variant,
+        "error": call.error,
+        "logs": logs(call.logs),
+        "end_turn": call.end_turn,
+        "listen": call.listen,
+        "flow": call.place.flow,
+        "step": call.place.step,
+        "metrics": [{"name": m.name, "value": m.value} for m in call.metrics],
+        "messages": [
+            {"kind": m.kind, "to": m.to, "from": m.sender, "content": m.content, "template": m.template, **m.fields}
+            for m in call.messages
+        ],
+        "exchanges": [{"kind": e.kind, "request": e.request, "answer": e.answer, "error": e.error} for e in call.exchanges],
+    }
+
+
+def logs(entries: tuple[LogEntry, ...]) -> dict[str, list[dict[str, Any]]] | None:
+    """By logger, in order of time."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in entries:
+        found.setdefault(entry.logger, []).append(
+            {
+                **entry.fields,
+                "level": entry.level,
+                "content": entry.content,
+                "is_pii": entry.is_pii,
+                "timestamp": iso(entry.at),
+                "logger": entry.logger,
+            }
+        )
+    return found or None
+
+
+def metric_map(metrics: list[tuple[str, Any]]) -> dict[str, Any]:
+    """name -> value; a name written more than once has a list."""
+    found: dict[str, list[Any]] = {}
+    for name, value in metrics:
+        found.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def metric_series(metrics: list[Metric]) -> dict[str, list[dict[str, str]]]:
+    """name -> [{timestamp, value}], every value as text."""
+    found: dict[str, list[dict[str, str]]] = {}
+    for metric in metrics:
+        value = "true" if metric.value is True else "false" if metric.value is False else str(metric.value)
+        found.setdefault(metric.name, []).append({"timestamp": iso_naive(metric.at), "value": value})
+    return found

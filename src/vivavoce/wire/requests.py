@@ -1,0 +1,95 @@
+"""llmRequests: what was asked of a model and what it answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vivavoce.domain.conversation import Conversation, ModelExchange, Turn, topics_json
+from vivavoce.wire.times import iso, iso_naive
+
+
+def llm_request(exchange: ModelExchange, conversation: Conversation, turn: Turn) -> dict[str, Any]:
+    request, reply = exchange.request, exchange.reply
+    system = [{"title": part.title, "role": "system", "content": part.content.text} for part in request.system]
+    if request.context is not None:
+        text = request.context.content.text.replace("{topics_prompt}", topics_json(request.topics))
+        system.append({"title": request.context.title, "role": "system", "content": text})
+    if request.step is not None:
+        parts = (request.step.header, request.step.text, request.step.footer)
+        system.append({"title": "step", "role": "system", "content": "\n\n".join(p.text for p in parts if p.text)})
+    inference = request.inference
+    return {
+        "log_id": exchange.id,
+        "account_id": conversation.account_id,
+        "project_id": conversation.agent_id,
+        "call_sid": conversation.id,
+        "client_env": conversation.environment,
+        "deployment_version": turn.tree,
+        "variant": turn.variant,
+        "turn_number": str(turn.index + 1),
+        "turn_timestamp": iso_naive(turn.started_at),
+        "request_timestamp": iso(exchange.started_at),
+        "response_timestamp": iso(exchange.finished_at),
+        "turn_metadata": {},
+        "flow_metadata": {
+            "from_flow": exchange.place.flow,
+            "from_step": exchange.place.step,
+            "to_flow": exchange.place_after.flow,
+            "to_step": exchange.place_after.step,
+        },
+        "purpose": exchange.purpose,
+        "error": exchange.error,
+        "llm_request": {
+            "base_system_prompts": system,
+            "context_information": [
+                {
+                    "id": topic.name,
+                    "name": topic.name,
+                    "description": topic.content.text,
+                    "instructions": topic.actions.text,
+                    "example_queries": [{"query": query} for query in topic.example_queries],
+                    "functions_referenced": list(topic.functions),
+                    "distance": topic.distance,
+                }
+                for topic in request.topics
+            ],
+            "conversation_history": [
+                {"role": m.role, "content": m.content}
+                if not m.calls and not m.call_id
+                else {"role": m.role, "content": m.content, "name": m.name, "function_calls": [{"name": c.name, "parameters": c.arguments} for c in m.calls]}
+                for m in request.history
+            ],
+            "functions": [
+                {"name": t.name, "description": t.description, "parameters": t.schema, "reference": t.reference}
+                for t in request.tools
+            ],
+            "inference_config": {
+                "max_tokens": inference.max_tokens,
+                "reasoning_effort": inference.reasoning_effort,
+                "response_format": inference.response_format,
+                "temperature": inference.temperature,
+                "top_p": inference.top_p,
+                "verbosity": inference.verbosity,
+            },
+            "language_code": request.language,
+            "model_config": {"conversation_id": conversation.id},
+            "model_id": request.model or (reply.model if reply is not None else ""),
+        },
+        "llm_response": {
+            "content": reply.text,
+            "postprocessed_content": exchange.delivered,
+            "finish_reason": reply.finish_reason,
+            "function_calls": [{"function_id": "", "name": c.name, "parameters": c.arguments} for c in reply.calls],
+            "first_chunk_timestamp": iso(exchange.first_text_at) or "",
+            "model_id": reply.model,
+            "prompt_tokens": float(reply.prompt_tokens),
+            "completion_tokens": float(reply.completion_tokens),
+            "total_tokens": float(reply.prompt_tokens + reply.completion_tokens),
+            "cached_tokens": float(reply.cached_tokens),
+            "cited_topics": list(reply.cited_topics),
+            "out_of_domain": None,
+            "reasoning": None,
+        }
+        if reply is not None
+        else None,
+    }

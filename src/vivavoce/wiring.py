@@ -1,0 +1,201 @@
+"""Settings become running services: the only module that knows every adapter."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from vivavoce.domain.agent import Agent
+from vivavoce.domain.deployment import Tree
+from vivavoce.engine.draft import Options, Ports
+from vivavoce.errors import UsageError
+from vivavoce.functions.host import Host
+from vivavoce.functions.sandbox import Guards
+from vivavoce.knowledge.interface import Retriever
+from vivavoce.models.interface import Model
+from vivavoce.service.chats import END_FUNCTION, IDLE_END, Chats
+from vivavoce.service.conversations import Conversations
+from vivavoce.service.deployments import Deployments
+from vivavoce.service.keys import Keys
+from vivavoce.service.services import Services
+from vivavoce.service.work import WorkLoop
+from vivavoce.settings import Settings
+from vivavoce.store.interface import Store
+
+log = logging.getLogger(__name__)
+
+
+class SystemClock:
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+class SystemRandom:
+    def uuid(self) -> str:
+        return str(uuid.uuid4())
+
+    def seed(self) -> int:
+        return int.from_bytes(os.urandom(8), "big") >> 1
+
+
+class Running(Struct, frozen=True, kw_only=True):
+    settings: Settings
+    services: Services
+    store: Store
+    functions: Host
+    model: Model
+    work: WorkLoop
+    api_key: str
+
+
+@asynccontextmanager
+async def running(settings: Settings, *, folders: tuple[Path, ...] = (), in_memory: bool = False) -> AsyncIterator[Running]:
+    """Everything started, in order; everything stopped again, in the other order."""
+    clock, random = SystemClock(), SystemRandom()
+    store = _memory() if in_memory else make_store(settings)
+    await store.open()
+    model = make_model(settings)
+    try:
+        deployments = Deployments(store, clock, random, make_retriever)
+        functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)
+        options = Options(apology=settings.apology, function_timeout=settings.function_timeout_seconds, max_turns=settings.max_turns)
+        ports = Ports(functions=functions, model=model, clock=clock, random=random, options=options)
+        chats = Chats(store, deployments, ports, idle=timedelta(seconds=settings.idle_seconds))
+        api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
+        keys = Keys(store, clock, random, bootstrap=api_key)
+        await keys.load()
+        work = WorkLoop(store, clock, {END_FUNCTION: chats.run_end_function, IDLE_END: chats.end_if_idle})
+        services = Services(
+            chats=chats,
+            conversations=Conversations(store, deployments),
+            deployments=deployments,
+            keys=keys,
+            readiness=lambda: _readiness(deployments, functions, model),
+        )
+        for folder in folders:
+            served = await deployments.serve(folder)
+            await functions.prepare(served.deployment.tree)
+        work.start()
+        try:
+            yield Running(
+                settings=settings, services=services, store=store, functions=functions, model=model, work=work, api_key=api_key
+            )
+        finally:
+            await work.stop()
+            await functions.close()
+    finally:
+        await model.close()
+        await store.close()
+
+
+def make_store(settings: Settings) -> Store:
+    url = settings.database
+    if url.startswith("sqlite:///"):
+        from vivavoce.store.sqlite import SqliteStore  # noqa: PLC0415  # one adapter is loaded, not all
+
+        return SqliteStore(Path(url.removeprefix("sqlite:///")))
+    raise UsageError(f"VIVAVOCE_DATABASE is {url.split('@')[-1]!r}; this version takes sqlite:///PATH.")
+
+
+def _memory() -> Store:
+    from vivavoce.store.memory import MemoryStore  # noqa: PLC0415
+
+    return MemoryStore()
+
+
+def make_model(settings: Settings) -> Model:
+    """The model that VIVAVOCE_MODEL names, with its fallbacks behind it."""
+    from vivavoce.models.fallback import Fallback  # noqa: PLC0415
+
+    first = _model(settings, settings.model)
+    rest = tuple(_model(settings, name) for name in settings.fallback_models)
+    return Fallback((first, *rest)) if rest else first
+
+
+def _model(settings: Settings, name: str) -> Model:
+    kind, _, rest = name.partition(":")
+    match kind:
+        case "local":
+            from vivavoce.models.local.model import LocalModel  # noqa: PLC0415
+
+            return LocalModel(_embedder())
+        case "scripted" if rest:
+            from vivavoce.models.scripted import ScriptedModel  # noqa: PLC0415
+
+            return ScriptedModel.from_file(Path(rest))
+        case "openai" if rest:
+            from vivavoce.models.openai import OpenAIModel  # noqa: PLC0415
+            from vivavoce.models.retrying import Retrying  # noqa: PLC0415
+
+            return Retrying(
+                OpenAIModel(rest, key=settings.openai_api_key, base_url=settings.openai_base_url, timeout=settings.model_timeout_seconds)
+            )
+        case "anthropic" if rest:
+            from vivavoce.models.anthropic import AnthropicModel  # noqa: PLC0415
+            from vivavoce.models.retrying import Retrying  # noqa: PLC0415
+
+            return Retrying(
+                AnthropicModel(
+                    rest, key=settings.anthropic_api_key, base_url=settings.anthropic_base_url, timeout=settings.model_timeout_seconds
+                )
+            )
+        case _ if rest:
+            from vivavoce.models.provider import ProviderModel  # noqa: PLC0415
+            from vivavoce.models.retrying import Retrying  # noqa: PLC0415
+
+            return Retrying(ProviderModel(name, timeout=settings.model_timeout_seconds))
+        case _:
+            raise UsageError(f"VIVAVOCE_MODEL is {name!r}; it should be local, scripted:FILE or PROVIDER:MODEL, such as openai:gpt-4.1.")
+
+
+def make_retriever(agent: Agent, tree: Tree) -> Retriever:
+    from vivavoce.knowledge.hybrid import Hybrid  # noqa: PLC0415  # numpy is loaded with the first agent, not with the command
+    from vivavoce.knowledge.lexical import Lexical  # noqa: PLC0415
+
+    topics = tuple(agent.topics.values())
+    embedder = _embedder()
+    return Hybrid(topics, embedder) if embedder is not None else Lexical(topics)
+
+
+def _embedder() -> Any:
+    """The packaged embedding model, when its extra is installed."""
+    from vivavoce.knowledge.embedded import packaged  # noqa: PLC0415
+
+    return packaged()
+
+
+def _bootstrap_key(data: Path, *, in_memory: bool) -> str:
+    """The operator's key: made on the first start, readable by its owner only."""
+    if in_memory:
+        return "vv_" + secrets.token_urlsafe(32)
+    path = data / "api-key"
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.is_file() and (text := path.read_text("utf-8").strip()):
+        return text
+    text = "vv_" + secrets.token_urlsafe(32)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(text + "\n")
+    return text
+
+
+def _readiness(deployments: Deployments, functions: Host, model: Model) -> dict[str, Any]:
+    guards = functions.guards or Guards()
+    return {
+        "status": "ready",
+        "model": model.name,
+        "agents": [
+            {"agentId": served.agent_id, "accountId": served.account_id, "tree": served.deployment.tree[:12]}
+            for served in deployments.served
+        ],
+        "guards": {name: getattr(guards, name) for name in Guards.__struct_fields__},
+        "warmWorkers": functions.warm,
+    }
