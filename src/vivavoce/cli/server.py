@@ -109,6 +109,7 @@ async def serve(
                 lifespan="off",
                 timeout_graceful_shutdown=35,
                 server_header=False,
+                proxy_headers=False,
             )
             server = uvicorn.Server(config)
             async with lifespan(None):

@@ -24,6 +24,7 @@ class Prepared:
         }
         self.topic_functions = {name: references.names(topic.actions, "fn") for name, topic in agent.topics.items()}
         self._tools: dict[tuple[str | None, str], Tool] = {}
+        self.visible: dict[object, tuple[Tool, ...]] = {}  # by what was mentioned where; see tools.visible
 
     def tool(self, function: Function, *, name: str | None = None) -> Tool:
         """The face of a function to the model, under its own or another name."""

@@ -36,6 +36,7 @@ class Template(Struct, frozen=True, kw_only=True):
     literals: tuple[str, ...]
     slots: tuple[Slot, ...]
     tools: tuple[tuple[str, str], ...]  # (kind, name) of every function, handoff or SMS template it mentions
+    static: Rendered  # what it renders to when it has no slots
 
 
 @lru_cache(maxsize=8192)
@@ -67,7 +68,10 @@ def template(text: str, *, bare: bool = False, clashes: frozenset[str] = frozens
             slots.append(Slot("variable", match["variable"], match.group()))
         literals.append("")
     literals[-1] += text[end:]
-    return Template(literals=tuple(literals), slots=tuple(slots), tools=tuple(dict.fromkeys(tools)))
+    texts = tuple(literals)
+    return Template(
+        literals=texts, slots=tuple(slots), tools=tuple(dict.fromkeys(tools)), static=Rendered(text=texts[0], literals=texts)
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -124,7 +128,7 @@ class Renderer:
             for kind, name in found.tools:
                 expose(kind, name)
         if not found.slots:
-            return Rendered(text=found.literals[0], literals=found.literals)
+            return found.static
         return Rendered.of(found.literals, tuple(unmark(self._value(slot, expose, 1)) for slot in found.slots))
 
     def function_result(self, text: str, *, expose: Callable[[str, str], None] | None = None) -> str:

@@ -18,12 +18,25 @@ SMS_TOOL = "send_sms_template"
 LANGUAGE_TOOL = "switch_language"
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0.0, "boolean": False}
 _DEFAULT_SUFFIX = "_global"
+MAX_VISIBLE = 1024  # combinations of references whose tools are remembered
 
 
 def visible(
     prepared: Prepared, mentioned: tuple[tuple[str, str], ...], flow: str | None, clashes: frozenset[str]
 ) -> tuple[Tool, ...]:
     """A tool for each thing mentioned, once, in order; what does not exist is left out."""
+    key = (mentioned, flow, clashes)
+    known = prepared.visible.get(key)
+    if known is None:
+        if len(prepared.visible) >= MAX_VISIBLE:
+            prepared.visible.clear()
+        known = prepared.visible[key] = _visible(prepared, mentioned, flow, clashes)
+    return known
+
+
+def _visible(
+    prepared: Prepared, mentioned: tuple[tuple[str, str], ...], flow: str | None, clashes: frozenset[str]
+) -> tuple[Tool, ...]:
     agent = prepared.agent
     found: dict[str, Tool] = {}
     handoffs: list[str] = []

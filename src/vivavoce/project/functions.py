@@ -41,8 +41,9 @@ def parse(path: str, content: bytes, kind: FunctionKind, flow: str | None, fault
     _warn_of_missing_features(path, module, faults)
     main = next((n for n in module.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and n.name == stem), None)
     if main is None:
-        if any(isinstance(n, ast.ImportFrom) or isinstance(n, (ast.FunctionDef, ast.ClassDef, ast.Assign)) for n in module.body):
-            faults.warn(path, 1, "no-main", f"No function {stem} in this file: it can be imported, but not called as a tool.")
+        tools = [n.name for n in module.body if isinstance(n, ast.FunctionDef) and _decorator_calls(n, "func_description")]
+        if tools:
+            faults.warn(path, 1, "no-main", f"{tools[0]} is described as a tool, but only a function called {stem} can be one in this file.")
         return None
     if isinstance(main, ast.AsyncFunctionDef):
         faults.error(path, main.lineno, "async", f"{stem} must be a plain function: author functions are not async.")

@@ -40,7 +40,7 @@ class Served(Struct, frozen=True, kw_only=True):
 
 class Deployments:
     def __init__(
-        self, store: Store, clock: Clock, random: Random, make_retriever: Callable[[Agent, Tree], Retriever]
+        self, store: Store, clock: Clock, random: Random, make_retriever: Callable[[Agent], Retriever]
     ) -> None:
         self._store = store
         self._clock = clock
@@ -115,7 +115,7 @@ class Deployments:
         return await asyncio.to_thread(self._prepare, loaded.agent, tree)
 
     def _prepare(self, agent: Agent, tree: Tree) -> Prepared:
-        prepared = Prepared(agent, self._make_retriever(agent, tree), tree.hash)
+        prepared = Prepared(agent, self._make_retriever(agent), tree.hash)
         self._prepared[tree.hash] = prepared
         self._sources[tree.hash] = {path: content for path, content in tree.files.items() if path.endswith(".py")}
         while len(self._prepared) > MOST_PREPARED:

@@ -43,11 +43,11 @@ _Write = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]", async
 
 def at(moment: datetime) -> str:
     """UTC with microseconds: texts that sort as their times do."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def moment(text: str) -> datetime:
-    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)
+    return datetime.fromisoformat(text)
 
 
 class SqliteStore:

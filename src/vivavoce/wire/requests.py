@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-from vivavoce.domain.conversation import Conversation, ModelExchange, Turn, topics_json
+from msgspec import Raw, json
+
+from vivavoce.domain.conversation import Conversation, Message, ModelExchange, Tool, Turn, topics_json
 from vivavoce.wire.times import iso, iso_naive
+
+
+_encode = json.Encoder().encode
+
+
+class _Written:
+    """JSON of values that come again unchanged: an agent's prompts, topics and tools, a conversation's older messages."""
+
+    def __init__(self, write: Callable[[Any], Any], most: int) -> None:
+        self._write = write
+        self._most = most
+        self._known: dict[int, tuple[object, Raw]] = {}
+
+    def __call__(self, value: Any) -> Raw:
+        known = self._known.get(id(value))
+        if known is not None and known[0] is value:
+            return known[1]
+        raw = Raw(_encode(self._write(value)))
+        if len(self._known) >= self._most:
+            self._known.clear()
+        self._known[id(value)] = (value, raw)
+        return raw
+
+
+def _message(m: Message) -> dict[str, Any]:
+    if not m.calls and not m.call_id:
+        return {"role": m.role, "content": m.content}
+    calls = [{"name": c.name, "parameters": c.arguments} for c in m.calls]
+    return {"role": m.role, "content": m.content, "name": m.name, "function_calls": calls}
+
+
+def _tools(tools: tuple[Tool, ...]) -> list[dict[str, Any]]:
+    return [{"name": t.name, "description": t.description, "parameters": t.schema, "reference": t.reference} for t in tools]
+
+
+_written_text = _Written(lambda text: text, 4096)
+_written_tools = _Written(_tools, 1024)
+_written_message = _Written(_message, 65_536)
+_written_queries = _Written(lambda queries: [{"query": query} for query in queries], 8192)
 
 
 def llm_request(exchange: ModelExchange, conversation: Conversation, turn: Turn) -> dict[str, Any]:
     request, reply = exchange.request, exchange.reply
-    system = [{"title": part.title, "role": "system", "content": part.content.text} for part in request.system]
+    system: list[dict[str, Any]] = [{"title": p.title, "role": "system", "content": _written_text(p.content.text)} for p in request.system]
     if request.context is not None:
         text = request.context.content.text.replace("{topics_prompt}", topics_json(request.topics))
         system.append({"title": request.context.title, "role": "system", "content": text})
@@ -47,22 +89,14 @@ def llm_request(exchange: ModelExchange, conversation: Conversation, turn: Turn)
                     "name": topic.name,
                     "description": topic.content.text,
                     "instructions": topic.actions.text,
-                    "example_queries": [{"query": query} for query in topic.example_queries],
+                    "example_queries": _written_queries(topic.example_queries),
                     "functions_referenced": list(topic.functions),
                     "distance": topic.distance,
                 }
                 for topic in request.topics
             ],
-            "conversation_history": [
-                {"role": m.role, "content": m.content}
-                if not m.calls and not m.call_id
-                else {"role": m.role, "content": m.content, "name": m.name, "function_calls": [{"name": c.name, "parameters": c.arguments} for c in m.calls]}
-                for m in request.history
-            ],
-            "functions": [
-                {"name": t.name, "description": t.description, "parameters": t.schema, "reference": t.reference}
-                for t in request.tools
-            ],
+            "conversation_history": [_written_message(m) for m in request.history],
+            "functions": _written_tools(request.tools),
             "inference_config": {
                 "max_tokens": inference.max_tokens,
                 "reasoning_effort": inference.reasoning_effort,

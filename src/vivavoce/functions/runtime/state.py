@@ -87,6 +87,8 @@ def _view_of(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, (frozenset, set)):
         return sorted(value, key=str)
+    if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):
+        return vars(value)  # an address would tell nobody anything
     return str(value)
 
 

@@ -1,0 +1,11 @@
+from _gen import *
+from functions.workshop import order_book
+
+
+@func_description("Cancels the repair. Call it when the caller wants to cancel.")
+def cancel_repair(conv: Conversation, flow: Flow):
+    order_book(conv).cancel(conv.state.repair_number)
+    conv.state.outcome = "cancelled"
+    conv.write_metric("CANCELLED", conv.state.repair_number)
+    conv.exit_flow()
+    return {"utterance": "It is cancelled. Is there anything else I can do for you?"}
