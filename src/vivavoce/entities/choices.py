@@ -1,0 +1,52 @@
+"""Which of several options, or which of yes and no, somebody chose."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from difflib import SequenceMatcher
+
+_YES = re.compile(
+    r"\b(yes|yeah|yep|yup|sure|ok|okay|correct|right|exactly|perfect|absolutely|definitely|certainly|of course|please do|go ahead|"
+    r"go for it|do it|do that|book it|sounds? (?:good|great|fine|right)|that's (?:right|it|fine|correct|good|great|all right)|"
+    r"that works|works for me|fine|great|agreed|i agree|confirm(?:ed)?|lovely|all good|looks good|spot on|indeed|brilliant)\b"
+)
+_NO = re.compile(
+    r"\b(no|nope|nah|not|don't|do not|doesn't|isn't|wrong|incorrect|never|neither|stop|rather not|change|actually|mistake)\b"
+)
+_SOFT = re.compile(r"\b(no problem|no worries|not a problem|why not|don't mind|can't wait)\b")
+
+
+def find_yes_no(text: str) -> bool | None:
+    """True for agreement, False for refusal, None when it is neither."""
+    said = _SOFT.sub("sure", text.lower().replace("’", "'"))
+    no, yes = _NO.search(said), _YES.search(said)
+    if no and yes:
+        # "no, that's right" and "yes, but change the day": the objection counts, unless it only answers the question.
+        return bool(re.match(r"\W*no\W+(?:that's|it's|all)\s+(?:right|fine|good|correct|perfect)", said))
+    if no:
+        return False
+    return True if yes else None
+
+
+def find_choice(text: str, options: Sequence[str]) -> str | None:
+    """The option that is named: whole, by its words, or nearly (a slip of a letter or two)."""
+    said = " ".join(re.findall(r"[\w:]+", text.lower()))
+    for option in sorted(options, key=len, reverse=True):
+        if re.search(rf"\b{re.escape(option.lower())}\b", said):
+            return option
+    for option in options:
+        stems = [_stem(word) for word in option.lower().split()]
+        if stems and all(any(_stem(word) == stem for word in said.split()) for stem in stems):
+            return option
+    best, score = None, 0.0
+    for option in options:
+        for word in said.split():
+            ratio = SequenceMatcher(None, word, option.lower()).ratio()
+            if ratio > score and len(word) > 3:
+                best, score = option, ratio
+    return best if score >= 0.82 else None
+
+
+def _stem(word: str) -> str:
+    return word[:-1] if word.endswith("s") and len(word) > 3 else word
