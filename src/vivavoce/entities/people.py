@@ -55,6 +55,7 @@ def find_phone(text: str, regions: tuple[str, ...] = ("GB", "US")) -> str | None
 def find_name(text: str) -> str | None:
     """A personal name, capitalised. A bare answer of one to three words is taken for one; a sentence is not."""
     said = re.sub(r"[.!?]+$", "", text.strip())
+    said = re.sub(r"(?:,?\s*(?:that's|that is|spelled|spelt))?(?:[\s,-]+[A-Za-z]\b(?!')){3,}", "", said)  # spelled out after it
     if match := _LAST_FIRST.search(said):
         found = _clean([match[2], match[1]])
         if found:

@@ -12,9 +12,8 @@ from vivavoce.domain.clock import Embedder
 from vivavoce.knowledge.interface import Match
 from vivavoce.knowledge.lexical import MATCH_SCORE, Lexical, nearest
 
-COSINE_FLOOR = 0.2  # what unrelated questions score with the packaged model
-COSINE_MATCH = 0.5  # what a paraphrase scores; lies at the format's threshold
-LEXICAL_SHARE = 0.35
+COSINE_MATCH = 0.40  # what a loose paraphrase scores with the packaged model; lies at the format's threshold
+WORDS_SHARE = 0.2  # how much shared words add to it
 BATCH = 64
 
 
@@ -49,9 +48,8 @@ class Hybrid:
         text = f"{earlier[0]} {query}" if earlier and len(query.split()) <= 3 else query
         vector = np.array(self._embedder.embed([text[:1000]])[0], dtype=np.float32)
         cosine = np.maximum.reduceat(self._vectors @ vector, self._starts)
-        meaning = np.clip((cosine - COSINE_FLOOR) / (COSINE_MATCH - COSINE_FLOOR), 0, None) * MATCH_SCORE
-        mixed: npt.NDArray[np.float32] = np.maximum(words, (1 - LEXICAL_SHARE) * meaning + LEXICAL_SHARE * np.maximum(words, meaning))
-        return np.minimum(mixed, 1.0).astype(np.float32)
+        mixed: npt.NDArray[np.float32] = (cosine + WORDS_SHARE * words) * (MATCH_SCORE / COSINE_MATCH)
+        return np.clip(mixed, 0.0, 1.0).astype(np.float32)
 
     def similarity(self, text: str, topic: str) -> float:
         return self._lexical.similarity(text, topic)

@@ -14,7 +14,7 @@ from vivavoce.knowledge.interface import Match
 from vivavoce.knowledge.words import words
 
 # Tuned on the example queries of public agents and on bench/ utterances: where a score of this size should mean a match.
-MATCH_SCORE = 0.42  # a similarity this high is at distance 0.4, the format's threshold
+MATCH_SCORE = 0.33  # a similarity this high is at distance 0.4, the format's threshold
 MATCH_DISTANCE = 0.4
 CONTENT_WEIGHT = 0.55
 EARLIER_WEIGHT = 0.35

@@ -91,6 +91,10 @@ class LocalModel:
         small_talk = phrases.small_talk(said)
         if small_talk == "greeting":
             return Decision(text=GREETING)
+        if phrases.is_goodbye(said) and not phrases.is_question(said):
+            general = self._general(request, said)
+            if general is not None:
+                return general
         found = [t for t in request.topics if not t.is_retained]
         best = found[0] if found else None
         general = self._general(request, said)

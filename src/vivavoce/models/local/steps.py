@@ -26,6 +26,7 @@ SYNONYMS = {
     "gears": r"\b(?:gear\w*|shift\w*|derailleur|chain (?:slips|jumps))\b",
     "full service": r"\b(?:full|complete|whole|overhaul|everything|the works|service|tune-?up|check-?up|once-?over)\b",
 }
+_NAMED = re.compile(r"\bmy name\b|\bname's\b|\bcall me\b|\bunder the name\b|\bthis is [A-Z]|\bspeaking\b")
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0.0, "boolean": False}
 
 
@@ -45,7 +46,8 @@ def next_move(request: ModelRequest, intents: Intents, *, is_fresh: bool = False
     best: tuple[int, Tool, dict[str, Any], list[str]] | None = None
     for tool in wanting:
         known, missing = fill(request, tool)
-        fresh = 0 if is_fresh else sum(_is_from(request, tool, name, said) for name in known)
+        asked = _said(request)[-1][0] if _said(request) else ""
+        fresh = 0 if is_fresh else sum(_value(request, tool, name, said, asked) is not None for name in known)
         score = fresh * 10 + len(known) - 5 * len(missing)
         if best is None or score > best[0]:
             best = (score, tool, known, missing)
@@ -66,7 +68,8 @@ def answers_step(request: ModelRequest, intents: Intents) -> bool:
         return True
     if not phrases.is_question(said) and _decided(said, tools) is not None:
         return True
-    return any(_value(request, tool, name, said) is not None for tool in tools for name in tool.schema["properties"])
+    asked = _said(request)[-1:]
+    return any(_value(request, tool, name, said, asked[0][0]) is not None for tool in tools for name in tool.schema["properties"] if asked)
 
 
 def call(request: ModelRequest, name: str, intents: Intents) -> Decision:
@@ -83,14 +86,14 @@ def call(request: ModelRequest, name: str, intents: Intents) -> Decision:
 
 def fill(request: ModelRequest, tool: Tool, *, only_last: bool = False) -> tuple[dict[str, Any], list[str]]:
     """(arguments that the caller's words give, newest first; names of those still missing)."""
-    said = [m.content for m in request.history if m.role == "user" and not phrases.is_silence(m.content)]
+    said = _said(request)
     if only_last:
         said = said[-1:]
     known: dict[str, Any] = {}
     missing = []
     for name, schema in tool.schema["properties"].items():
-        for words in reversed(said[-_reach(request) :]):
-            value = _value(request, tool, name, words)
+        for asked, words in reversed(said[-_reach(request) :]):
+            value = _value(request, tool, name, words, asked)
             if value is not None:
                 known[name] = value
                 break
@@ -98,6 +101,17 @@ def fill(request: ModelRequest, tool: Tool, *, only_last: bool = False) -> tuple
             if not _OPTIONAL.search(schema.get("description", "")):
                 missing.append(name)
     return known, missing
+
+
+def _said(request: ModelRequest) -> list[tuple[str, str]]:
+    """What the caller said, each with what the agent had said before it."""
+    found, asked = [], ""
+    for message in request.history:
+        if message.role == "assistant" and message.content:
+            asked = message.content
+        elif message.role == "user" and not phrases.is_silence(message.content):
+            found.append((asked, message.content))
+    return found
 
 
 def last_question(request: ModelRequest) -> str:
@@ -145,15 +159,11 @@ def _decided(said: str, tools: list[Tool]) -> Tool | None:
     return next((tool for tool in deciding if polarity(tool) is answer), None)
 
 
-def _is_from(request: ModelRequest, tool: Tool, name: str, said: str) -> bool:
-    return _value(request, tool, name, said) is not None
-
-
 def _zeros(tool: Tool) -> dict[str, Any]:
     return {name: _ZERO[schema["type"]] for name, schema in tool.schema["properties"].items()}
 
 
-def _value(request: ModelRequest, tool: Tool, name: str, said: str) -> Any:
+def _value(request: ModelRequest, tool: Tool, name: str, said: str, asked: str) -> Any:
     """What the words say about one parameter, judged by its type, its name and its description."""
     schema = tool.schema["properties"][name]
     described = f"{name.replace('_', ' ')}: {schema.get('description', '')}"
@@ -179,7 +189,8 @@ def _value(request: ModelRequest, tool: Tool, name: str, said: str) -> Any:
         count = _COUNTS.get(match.group(1).lower()) or int(match.group(1))
         return next((run for run in digit_runs(said) if len(run) == count), None)
     if re.search(r"\bnames?\b", lower) and schema["type"] == "string":
-        return find_name(said) if _asked_for(request, "name") or re.search(r"\bname\b|\bi'm\b|\bi am\b|\bit's\b|\bthis is\b", said, re.IGNORECASE) else None
+        # A name is taken only when it was asked for or is given as one: anything can look like a name.
+        return find_name(said) if "name" in asked.lower() or _NAMED.search(said) else None
     if schema["type"] in ("integer", "number"):
         return find_number(said)
     if re.search(r"\b(?:number|reference|code|id)\b", lower):
@@ -204,11 +215,6 @@ def _times_in(request: ModelRequest) -> tuple[str, ...]:
         if time:
             found.append(time)
     return tuple(found)
-
-
-def _asked_for(request: ModelRequest, what: str) -> bool:
-    said = next((m.content for m in reversed(request.history) if m.role == "assistant" and m.content), "")
-    return what in said.lower()
 
 
 def _question(request: ModelRequest, tool: Tool, missing: list[str]) -> str:
