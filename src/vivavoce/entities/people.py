@@ -11,7 +11,7 @@ from vivavoce.entities.numbers import digit_runs
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
 _SPOKEN_EMAIL = re.compile(r"\b([\w.+-]+(?:\s+(?:dot|underscore|dash)\s+[\w+-]+)*)\s+at\s+([\w-]+(?:\s+dot\s+[\w-]+)+)\b")
 _INTRODUCED = re.compile(
-    r"\b(?:my (?:full )?name(?:'s| is)|name(?:'s| is)?|i am|i'm|this is|it is|it's|that's|that would be|call me|under(?: the name(?: of)?)?|for|speaking is|the name's)\s+"
+    r"\b(?:my (?:full )?name(?:'s| is)|name(?:'s| is)?|i am|i'm|this is|it is|it's|that's|that would be|under(?: the name(?: of)?)?|for|speaking is|the name's)\s+"
     r"(?:mr\.?|mrs\.?|ms\.?|miss|dr\.?)?\s*([a-zà-ÿ'][\w'’-]*(?:\s+[a-zà-ÿ'][\w'’-]*){0,3})",
     re.IGNORECASE,
 )

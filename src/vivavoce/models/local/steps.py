@@ -26,7 +26,7 @@ SYNONYMS = {
     "gears": r"\b(?:gear\w*|shift\w*|derailleur|chain (?:slips|jumps))\b",
     "full service": r"\b(?:full|complete|whole|overhaul|everything|the works|service|tune-?up|check-?up|once-?over)\b",
 }
-_NAMED = re.compile(r"\bmy name\b|\bname's\b|\bcall me\b|\bunder the name\b|\bthis is [A-Z]|\bspeaking\b")
+_NAMED = re.compile(r"\bmy name\b|\bname's\b|\bunder the name\b|\bthis is [A-Z]|\bspeaking\b")
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0.0, "boolean": False}
 
 

@@ -1,0 +1,46 @@
+# Every target works from a bare checkout with Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+$(VENV)/.%: requirements/%.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing what is needed into $(VENV) ..."
+	@$(BIN)/python -m pip install -q --disable-pip-version-check uv || true
+	@if test -x $(BIN)/uv; then $(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/$*.txt; \
+	 else $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/$*.txt; fi
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(VENV)/.demo ## serve the example agent on http://127.0.0.1:8080
+	@$(BIN)/vivavoce serve examples/bike-workshop --data ./.vivavoce --model local
+
+test: $(VENV)/.dev ## the whole test suite
+	@$(BIN)/python -m pytest
+
+check: $(VENV)/.dev ## lint, types, import floors
+	@$(BIN)/ruff check src tests bench
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.dev ## what a turn costs, and how well the embedded model does
+	@$(BIN)/python bench/turn.py
+	@$(BIN)/python bench/local.py
+
+acceptance: $(VENV)/.dev ## the public example agents; AGENTS=folder that holds them
+	@test -d "$(AGENTS)" || { echo "Set AGENTS to the folder that holds restaurant-table-booking and healthcare-appointment-scheduling."; exit 1; }
+	@AGENTS="$(AGENTS)" $(BIN)/python -m pytest tests/acceptance/public
+
+lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --group build pyproject.toml -o requirements/demo.txt
+	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra providers --group build --group dev pyproject.toml -o requirements/dev.txt
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
+
+.PHONY: help demo test check bench acceptance lock clean

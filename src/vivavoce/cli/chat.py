@@ -1,0 +1,183 @@
+"""vivavoce chat"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vivavoce import settings
+from vivavoce.errors import UsageError, VivavoceError
+
+
+@click.command("chat")
+@click.argument("folder", required=False, metavar="[AGENT_DIR]")
+@click.option("--url", envvar="VIVAVOCE_URL", help="A running server; without it the agent runs here.")
+@click.option("--api-key", envvar="VIVAVOCE_API_KEY", help="The key to send to the server.")
+@click.option("--agent", help="The agent's id on the server; read from AGENT_DIR otherwise.")
+@click.option("-m", "--message", "messages", multiple=True, help="Send this message and go on; may be given again and again.")
+@click.option("--json", "as_json", is_flag=True, help="Print each reply as one line of JSON.")
+@click.option("--variant", help="The variant to begin with.")
+@click.option("--lang", help="Language tag, such as en-GB.")
+@click.option("--env", "environment", default="sandbox", show_default=True, help="sandbox, pre-release, live or draft.")
+@click.option("--channel", help="chat.polyai unless you say otherwise.")
+@click.option("--caller", help="The caller's number.")
+@click.option("--trace", is_flag=True, help="Show flow, step, calls, state changes and topics of each turn.")
+@click.option("--model", help="local, scripted:FILE or PROVIDER:MODEL.")
+@click.option("--data", help="Folder of the database.")
+def command(
+    folder: str | None, url: str | None, api_key: str | None, agent: str | None, messages: tuple[str, ...], as_json: bool,
+    variant: str | None, lang: str | None, environment: str, channel: str | None, caller: str | None, trace: bool,
+    model: str | None, data: str | None,
+) -> None:  # fmt: skip
+    """Talk to an agent. An empty line is silence; /quit or Ctrl-D ends."""
+    from vivavoce.cli.loop import run  # noqa: PLC0415  # not needed for --help
+
+    config = settings.load(data=data, model=model)
+    if folder is None and url is None:
+        raise click.UsageError("Name the agent's folder, or a server with --url.")
+    opening = {
+        "clientEnv": environment, "variantId": variant, "asrLangCode": lang, "ttsLangCode": lang, "channel": channel, "callerNumber": caller,
+    }  # fmt: skip
+    opening = {name: value for name, value in opening.items() if value is not None}
+    if url is not None:
+        key = api_key or config.api_key or _stored_key(config.data)
+        if not key:
+            raise UsageError("Give the server's key with --api-key or VIVAVOCE_API_KEY.")
+        run(_remote(url, key, agent or _agent_of(folder), opening, environment, messages, as_json, trace))
+    else:
+        assert folder is not None
+        run(_here(config, Path(folder), opening, environment, messages, as_json, trace))
+
+
+def _stored_key(data: Path) -> str | None:
+    path = data / "api-key"
+    return path.read_text("utf-8").strip() if path.is_file() else None
+
+
+def _agent_of(folder: str | None) -> str:
+    if folder is None:
+        raise click.UsageError("Name the agent with --agent.")
+    from vivavoce.project.loader import load  # noqa: PLC0415
+    from vivavoce.project.tree import read_tree  # noqa: PLC0415
+
+    return load(read_tree(Path(folder)), name=Path(folder).resolve().name).agent.identity.agent_id
+
+
+async def _remote(
+    url: str, key: str, agent: str, opening: dict[str, Any], environment: str, messages: tuple[str, ...], as_json: bool, trace: bool
+) -> None:
+    from vivavoce.cli.local import Remote  # noqa: PLC0415
+
+    async with Remote(url, key) as server:
+
+        async def send(conversation: str | None, message: str) -> dict[str, Any]:
+            base = f"/v1/agents/{agent}/debug-chat"
+            if conversation is None:
+                return await server.post(base, opening)
+            return await server.post(f"{base}/{conversation}", {"clientEnv": environment, "message": message})
+
+        await _talk(send, messages, as_json, trace)
+
+
+async def _here(
+    config: settings.Settings, folder: Path, opening: dict[str, Any], environment: str, messages: tuple[str, ...], as_json: bool, trace: bool
+) -> None:
+    """Through the server that owns the data folder when it serves this agent; else in this process."""
+    from vivavoce.cli.local import Remote, owned, server_of  # noqa: PLC0415
+    from vivavoce.service.chats import Opening, Said, Taken  # noqa: PLC0415
+    from vivavoce.service.keys import OPERATOR  # noqa: PLC0415
+    from vivavoce.wire.chat import debug_chat, encode  # noqa: PLC0415
+
+    address = server_of(config)
+    if address is not None:
+        agent = _agent_of(str(folder))
+        key = config.api_key or _stored_key(config.data) or ""
+        try:
+            async with Remote(address, key) as server:
+                await server.post(f"/v1/agents/{agent}/debug-chat", {**opening, "clientEnv": "unknown"})
+        except UsageError as error:
+            if "clientEnv" not in error.message:
+                raise UsageError(
+                    f"A server at {address} has {config.data} and does not serve {agent!r}; give this command its own --data."
+                ) from None
+        await _remote(address, key, agent, opening, environment, messages, as_json, trace)
+        return
+    async with owned(config, (folder,)) as started:
+        agent = started.services.deployments.served[0].agent_id
+
+        async def send(conversation: str | None, message: str) -> dict[str, Any]:
+            chats = started.services.chats
+            if conversation is None:
+                begin = Opening(
+                    environment=environment,
+                    variant=opening.get("variantId"),
+                    channel=opening.get("channel"),
+                    asr_language=opening.get("asrLangCode"),
+                    tts_language=opening.get("ttsLangCode"),
+                    caller_number=opening.get("callerNumber"),
+                )
+                taken = await chats.open(OPERATOR, agent, begin)
+            else:
+                taken = await chats.respond(OPERATOR, agent, conversation, Said(text=message, environment=environment))
+            assert isinstance(taken, Taken)
+            found: dict[str, Any] = json.loads(encode(debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics)))
+            return found
+
+        await _talk(send, messages, as_json, trace)
+        await started.work.run_due()  # the end function, when the conversation ended
+
+
+async def _talk(send: Any, messages: tuple[str, ...], as_json: bool, trace: bool) -> None:
+    from vivavoce.cli.screen import Screen  # noqa: PLC0415  # rich is slow to load
+
+    screen = Screen(as_json=as_json, has_trace=trace)
+    conversation: str | None = None
+    pending = list(messages)
+    is_scripted = bool(messages)
+    message = ""
+    while True:
+        with screen.thinking():
+            try:
+                reply = await send(conversation, message)
+            except VivavoceError as error:
+                if conversation is None or is_scripted:
+                    raise
+                screen.problem(error.message)
+                reply = None
+        if reply is not None:
+            conversation = reply["conversationId"]
+            screen.show(reply)
+            if reply["conversationEnded"]:
+                if pending:
+                    click.echo(f"vivavoce: the conversation ended before {len(pending)} more message(s) could be sent.", err=True)
+                screen.end(conversation)
+                return
+        if is_scripted:
+            if not pending:
+                return
+            message = pending.pop(0)
+            screen.echo(message)
+            continue
+        line = await _read_line(screen)
+        if line is None:
+            screen.end(conversation)
+            return
+        message = line
+
+
+async def _read_line(screen: Any) -> str | None:
+    import asyncio  # noqa: PLC0415
+
+    try:
+        line: str = await asyncio.to_thread(screen.ask)
+    except (EOFError, KeyboardInterrupt):
+        return None
+    if line.strip() in ("/quit", "/exit"):
+        return None
+    if not sys.stdin.isatty():
+        screen.echo(line)
+    return line

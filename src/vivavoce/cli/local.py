@@ -1,0 +1,68 @@
+"""Where a command's work is done: in the running server that owns the data folder, or here when nobody does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from vivavoce.cli.server import OwnerLock, address_of_owner
+from vivavoce.errors import Unavailable, UsageError, VivavoceError
+from vivavoce.settings import Settings
+from vivavoce.wiring import Running, running
+
+
+@contextlib.asynccontextmanager
+async def owned(settings: Settings, folders: tuple[Path, ...] = ()) -> AsyncIterator[Running]:
+    """Opens the data folder for one command. Raises UsageError when a server has it."""
+    lock = OwnerLock(settings.data)
+    lock.take("")
+    try:
+        async with running(settings, folders=folders) as started:
+            yield started
+    finally:
+        lock.give_back()
+
+
+def server_of(settings: Settings) -> str | None:
+    return address_of_owner(settings.data)
+
+
+class Remote:
+    """The HTTP API, as a command uses it."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url.rstrip("/")
+        self._key = key
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Remote:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120))
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+            await asyncio.sleep(0)
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert self._session is not None
+        headers = {"X-API-KEY": self._key, "content-type": "application/json"}
+        try:
+            async with self._session.post(self._url + path, data=msgspec.json.encode(body), headers=headers) as reply:
+                raw = await reply.read()
+                status = reply.status
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable(f"{self._url} cannot be reached ({type(error).__name__}); is the server running?") from error
+        try:
+            found = msgspec.json.decode(raw)
+        except msgspec.DecodeError:
+            raise VivavoceError(f"{self._url} answered with something that is not JSON (status {status}); is it vivavoce?") from None
+        if status >= 400:
+            raise UsageError(str(found.get("error") or f"status {status}"))
+        return dict(found)
