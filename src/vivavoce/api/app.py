@@ -71,7 +71,9 @@ def application(services: Services) -> ASGIApp:
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
-        response = problems.respond(Request(scope), 404, "NOT_FOUND", "There is nothing at this address; GET /docs lists what there is.")
+        response = problems.respond(
+            Request(scope), 404, "NOT_FOUND", "There is nothing at this address; GET /docs lists what there is."
+        )
         await response(scope, receive, send)
 
 
@@ -87,7 +89,11 @@ def _endpoint(services: Services, methods: dict[str, Route]) -> ASGIApp:
             if route is None:
                 allowed = ", ".join(methods)
                 response = problems.respond(
-                    request, 405, "METHOD_NOT_ALLOWED", f"This address takes {allowed}, not {method}.", {"Allow": allowed}
+                    request,
+                    405,
+                    "METHOD_NOT_ALLOWED",
+                    f"This address takes {allowed}, not {method}.",
+                    {"Allow": allowed},
                 )
             else:
                 response = await _handle(services, route, decoders[route.method], request)
@@ -149,7 +155,9 @@ def _decoded(raw: bytes, decode: Any) -> Any:
     except msgspec.ValidationError as error:
         raise Invalid(f"The body is not as it should be: {error}.") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Invalid(f"The body is not valid JSON: {error}." if raw else "The body is empty; send a JSON object.") from error
+        raise Invalid(
+            f"The body is not valid JSON: {error}." if raw else "The body is empty; send a JSON object."
+        ) from error
 
 
 def _parameter(query: Query, text: str | None) -> Any:
@@ -190,5 +198,3 @@ class Correlation:
             await send(message)
 
         await self._app(scope, receive, sending)
-
-

@@ -44,9 +44,17 @@ async def respond(call: Call) -> Answer:
     parameters = call.request.path_params
     message_id = (body.metadata or {}).get("client_message_id")
     # A message id is unique within its conversation only.
-    scoped = f"{parameters['agentId']}/{parameters['conversationId']}/{message_id}" if isinstance(message_id, str) and message_id else None
+    scoped = (
+        f"{parameters['agentId']}/{parameters['conversationId']}/{message_id}"
+        if isinstance(message_id, str) and message_id
+        else None
+    )
     taken = await call.services.chats.respond(
-        call.principal, parameters["agentId"], parameters["conversationId"], said, idempotency=_idempotency(call, 200, scoped)
+        call.principal,
+        parameters["agentId"],
+        parameters["conversationId"],
+        said,
+        idempotency=_idempotency(call, 200, scoped),
     )
     return _answer(taken, 200)
 

@@ -16,7 +16,12 @@ async def list_conversations(call: Call) -> Answer:
     page, count = await call.services.conversations.list(
         call.principal, call.request.path_params["agentId"], limit=limit, offset=offset
     )
-    body: dict[str, Any] = {"conversations": [summary(c) for c in page], "count": count, "limit": limit, "offset": offset}
+    body: dict[str, Any] = {
+        "conversations": [summary(c) for c in page],
+        "count": count,
+        "limit": limit,
+        "offset": offset,
+    }
     return Answer(body=encode(body))
 
 

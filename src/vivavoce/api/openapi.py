@@ -18,14 +18,8 @@ _SUMMARY: dict[str, Any] = {
     "type": "object",
     "required": ["conversationId", "accountId", "projectId"],
     "properties": {
-        **{name: _TEXT for name in ("conversationId", "accountId", "projectId", "createdAt", "startedAt", "channel", "clientEnv", "direction")},
-        **{
-            name: _NULLABLE_TEXT
-            for name in (
-                "finishedAt", "fromNumber", "toNumber", "language", "variantId", "handoffDestination", "handoffReason", "deploymentId",
-                "note", "audioUrl",
-            )
-        },
+        **dict.fromkeys(("conversationId", "accountId", "projectId", "createdAt", "startedAt", "channel", "clientEnv", "direction"), _TEXT),
+        **dict.fromkeys(("finishedAt", "fromNumber", "toNumber", "language", "variantId", "handoffDestination", "handoffReason", "deploymentId", "note", "audioUrl"), _NULLABLE_TEXT),
         **{name: {"type": "integer"} for name in ("totalDuration", "polyaiDuration", "duration")},
         **{name: {"type": "boolean"} for name in ("inProgress", "handoff")},
         "tags": {"type": "array", "items": _TEXT},
@@ -59,7 +53,9 @@ RECORD_SCHEMAS: dict[str, Any] = {
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
     types = [t for route in routes for t in (route.request, route.response) if isinstance(t, type)]
-    schemas, components = msgspec.json.schema_components([*types, ErrorEnvelope], ref_template="#/components/schemas/{name}")
+    schemas, components = msgspec.json.schema_components(
+        [*types, ErrorEnvelope], ref_template="#/components/schemas/{name}"
+    )
     del schemas
     paths: dict[str, Any] = {}
     for route in routes:
@@ -95,7 +91,10 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.authentication == "none":
         operation["security"] = []
     if route.request is not None:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": _reference(route.request)}}}
+        operation["requestBody"] = {
+            "required": True,
+            "content": {"application/json": {"schema": _reference(route.request)}},
+        }
     success: dict[str, Any] = {"description": route.summary}
     if route.response is not None:
         success["content"] = {"application/json": {"schema": _reference(route.response)}}

@@ -27,7 +27,12 @@ def of_error(request: Request, error: VivavoceError) -> Response:
 
 def of_exception(request: Request, error: Exception) -> Response:
     """A fault of ours: logged with its type and place, told without them."""
-    log.error("a request failed: route=%s error=%s", request.scope.get("route_path", "?"), type(error).__name__, exc_info=error)
+    log.error(
+        "a request failed: route=%s error=%s",
+        request.scope.get("route_path", "?"),
+        type(error).__name__,
+        exc_info=error,
+    )
     return respond(request, 500, "INTERNAL_ERROR", "Something went wrong on the server; its log has the details.")
 
 

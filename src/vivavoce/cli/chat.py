@@ -18,7 +18,9 @@ from vivavoce.errors import UsageError, VivavoceError
 @click.option("--url", envvar="VIVAVOCE_URL", help="A running server; without it the agent runs here.")
 @click.option("--api-key", envvar="VIVAVOCE_API_KEY", help="The key to send to the server.")
 @click.option("--agent", help="The agent's id on the server; read from AGENT_DIR otherwise.")
-@click.option("-m", "--message", "messages", multiple=True, help="Send this message and go on; may be given again and again.")
+@click.option(
+    "-m", "--message", "messages", multiple=True, help="Send this message and go on; may be given again and again."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print each reply as one line of JSON.")
 @click.option("--variant", help="The variant to begin with.")
 @click.option("--lang", help="Language tag, such as en-GB.")
@@ -68,7 +70,14 @@ def _agent_of(folder: str | None) -> str:
 
 
 async def _remote(
-    url: str, key: str, agent: str, opening: dict[str, Any], environment: str, messages: tuple[str, ...], as_json: bool, trace: bool
+    url: str,
+    key: str,
+    agent: str,
+    opening: dict[str, Any],
+    environment: str,
+    messages: tuple[str, ...],
+    as_json: bool,
+    trace: bool,
 ) -> None:
     from vivavoce.cli.local import Remote  # noqa: PLC0415
 
@@ -84,7 +93,13 @@ async def _remote(
 
 
 async def _here(
-    config: settings.Settings, folder: Path, opening: dict[str, Any], environment: str, messages: tuple[str, ...], as_json: bool, trace: bool
+    config: settings.Settings,
+    folder: Path,
+    opening: dict[str, Any],
+    environment: str,
+    messages: tuple[str, ...],
+    as_json: bool,
+    trace: bool,
 ) -> None:
     """Through the server that owns the data folder when it serves this agent; else in this process."""
     from vivavoce.cli.local import Remote, owned, server_of  # noqa: PLC0415
@@ -124,7 +139,9 @@ async def _here(
             else:
                 taken = await chats.respond(OPERATOR, agent, conversation, Said(text=message, environment=environment))
             assert isinstance(taken, Taken)
-            found: dict[str, Any] = json.loads(encode(debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics)))
+            found: dict[str, Any] = json.loads(
+                encode(debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics))
+            )
             return found
 
         await _talk(send, messages, as_json, trace)
@@ -153,7 +170,10 @@ async def _talk(send: Any, messages: tuple[str, ...], as_json: bool, trace: bool
             screen.show(reply)
             if reply["conversationEnded"]:
                 if pending:
-                    click.echo(f"vivavoce: the conversation ended before {len(pending)} more message(s) could be sent.", err=True)
+                    click.echo(
+                        f"vivavoce: the conversation ended before {len(pending)} more message(s) could be sent.",
+                        err=True,
+                    )
                 screen.end(conversation)
                 return
         if is_scripted:

@@ -22,10 +22,23 @@ def command() -> None:
 @click.argument("name")
 @click.option("--account", help="The account it belongs to; every account when left out.")
 @click.option("--agent", "agents", multiple=True, help="Only for this agent; may be given again.")
-@click.option("--permission", "permissions", multiple=True, type=click.Choice(["chat", "read", "write", "pii", "admin"]), help="Only this right; may be given again.")
+@click.option(
+    "--permission",
+    "permissions",
+    multiple=True,
+    type=click.Choice(["chat", "read", "write", "pii", "admin"]),
+    help="Only this right; may be given again.",
+)
 @_data
 @_json
-def create(name: str, account: str | None, agents: tuple[str, ...], permissions: tuple[str, ...], data: str | None, as_json: bool) -> None:
+def create(
+    name: str,
+    account: str | None,
+    agents: tuple[str, ...],
+    permissions: tuple[str, ...],
+    data: str | None,
+    as_json: bool,
+) -> None:
     """Make a key and print it, once."""
 
     async def make(keys: Any, operator: Any) -> Any:
@@ -61,7 +74,9 @@ def list_keys(data: str | None, as_json: bool) -> None:
         return
     for k in found:
         state = "revoked" if k.revoked_at else "valid"
-        click.echo(f"{k.id}  {k.name}  …{k.hint}  {state}  account={k.account_id or 'all'}  {','.join(sorted(k.permissions))}")
+        click.echo(
+            f"{k.id}  {k.name}  …{k.hint}  {state}  account={k.account_id or 'all'}  {','.join(sorted(k.permissions))}"
+        )
     if not found:
         click.echo("No keys yet besides the operator's. Make one with `vivavoce keys create NAME`.")
 

@@ -58,11 +58,15 @@ class Remote:
                 raw = await reply.read()
                 status = reply.status
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(f"{self._url} cannot be reached ({type(error).__name__}); is the server running?") from error
+            raise Unavailable(
+                f"{self._url} cannot be reached ({type(error).__name__}); is the server running?"
+            ) from error
         try:
             found = msgspec.json.decode(raw)
         except msgspec.DecodeError:
-            raise VivavoceError(f"{self._url} answered with something that is not JSON (status {status}); is it vivavoce?") from None
+            raise VivavoceError(
+                f"{self._url} answered with something that is not JSON (status {status}); is it vivavoce?"
+            ) from None
         if status >= 400:
             raise UsageError(str(found.get("error") or f"status {status}"))
         return dict(found)

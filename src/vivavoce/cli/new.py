@@ -21,7 +21,9 @@ def command(folder: str) -> None:
         raise UsageError(f"{folder} is not empty; name a new folder.")
     template = resources.files("vivavoce.cli").joinpath("template")
     _copy(template, target, clean_name(target.resolve().name) or "agent")
-    click.echo(f"Made {folder}. Talk to it with `vivavoce chat {folder} --trace`, or serve it with `vivavoce serve {folder}`.")
+    click.echo(
+        f"Made {folder}. Talk to it with `vivavoce chat {folder} --trace`, or serve it with `vivavoce serve {folder}`."
+    )
 
 
 def _copy(source: Traversable, target: Path, agent_id: str) -> None:

@@ -62,7 +62,9 @@ def trace(reply: dict[str, Any]) -> Table:
     table.add_column(style="dim", width=13, justify="right")
     table.add_column(overflow="fold")
     if metadata["inFlow"]:
-        table.add_row("flow / step", Text.assemble((metadata["inFlow"], "magenta"), " / ", (metadata["inStep"], "magenta")))
+        table.add_row(
+            "flow / step", Text.assemble((metadata["inFlow"], "magenta"), " / ", (metadata["inStep"], "magenta"))
+        )
     table.add_row("path", Text(" → ".join(metadata["nodeTrace"]) or "-", style="dim"))
     if metadata["retrievedTopics"]:
         cited = metadata["citedTopic"]
@@ -70,14 +72,22 @@ def trace(reply: dict[str, Any]) -> Table:
         table.add_row("topics", Text(", ").join(names))
     for event in metadata["functionEvents"]:
         arguments = ", ".join(f"{k}={_short(v)}" for k, v in event["arguments"].items())
-        table.add_row("call", Text.assemble((event["name"], "bold blue"), f"({arguments})", (f"  {event['duration']:.1f} ms", "dim")))
+        table.add_row(
+            "call",
+            Text.assemble((event["name"], "bold blue"), f"({arguments})", (f"  {event['duration']:.1f} ms", "dim")),
+        )
         for label, value in _effects(event):
             table.add_row("", Text.assemble((f"{label} ", "dim"), value))
     for request in metadata["llmRequests"]:
         answer = request.get("llm_response") or {}
         calls = ", ".join(call["name"] for call in answer.get("function_calls", ()))
         table.add_row(
-            "model", Text.assemble(answer.get("model_id") or "-", (f"  {len(request['llm_request']['functions'])} tools", "dim"), f"  → {calls or 'text'}" if answer else f"  failed: {request['error']}")
+            "model",
+            Text.assemble(
+                answer.get("model_id") or "-",
+                (f"  {len(request['llm_request']['functions'])} tools", "dim"),
+                f"  → {calls or 'text'}" if answer else f"  failed: {request['error']}",
+            ),
         )
     for notice in metadata.get("notices", ()):
         table.add_row("notice", Text(notice["message"], style="yellow"))
@@ -95,14 +105,23 @@ def _effects(event: dict[str, Any]) -> list[tuple[str, Text]]:
             found.append((key, Text(_short(event[key]), style="italic")))
     transition = event["transition"]
     if transition:
-        where = "exit" if transition["exit_flow"] else " / ".join(filter(None, (transition["goto_flow"], transition["goto_step"])))
+        where = (
+            "exit"
+            if transition["exit_flow"]
+            else " / ".join(filter(None, (transition["goto_flow"], transition["goto_step"])))
+        )
         found.append(("goes to", Text(where, style="magenta")))
     for key in ("hangup", "handoff", "variant_id_change"):
         if event[key]:
             found.append((key, Text(_short(event[key]))))
     changes = event["state_changes"] or {"added": {}, "updated": {}, "removed": []}
-    found += [("state", Text(f"+ {k} = {_short(v)}", style="green")) for k, v in changes["added"].items() if v is not None]
-    found += [("state", Text(f"~ {k} = {_short(v[1])}  (was {_short(v[0])})", style="cyan")) for k, v in changes["updated"].items()]
+    found += [
+        ("state", Text(f"+ {k} = {_short(v)}", style="green")) for k, v in changes["added"].items() if v is not None
+    ]
+    found += [
+        ("state", Text(f"~ {k} = {_short(v[1])}  (was {_short(v[0])})", style="cyan"))
+        for k, v in changes["updated"].items()
+    ]
     found += [("state", Text(f"- {k}", style="red")) for k in changes["removed"]]
     found += [("message", Text(f"{m['kind']} to {m['to']}: {_short(m['content'])}")) for m in event["messages"]]
     for entries in (event["logs"] or {}).values():

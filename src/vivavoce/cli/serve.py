@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import json
 import logging
 import sys
@@ -42,7 +41,11 @@ def command(
     def announce(started: Any, address: str) -> None:
         agents = [s.agent_id for s in started.services.deployments.served]
         if as_json:
-            click.echo(json.dumps({"address": address, "apiKey": started.api_key, "agents": agents, "model": started.model.name}))
+            click.echo(
+                json.dumps(
+                    {"address": address, "apiKey": started.api_key, "agents": agents, "model": started.model.name}
+                )
+            )
             return
         click.echo(f"vivavoce serves {', '.join(agents)} with the model {started.model.name}.\n")
         click.echo(f"  Address  {address}")
@@ -51,7 +54,9 @@ def command(
         click.echo("Try it:\n")
         click.echo(f"  curl -s {address}/v1/agents/{agents[0]}/debug-chat \\\n    -H 'X-API-KEY: {started.api_key}' \\")
         click.echo("    -H 'Content-Type: application/json' -d '{\"clientEnv\": \"sandbox\"}'\n")
-        click.echo(f"Or talk in another terminal:  vivavoce chat {folders[0]} --url {address} --api-key {started.api_key}")
+        click.echo(
+            f"Or talk in another terminal:  vivavoce chat {folders[0]} --url {address} --api-key {started.api_key}"
+        )
         for served in started.services.deployments.served:
             for fault in served.loaded.faults:
                 click.echo(f"  {fault.severity}: {fault.path}:{fault.line}: {fault.message}", err=True)

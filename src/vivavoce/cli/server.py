@@ -42,7 +42,9 @@ class OwnerLock:
             os.close(self._descriptor)
             owner = address_of_owner(self._path.parent)
             where = f" at {owner}" if owner else ""
-            raise UsageError(f"Another vivavoce{where} is using {self._path.parent}; stop it, or give this one its own --data.") from None
+            raise UsageError(
+                f"Another vivavoce{where} is using {self._path.parent}; stop it, or give this one its own --data."
+            ) from None
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, json.dumps({"address": address, "pid": os.getpid()}).encode(), 0)
 
@@ -92,7 +94,11 @@ async def serve(
 
             @contextlib.asynccontextmanager
             async def lifespan(app: Any) -> AsyncIterator[None]:
-                watchers = [asyncio.create_task(_follow(started, s)) for s in started.services.deployments.served] if is_reloading else []
+                watchers = (
+                    [asyncio.create_task(_follow(started, s)) for s in started.services.deployments.served]
+                    if is_reloading
+                    else []
+                )
                 announce(started, address)
                 try:
                     yield
@@ -116,7 +122,9 @@ async def serve(
                 try:
                     await server.serve()
                 except SystemExit:
-                    raise UsageError(f"{address} cannot be listened on: the port is probably taken; choose another with --port.") from None
+                    raise UsageError(
+                        f"{address} cannot be listened on: the port is probably taken; choose another with --port."
+                    ) from None
     finally:
         lock.give_back()
 

@@ -19,7 +19,8 @@ def command(folder: str, as_json: bool) -> int:
     loaded = load(read_tree(Path(folder)), name=Path(folder).resolve().name)
     if as_json:
         faults = [
-            {"path": f.path, "line": f.line, "severity": f.severity, "code": f.code, "message": f.message} for f in loaded.faults
+            {"path": f.path, "line": f.line, "severity": f.severity, "code": f.code, "message": f.message}
+            for f in loaded.faults
         ]
         click.echo(json.dumps({"agentId": loaded.agent.identity.agent_id, "tree": loaded.tree.hash, "faults": faults}))
         return 1 if loaded.errors else 0

@@ -26,6 +26,8 @@ def cited(draft: Draft) -> str:
             return name
     if len(draft.reply.split()) <= SMALL_TALK_WORDS:
         return ""
-    scored = [(draft.prepared.retriever.similarity(draft.reply, name), -order, name) for order, name in enumerate(shown)]
+    scored = [
+        (draft.prepared.retriever.similarity(draft.reply, name), -order, name) for order, name in enumerate(shown)
+    ]
     best, _, name = max(scored)
     return name if 1 - best <= draft.agent.experimental.retrieval.citation_threshold else ""

@@ -39,16 +39,18 @@ from vivavoce.domain.conversation import (
     Utterance,
 )
 from vivavoce.domain.flow import PromptStep
+from vivavoce.domain.marks import unmark_all
 from vivavoce.engine import citation, effects, flows, prompt, tools
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.guard import Guard
 from vivavoce.engine.rendering import Renderer
 from vivavoce.engine.session import Session
 from vivavoce.functions.interface import Ask, FunctionExecutor, Outcome, View
-from vivavoce.functions.runtime.escape import unmark_all
 from vivavoce.models.interface import Model, ModelError, complete
 
-ERROR_RESULT = "The function failed. Do not tell the user why; try another way, or say that it is not possible right now."
+ERROR_RESULT = (
+    "The function failed. Do not tell the user why; try another way, or say that it is not possible right now."
+)
 MAX_CONTENT_CHARACTERS = 100_000
 
 
@@ -220,7 +222,9 @@ class Draft:
         if self.found:
             self.retained = (tuple(name for name, _ in self.found), *self.retained)[: settings.history_length]
         renderer = self.renderer()
-        self.topics = tuple(self._topic(name, distance, renderer) for name, distance in kept.items() if name in self.agent.topics)
+        self.topics = tuple(
+            self._topic(name, distance, renderer) for name, distance in kept.items() if name in self.agent.topics
+        )
         self.timings["retrieval"] += perf_counter() - began
 
     def _topic(self, name: str, distance: float, renderer: Renderer) -> RetrievedTopic:
@@ -325,9 +329,16 @@ class Draft:
         )
         self.calls.append(
             FunctionCall(
-                id=self.ports.random.uuid(), name=tools.SMS_TOOL, kind="global", module=tools.SMS_TOOL, arguments=given,
-                place=self.place, started_at=self.ports.clock.now(), content="queued", messages=(sent,),
-            )  # fmt: skip
+                id=self.ports.random.uuid(),
+                name=tools.SMS_TOOL,
+                kind="global",
+                module=tools.SMS_TOOL,
+                arguments=given,
+                place=self.place,
+                started_at=self.ports.clock.now(),
+                content="queued",
+                messages=(sent,),
+            )
         )
         return Effect(content="The message was sent.")
 
@@ -389,12 +400,18 @@ class Draft:
         self.notices.extend(effect.notices)
         if outcome.error is not None:
             self.notice("function_failed", f"{function.name} failed.")
-        self.function_result(tool_call, ERROR_RESULT if outcome.error is not None and content is None else content or "")
+        self.function_result(
+            tool_call, ERROR_RESULT if outcome.error is not None and content is None else content or ""
+        )
         self._speak(effect)
         return effect
 
     def _conversation_view(self) -> View:
-        metrics = [*self.session.metrics, *((m.name, m.value) for m in self.metrics)] if self.metrics else self.session.metrics
+        metrics = (
+            [*self.session.metrics, *((m.name, m.value) for m in self.metrics)]
+            if self.metrics
+            else self.session.metrics
+        )
         return View(
             conversation=self.session.conversation,
             now=self.conversation_now(),
@@ -437,7 +454,9 @@ class Draft:
             self.exposed.add(name)
 
     def _rendered_message(self, message: OutgoingMessage) -> OutgoingMessage:
-        return replace(message, content=self.renderer().function_result(message.content)) if message.content else message
+        return (
+            replace(message, content=self.renderer().function_result(message.content)) if message.content else message
+        )
 
     def _apply(self, effect: Effect) -> None:
         """In the order: variant, language and voice, topics, transition."""
@@ -445,7 +464,9 @@ class Draft:
             if effect.variant in self.agent.variants.names:
                 self.variant = effect.variant
             else:
-                self.notice("unknown_variant", f"There is no variant {effect.variant!r}; the variant stays {self.variant!r}.")
+                self.notice(
+                    "unknown_variant", f"There is no variant {effect.variant!r}; the variant stays {self.variant!r}."
+                )
         if effect.language is not None:
             self.asr_language = self.tts_language = effect.language
         if effect.voice is not None:
@@ -478,7 +499,9 @@ class Draft:
 
     def _hand_off(self, handoff: HandoffRequest) -> None:
         if handoff.destination.lower() in ("", "default") and handoff.is_transfer:
-            name = next((h.name for h in self.agent.handoffs.values() if h.is_default), handoff.destination or "default")
+            name = next(
+                (h.name for h in self.agent.handoffs.values() if h.is_default), handoff.destination or "default"
+            )
             handoff = replace(handoff, destination=name)
         self.handoff = handoff
         if handoff.is_transfer:
@@ -530,10 +553,17 @@ class Draft:
         finally:
             self.asked.append(
                 ModelExchange(
-                    id=self.ports.random.uuid(), purpose="function", request=request, reply=reply if failure is None else None,
-                    error=failure, delivered=reply.text if reply else "", started_at=started_at,
-                    finished_at=self.ports.clock.now(), place=self.place, place_after=self.place,
-                )  # fmt: skip
+                    id=self.ports.random.uuid(),
+                    purpose="function",
+                    request=request,
+                    reply=reply if failure is None else None,
+                    error=failure,
+                    delivered=reply.text if reply else "",
+                    started_at=started_at,
+                    finished_at=self.ports.clock.now(),
+                    place=self.place,
+                    place_after=self.place,
+                )
             )
 
     # Speech, and the end.
@@ -636,4 +666,3 @@ def _json_of(text: str) -> Any:
         return msgspec.json.decode(text[start : end + 1]) if start >= 0 else msgspec.json.decode(text)
     except msgspec.DecodeError:
         raise ModelError("The model was asked for JSON and answered with something else.") from None
-

@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct
 
 from vivavoce.domain.conversation import HandoffRequest, Notice, Transition
+from vivavoce.domain.marks import unmark_all
 from vivavoce.functions.interface import Outcome
-from vivavoce.functions.runtime.escape import unmark_all
 
 
 class Effect(Struct, frozen=True, kw_only=True):
@@ -33,7 +33,9 @@ class Effect(Struct, frozen=True, kw_only=True):
         return (self.utterance is not None and self.end_turn) or self.hangup or self.handoff is not None
 
 
-KEYS = frozenset("content utterance end_turn utterance_channel hangup handoff transition variant listen".split())
+KEYS = frozenset(
+    ["content", "utterance", "end_turn", "utterance_channel", "hangup", "handoff", "transition", "variant", "listen"]
+)
 
 
 def settle(outcome: Outcome) -> Effect:
@@ -43,11 +45,18 @@ def settle(outcome: Outcome) -> Effect:
     if isinstance(outcome.returned, dict):
         returned = {k: v for k, v in outcome.returned.items() if v is not None}
         for key in returned.keys() - KEYS:
-            notices.append(Notice(code="unknown_return_key", message=f"The returned key {key!r} has no meaning and was ignored."))
+            notices.append(
+                Notice(code="unknown_return_key", message=f"The returned key {key!r} has no meaning and was ignored.")
+            )
     elif isinstance(outcome.returned, str):
         returned = {"content": outcome.returned}
         if outcome.is_odd:
-            notices.append(Notice(code="return_type", message="The function returned neither text nor a dict; the model was given its JSON."))
+            notices.append(
+                Notice(
+                    code="return_type",
+                    message="The function returned neither text nor a dict; the model was given its JSON.",
+                )
+            )
     queued = outcome.queued
     utterance = returned.get("utterance", queued.utterance)
     listen = returned.get("listen")

@@ -23,7 +23,13 @@ def move(agent: Agent, place: Place, transition: Transition) -> Move:
     if transition.goto_flow:
         flow = agent.flows.get(transition.goto_flow)
         if flow is None:
-            return Move(place=place, notice=Notice(code="unknown_flow", message=f"There is no flow {transition.goto_flow!r}; the conversation stays where it is."))
+            return Move(
+                place=place,
+                notice=Notice(
+                    code="unknown_flow",
+                    message=f"There is no flow {transition.goto_flow!r}; the conversation stays where it is.",
+                ),
+            )
         if not transition.goto_step:
             return Move(place=Place(flow=flow.name, step=flow.start_step), has_moved=True)
         step, notice = find_step(flow, transition.goto_step)
@@ -33,7 +39,13 @@ def move(agent: Agent, place: Place, transition: Transition) -> Move:
     if transition.goto_step:
         flow = agent.flows.get(place.flow or "")
         if flow is None:
-            return Move(place=place, notice=Notice(code="step_outside_flow", message=f"goto_step({transition.goto_step!r}) outside of a flow has no effect."))
+            return Move(
+                place=place,
+                notice=Notice(
+                    code="step_outside_flow",
+                    message=f"goto_step({transition.goto_step!r}) outside of a flow has no effect.",
+                ),
+            )
         step, notice = find_step(flow, transition.goto_step)
         if step is None:
             return Move(place=place, notice=notice)
@@ -50,8 +62,12 @@ def find_step(flow: Flow, name: str) -> tuple[str | None, Notice | None]:
     wanted = clean_name(name)
     for step in flow.steps:
         if clean_name(step) == wanted:
-            return step, Notice(code="step_name", message=f"Step {name!r} of flow {flow.name!r} was taken for {step!r}.")
-    return None, Notice(code="unknown_step", message=f"Flow {flow.name!r} has no step {name!r}; the conversation stays where it is.")
+            return step, Notice(
+                code="step_name", message=f"Step {name!r} of flow {flow.name!r} was taken for {step!r}."
+            )
+    return None, Notice(
+        code="unknown_step", message=f"Flow {flow.name!r} has no step {name!r}; the conversation stays where it is."
+    )
 
 
 def is_function_step(agent: Agent, place: Place) -> bool:

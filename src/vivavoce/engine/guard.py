@@ -80,7 +80,11 @@ class Guard:
 
 
 def _speaks(wanted: str, language: str) -> bool:
-    return not wanted or wanted.lower() == language.lower() or wanted.split("-")[0].lower() == language.split("-")[0].lower()
+    return (
+        not wanted
+        or wanted.lower() == language.lower()
+        or wanted.split("-")[0].lower() == language.split("-")[0].lower()
+    )
 
 
 @lru_cache(maxsize=1024)

@@ -19,7 +19,9 @@ class Prepared:
         self.retriever = retriever
         self.tree = tree
         self.topic_tools = {
-            topic.name: tuple((ref.kind, ref.name) for ref in references.find(topic.actions) if ref.kind in ("ho", "twilio_sms"))
+            topic.name: tuple(
+                (ref.kind, ref.name) for ref in references.find(topic.actions) if ref.kind in ("ho", "twilio_sms")
+            )
             for topic in agent.topics.values()
         }
         self.topic_functions = {name: references.names(topic.actions, "fn") for name, topic in agent.topics.items()}

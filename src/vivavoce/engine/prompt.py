@@ -151,7 +151,10 @@ def _intro(agent: Agent) -> str:
     adjectives = ", ".join(a.lower() for a in persona.adjectives if a != "Other")
     role = persona.role.strip() or "agent"
     if "Other" in persona.adjectives:
-        sentences = [persona.custom.strip(), role if role.lower().startswith("you are") else f"You are {_article(role)} {role}."]
+        sentences = [
+            persona.custom.strip(),
+            role if role.lower().startswith("you are") else f"You are {_article(role)} {role}.",
+        ]
     elif role.lower().startswith("you are"):
         sentences = [role, f"You are {adjectives}." if adjectives else "", persona.custom.strip()]
     else:
@@ -176,7 +179,9 @@ def _language(agent: Agent, language: str) -> str:
 
 
 def _context(agent: Agent) -> Rendered:
-    text = "\n\n".join(filter(None, (text_of(agent, "context_information_precursor"), text_of(agent, "context_information"))))
+    text = "\n\n".join(
+        filter(None, (text_of(agent, "context_information_precursor"), text_of(agent, "context_information")))
+    )
     return Rendered(text=text, literals=(text,))
 
 

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from vivavoce.domain.agent import Agent
 from vivavoce.domain.conversation import Rendered
-from vivavoce.functions.runtime.escape import MARK, unmark
+from vivavoce.domain.marks import MARK, unmark
 
 _ALIASES = {"sms": "twilio_sms", "va": "attr"}
 _VALUES = ("vrbl", "tn", "attr", "entity")
@@ -70,7 +70,10 @@ def template(text: str, *, bare: bool = False, clashes: frozenset[str] = frozens
     literals[-1] += text[end:]
     texts = tuple(literals)
     return Template(
-        literals=texts, slots=tuple(slots), tools=tuple(dict.fromkeys(tools)), static=Rendered(text=texts[0], literals=texts)
+        literals=texts,
+        slots=tuple(slots),
+        tools=tuple(dict.fromkeys(tools)),
+        static=Rendered(text=texts[0], literals=texts),
     )
 
 

@@ -11,7 +11,9 @@ from vivavoce.engine.prepared import Prepared
 class Session:
     """Changes only by `accept`, after a turn was committed; a turn that fails to commit leaves no trace here."""
 
-    def __init__(self, conversation: Conversation, prepared: Prepared, snapshot: Snapshot, turns: Iterable[Turn] = ()) -> None:
+    def __init__(
+        self, conversation: Conversation, prepared: Prepared, snapshot: Snapshot, turns: Iterable[Turn] = ()
+    ) -> None:
         self.conversation = conversation
         self.prepared = prepared
         self.snapshot = snapshot

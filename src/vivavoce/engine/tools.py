@@ -82,7 +82,11 @@ def _handoff_tool(agent: Agent, names: list[str]) -> Tool:
         description="Hands the conversation over to a person or another system.",
         schema=_object(
             {
-                "handoff_destination": {"type": "string", "enum": names, "description": f"Where to. {described}".strip()},
+                "handoff_destination": {
+                    "type": "string",
+                    "enum": names,
+                    "description": f"Where to. {described}".strip(),
+                },
                 "reason": {"type": "string", "description": "Why, in a few words."},
                 "utterance": {"type": "string", "description": "What to say to the user before the handoff."},
             },
@@ -99,7 +103,10 @@ def _sms_tool(names: list[str]) -> Tool:
         schema=_object(
             {
                 "template": {"type": "string", "enum": names, "description": "Which message."},
-                "to_number": {"type": "string", "description": 'The number to send it to; "" for the number they call from.'},
+                "to_number": {
+                    "type": "string",
+                    "description": 'The number to send it to; "" for the number they call from.',
+                },
             },
             ["template", "to_number"],
         ),
@@ -111,7 +118,10 @@ def _language_tool(agent: Agent) -> Tool:
     return Tool(
         name=LANGUAGE_TOOL,
         description="Changes the language of the conversation, when the user asks for another one.",
-        schema=_object({"language": {"type": "string", "enum": list(agent.languages.all), "description": "The new language."}}, ["language"]),
+        schema=_object(
+            {"language": {"type": "string", "enum": list(agent.languages.all), "description": "The new language."}},
+            ["language"],
+        ),
         reference=LANGUAGE_TOOL,
     )
 

@@ -62,7 +62,9 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
     empty = False
     while not draft.is_over:
         if requests == MAX_REQUESTS:
-            draft.notice("loop_limit", f"The model was asked {MAX_REQUESTS} times in this turn without coming to a reply.")
+            draft.notice(
+                "loop_limit", f"The model was asked {MAX_REQUESTS} times in this turn without coming to a reply."
+            )
             draft.say(ports.options.apology)
             break
         requests += 1
@@ -184,7 +186,10 @@ async def _run_steps(draft: Draft) -> AsyncIterator[Progress]:
         if draft.is_ended or not is_function_step(draft.agent, draft.place):
             return
         if draft.place == place:
-            draft.notice("step_without_transition", f"The function step {function.name!r} led nowhere; it runs again on the next turn.")
+            draft.notice(
+                "step_without_transition",
+                f"The function step {function.name!r} led nowhere; it runs again on the next turn.",
+            )
             return
     draft.notice("step_chain", f"More than {MAX_STEP_CHAIN} function steps in a row; the flow was left.")
     draft.leave_flow()

@@ -49,7 +49,9 @@ def _scaled(value: int, tokens: list[str], place: int) -> int:
     if place < len(tokens) and tokens[place] in ("hundred", "thousand"):
         scaled = value * (100 if tokens[place] == "hundred" else 1000)
         rest = place + 1 + (tokens[place + 1 : place + 2] == ["and"])
-        return scaled + (_spelled(tokens, rest) if rest < len(tokens) and (tokens[rest] in UNITS or tokens[rest] in TENS) else 0)
+        return scaled + (
+            _spelled(tokens, rest) if rest < len(tokens) and (tokens[rest] in UNITS or tokens[rest] in TENS) else 0
+        )
     return value
 
 
@@ -78,7 +80,14 @@ def digits(text: str) -> str:
 def _joined_tens(parts: list[str]) -> str:
     out: list[str] = []
     for part in parts:
-        if out and len(part) == 1 and part != "0" and len(out[-1]) == 2 and out[-1].endswith("0") and out[-1][0] in "23456789":
+        if (
+            out
+            and len(part) == 1
+            and part != "0"
+            and len(out[-1]) == 2
+            and out[-1].endswith("0")
+            and out[-1][0] in "23456789"
+        ):
             out[-1] = out[-1][0] + part
         else:
             out.append(part)

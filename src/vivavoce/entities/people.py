@@ -9,19 +9,128 @@ import phonenumbers
 from vivavoce.entities.numbers import digit_runs
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-_SPOKEN_EMAIL = re.compile(r"\b([\w.+-]+(?:\s+(?:dot|underscore|dash)\s+[\w+-]+)*)\s+at\s+([\w-]+(?:\s+dot\s+[\w-]+)+)\b")
+_SPOKEN_EMAIL = re.compile(
+    r"\b([\w.+-]+(?:\s+(?:dot|underscore|dash)\s+[\w+-]+)*)\s+at\s+([\w-]+(?:\s+dot\s+[\w-]+)+)\b"
+)
 _INTRODUCED = re.compile(
     r"\b(?:my (?:full )?name(?:'s| is)|name(?:'s| is)?|i am|i'm|this is|it is|it's|that's|that would be|under(?: the name(?: of)?)?|for|speaking is|the name's)\s+"
     r"(?:mr\.?|mrs\.?|ms\.?|miss|dr\.?)?\s*([a-zà-ÿ'][\w'’-]*(?:\s+[a-zà-ÿ'][\w'’-]*){0,3})",
     re.IGNORECASE,
 )
-_LAST_FIRST = re.compile(r"\b([a-zà-ÿ][\w'’-]+),?\s+(?:and\s+)?(?:my\s+)?first(?:\s+name)?(?:\s+is)?,?\s+([a-zà-ÿ][\w'’-]+)", re.IGNORECASE)
+_LAST_FIRST = re.compile(
+    r"\b([a-zà-ÿ][\w'’-]+),?\s+(?:and\s+)?(?:my\s+)?first(?:\s+name)?(?:\s+is)?,?\s+([a-zà-ÿ][\w'’-]+)", re.IGNORECASE
+)
 _NOT_NAMES = frozenset(
-    "a an the and or but please thanks thank you yes yeah yep no not sure of course hi hello hey good morning afternoon evening my "
-    "name is it's its i i'm am me this that here speaking calling for on at to can could would will sir madam okay ok well um uh er "
-    "so just go ahead with under booking book repair number phone telephone is's first last surname family full be mister mr mrs ms "
-    "miss and's it there one two three four five six seven eight nine zero oh double monday tuesday wednesday thursday friday saturday "
-    "sunday tomorrow today puncture brakes gears service bike".split()
+    [
+        "a",
+        "an",
+        "the",
+        "and",
+        "or",
+        "but",
+        "please",
+        "thanks",
+        "thank",
+        "you",
+        "yes",
+        "yeah",
+        "yep",
+        "no",
+        "not",
+        "sure",
+        "of",
+        "course",
+        "hi",
+        "hello",
+        "hey",
+        "good",
+        "morning",
+        "afternoon",
+        "evening",
+        "my",
+        "name",
+        "is",
+        "it's",
+        "its",
+        "i",
+        "i'm",
+        "am",
+        "me",
+        "this",
+        "that",
+        "here",
+        "speaking",
+        "calling",
+        "for",
+        "on",
+        "at",
+        "to",
+        "can",
+        "could",
+        "would",
+        "will",
+        "sir",
+        "madam",
+        "okay",
+        "ok",
+        "well",
+        "um",
+        "uh",
+        "er",
+        "so",
+        "just",
+        "go",
+        "ahead",
+        "with",
+        "under",
+        "booking",
+        "book",
+        "repair",
+        "number",
+        "phone",
+        "telephone",
+        "is's",
+        "first",
+        "last",
+        "surname",
+        "family",
+        "full",
+        "be",
+        "mister",
+        "mr",
+        "mrs",
+        "ms",
+        "miss",
+        "and's",
+        "it",
+        "there",
+        "one",
+        "two",
+        "three",
+        "four",
+        "five",
+        "six",
+        "seven",
+        "eight",
+        "nine",
+        "zero",
+        "oh",
+        "double",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "tomorrow",
+        "today",
+        "puncture",
+        "brakes",
+        "gears",
+        "service",
+        "bike",
+    ]
 )
 
 
@@ -29,7 +138,9 @@ def find_email(text: str) -> str | None:
     if match := _EMAIL.search(text):
         return match.group().rstrip(".").lower()
     if match := _SPOKEN_EMAIL.search(text.lower()):
-        local = re.sub(r"\s+(dot|underscore|dash)\s+", lambda m: {"dot": ".", "underscore": "_", "dash": "-"}[m[1]], match[1])
+        local = re.sub(
+            r"\s+(dot|underscore|dash)\s+", lambda m: {"dot": ".", "underscore": "_", "dash": "-"}[m[1]], match[1]
+        )
         return f"{local}@" + re.sub(r"\s+dot\s+", ".", match[2])
     return None
 
@@ -55,7 +166,9 @@ def find_phone(text: str, regions: tuple[str, ...] = ("GB", "US")) -> str | None
 def find_name(text: str) -> str | None:
     """A personal name, capitalised. A bare answer of one to three words is taken for one; a sentence is not."""
     said = re.sub(r"[.!?]+$", "", text.strip())
-    said = re.sub(r"(?:,?\s*(?:that's|that is|spelled|spelt))?(?:[\s,-]+[A-Za-z]\b(?!')){3,}", "", said)  # spelled out after it
+    said = re.sub(
+        r"(?:,?\s*(?:that's|that is|spelled|spelt))?(?:[\s,-]+[A-Za-z]\b(?!')){3,}", "", said
+    )  # spelled out after it
     if match := _LAST_FIRST.search(said):
         found = _clean([match[2], match[1]])
         if found:
@@ -72,7 +185,7 @@ def find_name(text: str) -> str | None:
 
 
 def _clean(words: list[str]) -> str | None:
-    kept = []
+    kept: list[str] = []
     for word in words:
         if word.lower() in _NOT_NAMES:
             if kept:
@@ -81,4 +194,7 @@ def _clean(words: list[str]) -> str | None:
         kept.append(word)
     if not kept:
         return None
-    return " ".join(word if not word.islower() else "-".join(part[:1].upper() + part[1:] for part in word.split("-")) for word in kept)
+    return " ".join(
+        word if not word.islower() else "-".join(part[:1].upper() + part[1:] for part in word.split("-"))
+        for word in kept
+    )

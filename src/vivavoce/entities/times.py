@@ -19,8 +19,24 @@ _DAY_MONTH = re.compile(rf"\b{_DAY}\s*(?:of\s+)?({_MONTH})\b(?:\s*,?\s*(\d{{4}})
 _MONTH_DAY = re.compile(rf"\b({_MONTH})\s+(?:the\s+)?{_DAY}\b(?:\s*,?\s*(\d{{4}}))?")
 _THE_DAY = re.compile(rf"\bthe\s+{_DAY}\b")
 _IN = re.compile(r"\bin\s+(?:about\s+)?(\w+)\s+(day|week)s?\b")
-_WEEKDAY = re.compile(r"\b(?:(next|this|coming)\s+)?(mon|tues?|wednes|weds?|thurs?|thu|fri|satur|sat|sun)(?:day)?s?\b(\s+week)?")
-_PREFIX = {"mon": 0, "tue": 1, "tues": 1, "wednes": 2, "wed": 2, "weds": 2, "thu": 3, "thur": 3, "thurs": 3, "fri": 4, "satur": 5, "sat": 5, "sun": 6}
+_WEEKDAY = re.compile(
+    r"\b(?:(next|this|coming)\s+)?(mon|tues?|wednes|weds?|thurs?|thu|fri|satur|sat|sun)(?:day)?s?\b(\s+week)?"
+)
+_PREFIX = {
+    "mon": 0,
+    "tue": 1,
+    "tues": 1,
+    "wednes": 2,
+    "wed": 2,
+    "weds": 2,
+    "thu": 3,
+    "thur": 3,
+    "thurs": 3,
+    "fri": 4,
+    "satur": 5,
+    "sat": 5,
+    "sun": 6,
+}
 
 
 def find_date(text: str, now: datetime, *, day_first: bool = True) -> date | None:
@@ -112,14 +128,20 @@ def _ordinals_as_digits(said: str) -> str:
         return f"{TENS[match[1]] + ORDINALS[match[2]]}th"
 
     said = re.sub(rf"\b({'|'.join(TENS)})[ -]({'|'.join(ORDINALS)})\b", compound, said)
-    return re.sub(rf"\b(?<!the )({'|'.join(ORDINALS)})\b(?= of| (?:{_MONTH}))|(?<=the )({'|'.join(ORDINALS)})\b", lambda m: f"{ORDINALS[m[1] or m[2]]}th", said)
+    return re.sub(
+        rf"\b(?<!the )({'|'.join(ORDINALS)})\b(?= of| (?:{_MONTH}))|(?<=the )({'|'.join(ORDINALS)})\b",
+        lambda m: f"{ORDINALS[m[1] or m[2]]}th",
+        said,
+    )
 
 
 _CLOCK = re.compile(r"\b(\d{1,2})[:.h](\d{2})\s*([ap])?\.?\s*m?\b")
 _HOUR = re.compile(r"\b(\d{1,2})\s*([ap])\.?\s*m\b\.?")
 _OCLOCK = re.compile(r"\b(\d{1,2})\s*o'?\s?clock\b")
 _PAST = re.compile(r"\b(half|quarter|twenty|ten|five)\s+(past|to)\s+(\d{1,2})\b")
-_AT = re.compile(r"\b(?:at|around|about|by|from|for|the)\s+(\d{1,2})\b(?!\s*(?:of|st|nd|rd|th|people|persons|days?|pounds?))")
+_AT = re.compile(
+    r"\b(?:at|around|about|by|from|for|the)\s+(\d{1,2})\b(?!\s*(?:of|st|nd|rd|th|people|persons|days?|pounds?))"
+)
 _BARE = re.compile(r"^\W*(\d{1,2})\W*(?:please|then|is fine|works|would be good|sounds good)?\W*$")
 _MINUTES = {"half": 30, "quarter": 15, "twenty": 20, "ten": 10, "five": 5}
 
@@ -150,7 +172,9 @@ def find_time(text: str, *, likely: tuple[str, ...] = ()) -> str | None:
     return None
 
 
-def _settled(hour: int, minute: int, half: str | None, is_morning: bool, is_afternoon: bool, likely: tuple[str, ...]) -> str | None:
+def _settled(
+    hour: int, minute: int, half: str | None, is_morning: bool, is_afternoon: bool, likely: tuple[str, ...]
+) -> str | None:
     if not (0 <= hour <= 23 and 0 <= minute <= 59):
         return None
     if hour <= 12:

@@ -144,10 +144,14 @@ class Host:
         agent, files = self._agent_of(tree)
         zygote = _Zygote()
         try:
-            await asyncio.wait_for(zygote.boot(_boot_message(agent, files, self._memory_bytes, self._isolate)), BOOT_SECONDS)
+            await asyncio.wait_for(
+                zygote.boot(_boot_message(agent, files, self._memory_bytes, self._isolate)), BOOT_SECONDS
+            )
         except TimeoutError:
             zygote.close()
-            raise FunctionsUnavailable(f"The folder's functions took more than {BOOT_SECONDS:.0f} s to import.") from None
+            raise FunctionsUnavailable(
+                f"The folder's functions took more than {BOOT_SECONDS:.0f} s to import."
+            ) from None
         except (OSError, frames.Closed) as error:
             zygote.close()
             raise FunctionsUnavailable("The process for the folder's functions could not be started.") from error
@@ -169,7 +173,9 @@ def _boot_message(agent: Agent, files: dict[str, bytes], memory_bytes: int, isol
         "isolate": isolate,
         "project": {
             "functions": {f.name: f.module for f in agent.functions.values()},
-            "flow_functions": {flow: {f.name: f.module for f in by.values()} for flow, by in agent.flow_functions.items()},
+            "flow_functions": {
+                flow: {f.name: f.module for f in by.values()} for flow, by in agent.flow_functions.items()
+            },
             "variants": agent.variants.attributes,
             "translations": agent.translations,
             "languages": list(agent.languages.all),
@@ -227,7 +233,13 @@ class _Zygote:
         else:
             os.chmod(self._scratch, 0o700)
         ours, theirs = socket.socketpair()
-        command = [sys.executable, "-I", "-B", "-c", f"from vivavoce.functions.zygote import main; main({theirs.fileno()})"]
+        command = [
+            sys.executable,
+            "-I",
+            "-B",
+            "-c",
+            f"from vivavoce.functions.zygote import main; main({theirs.fileno()})",
+        ]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220  # our own interpreter; a fork, not a wait
                 command,
@@ -481,4 +493,3 @@ class _AskFrame(msgspec.Struct):
 
 _decode_kind = msgspec.msgpack.Decoder(_Kind).decode
 _decode_ask = msgspec.msgpack.Decoder(_AskFrame).decode
-

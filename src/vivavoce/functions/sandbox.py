@@ -77,7 +77,7 @@ def hide_memory() -> None:
 
 def enter_pid_namespace() -> bool:
     """The next child is process 1 of its own world: it cannot name, and so cannot signal, anything outside."""
-    return _libc.unshare(CLONE_NEWPID) == 0
+    return bool(_libc.unshare(CLONE_NEWPID) == 0)
 
 
 def others_can_read(paths: list[str]) -> bool:

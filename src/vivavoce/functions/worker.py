@@ -12,10 +12,10 @@ import socket
 import sys
 from typing import Any
 
+from vivavoce.domain.marks import escape
 from vivavoce.functions import frames, sandbox
 from vivavoce.functions.runtime import clock
 from vivavoce.functions.runtime.conversation import Conversation, Flow, initial_state
-from vivavoce.functions.runtime.escape import escape
 from vivavoce.functions.runtime.session import Channel, Effects, LogHandler, Printed, Running, describe, sendable
 from vivavoce.functions.runtime.state import StateView, encode_view
 
@@ -26,7 +26,7 @@ def main(sock: socket.socket, project: dict[str, Any]) -> None:
         sandbox.die_with_parent()
         sandbox.hide_memory()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        sys.stdout = sys.stderr = Printed()  # type: ignore[assignment]
+        sys.stdout = sys.stderr = Printed()
         logging.basicConfig(handlers=[LogHandler()], level=logging.INFO, force=True)
         random.seed()
         _Worker(sock, project).run()

@@ -30,7 +30,9 @@ class Hybrid:
                 if text.strip():
                     texts.append(text)
                     owners.append(number)
-        vectors = [vector for start in range(0, len(texts), BATCH) for vector in embedder.embed(texts[start : start + BATCH])]
+        vectors = [
+            vector for start in range(0, len(texts), BATCH) for vector in embedder.embed(texts[start : start + BATCH])
+        ]
         self._vectors = np.array(vectors, dtype=np.float32)
         owner = np.array(owners, dtype=np.int32)
         self._starts = np.flatnonzero(np.r_[True, np.diff(owner) != 0]) if owners else np.array([], dtype=np.intp)
@@ -38,7 +40,9 @@ class Hybrid:
     def search(
         self, query: str, earlier: tuple[str, ...], *, limit: int, threshold: float, excluded: Collection[str] = ()
     ) -> list[Match]:
-        return nearest(self._lexical.names, self._scores(query, earlier), limit=limit, threshold=threshold, excluded=excluded)
+        return nearest(
+            self._lexical.names, self._scores(query, earlier), limit=limit, threshold=threshold, excluded=excluded
+        )
 
     def _scores(self, query: str, earlier: tuple[str, ...]) -> npt.NDArray[np.float32]:
         words = self._lexical.scores(query, earlier)

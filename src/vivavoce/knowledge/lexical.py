@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from vivavoce.domain.agent import Topic
+from vivavoce.entities.words import words
 from vivavoce.knowledge.interface import Match
-from vivavoce.knowledge.words import words
 
 # Tuned on the example queries of public agents and on bench/ utterances: where a score of this size should mean a match.
 MATCH_SCORE = 0.33  # a similarity this high is at distance 0.4, the format's threshold
@@ -33,7 +33,9 @@ class Lexical:
             if topic.content:
                 documents.append((number, words(topic.content)[:400], CONTENT_WEIGHT))
         self._bodies = {
-            topic.name: Counter(words(f"{topic.name} {topic.content} {topic.actions}")) for topic in topics if topic.enabled
+            topic.name: Counter(words(f"{topic.name} {topic.content} {topic.actions}"))
+            for topic in topics
+            if topic.enabled
         }
         frequency: Counter[str] = Counter()
         for _, terms, _ in documents:
@@ -43,9 +45,13 @@ class Lexical:
         self._unknown_idf = math.log(1 + count)
         self._topic_of = np.array([number for number, _, _ in documents], dtype=np.int32)
         self._postings = self._index(documents)
-        self._starts = np.flatnonzero(np.r_[True, np.diff(self._topic_of) != 0]) if documents else np.array([], dtype=np.intp)
+        self._starts = (
+            np.flatnonzero(np.r_[True, np.diff(self._topic_of) != 0]) if documents else np.array([], dtype=np.intp)
+        )
 
-    def _index(self, documents: list[tuple[int, list[str], float]]) -> dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
+    def _index(
+        self, documents: list[tuple[int, list[str], float]]
+    ) -> dict[str, tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]]:
         """term -> (documents, the term's share of each document's length times the document's weight)."""
         entries: dict[str, tuple[list[int], list[float]]] = {}
         for place, (_, terms, weight) in enumerate(documents):

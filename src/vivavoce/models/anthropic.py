@@ -73,7 +73,9 @@ class AnthropicModel:
                     model = event.message.model or model
                     prompt_tokens = event.message.usage.input_tokens or 0
                     cached_tokens = event.message.usage.cache_read_input_tokens or 0
-                case "content_block_start" if event.content_block is not None and event.content_block.type == "tool_use":
+                case "content_block_start" if (
+                    event.content_block is not None and event.content_block.type == "tool_use"
+                ):
                     calls[event.index] = [event.content_block.id, event.content_block.name, ""]
                 case "content_block_delta" if event.delta is not None and event.delta.type == "text_delta":
                     text.append(event.delta.text)
@@ -122,7 +124,9 @@ class AnthropicModel:
         if system:
             body["system"] = "\n\n".join(system)
         if request.tools:
-            body["tools"] = [{"name": t.name, "description": t.description, "input_schema": t.schema} for t in request.tools]
+            body["tools"] = [
+                {"name": t.name, "description": t.description, "input_schema": t.schema} for t in request.tools
+            ]
         if inference.temperature is not None:
             body["temperature"] = min(inference.temperature, 1.0)
         elif inference.top_p is not None:
@@ -156,5 +160,7 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
             given = msgspec.json.decode(call.arguments)
         except msgspec.DecodeError:
             given = {}
-        blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": given if isinstance(given, dict) else {}})
+        blocks.append(
+            {"type": "tool_use", "id": call.id, "name": call.name, "input": given if isinstance(given, dict) else {}}
+        )
     return blocks

@@ -32,11 +32,15 @@ class Http:
             limits = aiohttp.ClientTimeout(total=self._timeout * 4, sock_connect=self._timeout, sock_read=self._timeout)
             self._session = aiohttp.ClientSession(timeout=limits, connector=aiohttp.TCPConnector(limit=256))
         try:
-            async with self._session.post(url, data=_encode(body), headers=self._headers, allow_redirects=False) as reply:
+            async with self._session.post(
+                url, data=_encode(body), headers=self._headers, allow_redirects=False
+            ) as reply:
                 if reply.status != 200:
                     raise await self._refusal(reply)
                 if "event-stream" not in reply.content_type:
-                    raise ModelUnavailable(f"{self._name} answered with {reply.content_type}, not with a stream of events.")
+                    raise ModelUnavailable(
+                        f"{self._name} answered with {reply.content_type}, not with a stream of events."
+                    )
                 async for data in _data(reply.content, self._name):
                     yield data
         except TimeoutError as error:
@@ -50,10 +54,17 @@ class Http:
         if reply.status in _BUSY:
             wait = reply.headers.get("retry-after", "")
             return ModelUnavailable(
-                f"{self._name} answered with status {reply.status}.", retry_after=float(wait) if wait.isdigit() else None
+                f"{self._name} answered with status {reply.status}.",
+                retry_after=float(wait) if wait.isdigit() else None,
             )
-        hints = {401: "; check its API key", 403: "; check its API key", 404: "; check the model's name and the base URL"}
-        return ModelRefused(f"{self._name} refused the request with status {reply.status}{hints.get(reply.status, '')}.")
+        hints = {
+            401: "; check its API key",
+            403: "; check its API key",
+            404: "; check the model's name and the base URL",
+        }
+        return ModelRefused(
+            f"{self._name} refused the request with status {reply.status}{hints.get(reply.status, '')}."
+        )
 
     async def close(self) -> None:
         if self._session is not None:

@@ -145,7 +145,8 @@ def _message(message: Message) -> dict[str, Any]:
             "role": "assistant",
             "content": message.content or None,
             "tool_calls": [
-                {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}} for c in message.calls
+                {"id": c.id, "type": "function", "function": {"name": c.name, "arguments": c.arguments}}
+                for c in message.calls
             ],
         }
     return {"role": message.role, "content": message.content}

@@ -87,7 +87,9 @@ def _messages(request: ModelRequest) -> list[Any]:
     for message in request.history:
         if message.role == "assistant":
             parts: list[Any] = [m.TextPart(content=message.content)] if message.content else []
-            parts += [m.ToolCallPart(tool_name=c.name, args=_object(c.arguments), tool_call_id=c.id) for c in message.calls]
+            parts += [
+                m.ToolCallPart(tool_name=c.name, args=_object(c.arguments), tool_call_id=c.id) for c in message.calls
+            ]
             found.append(m.ModelResponse(parts=parts))
         elif message.role == "function":
             part = m.ToolReturnPart(tool_name=message.name, content=message.content, tool_call_id=message.call_id)
@@ -109,7 +111,12 @@ def _object(arguments: str) -> Any:
 
 def _settings(request: ModelRequest, timeout: float) -> Any:
     inference = request.inference
-    values = {"max_tokens": inference.max_tokens, "temperature": inference.temperature, "top_p": inference.top_p, "timeout": timeout}
+    values = {
+        "max_tokens": inference.max_tokens,
+        "temperature": inference.temperature,
+        "top_p": inference.top_p,
+        "timeout": timeout,
+    }
     return {name: value for name, value in values.items() if value is not None}
 
 
@@ -117,5 +124,7 @@ def _parameters(request: ModelRequest) -> Any:
     from pydantic_ai.models import ModelRequestParameters  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
     from pydantic_ai.tools import ToolDefinition  # type: ignore[import-not-found,unused-ignore]  # noqa: PLC0415
 
-    tools = [ToolDefinition(name=t.name, description=t.description, parameters_json_schema=t.schema) for t in request.tools]
+    tools = [
+        ToolDefinition(name=t.name, description=t.description, parameters_json_schema=t.schema) for t in request.tools
+    ]
     return ModelRequestParameters(function_tools=tools, allow_text_output=True)

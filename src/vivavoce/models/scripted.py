@@ -66,7 +66,10 @@ class ScriptedModel:
     @classmethod
     def from_file(cls, path: Path) -> ScriptedModel:
         try:
-            return cls(msgspec.convert(YAML(typ="safe", pure=True).load(path.read_text("utf-8")), Script), f"scripted:{path.name}")
+            return cls(
+                msgspec.convert(YAML(typ="safe", pure=True).load(path.read_text("utf-8")), Script),
+                f"scripted:{path.name}",
+            )
         except OSError as error:
             raise UsageError(f"The script {path} cannot be read: {error.strerror}.") from error
         except (msgspec.ValidationError, ValueError) as error:
@@ -93,7 +96,11 @@ class ScriptedModel:
                 raise ModelUnavailable(f"{self.name} was told to fail.")
             wanted = (rule.call,) if rule.call is not None else rule.calls
             calls = tuple(
-                ToolCall(id=f"call_{len(request.history)}_{number}", name=call.name, arguments=_arguments(call.arguments, groups))
+                ToolCall(
+                    id=f"call_{len(request.history)}_{number}",
+                    name=call.name,
+                    arguments=_arguments(call.arguments, groups),
+                )
                 for number, call in enumerate(wanted)
             )
             return self._made(_filled(rule.say, groups), calls)

@@ -57,7 +57,10 @@ class _Checker:
             if keyword.function and keyword.function not in agent.functions:
                 line = self.line(layout.STOP_KEYWORDS, keyword.function)
                 self.faults.warn(
-                    layout.STOP_KEYWORDS, line, "unknown-reference", f"Stop keyword {keyword.name!r} names a function {keyword.function!r} that does not exist."
+                    layout.STOP_KEYWORDS,
+                    line,
+                    "unknown-reference",
+                    f"Stop keyword {keyword.name!r} names a function {keyword.function!r} that does not exist.",
                 )
 
     def line(self, path: str, needle: str) -> int:
@@ -76,14 +79,29 @@ class _Checker:
             if ref.kind not in ALLOWED[place]:
                 what = f"{{{{{ref.kind}:{ref.name}}}}}"
                 if place == "default" and ref.kind in ("fn", "ft"):
-                    self.faults.error(path, line, "reference", f"{what} may not stand in a default step: it takes conditions, not functions.")
+                    self.faults.error(
+                        path,
+                        line,
+                        "reference",
+                        f"{what} may not stand in a default step: it takes conditions, not functions.",
+                    )
                 else:
                     self.faults.warn(path, line, "reference", f"{what} has no effect here.")
             elif ref.kind == "vrbl":
                 if ref.name not in self.agent.variables:
-                    self.faults.warn(path, line, "unknown-reference", f"No function sets conv.state.{ref.name}; {{{{vrbl:{ref.name}}}}} will be empty.")
+                    self.faults.warn(
+                        path,
+                        line,
+                        "unknown-reference",
+                        f"No function sets conv.state.{ref.name}; {{{{vrbl:{ref.name}}}}} will be empty.",
+                    )
             elif ref.name not in self.names(ref.kind, flow):
-                self.faults.warn(path, line, "unknown-reference", f"{{{{{ref.kind}:{ref.name}}}}} names something that does not exist.")
+                self.faults.warn(
+                    path,
+                    line,
+                    "unknown-reference",
+                    f"{{{{{ref.kind}:{ref.name}}}}} names something that does not exist.",
+                )
 
     def names(self, kind: str, flow: str | None) -> Iterable[str]:
         if kind == "ft":
@@ -100,18 +118,41 @@ class _Checker:
                 self.default_step(flow, step, prefix)
 
     def default_step(self, flow: Flow, step: PromptStep, prefix: str) -> None:
-        path = next((p for p in self.tree.files if p.startswith(prefix) and f"name: {step.name}".encode() in self.tree.files[p]), prefix)
+        path = next(
+            (
+                p
+                for p in self.tree.files
+                if p.startswith(prefix) and f"name: {step.name}".encode() in self.tree.files[p]
+            ),
+            prefix,
+        )
         self.faults.warn(
-            path, 1, "not-implemented", f"Step {step.name!r} is a no-code step: its prompt is used, but entities and conditions are not implemented yet."
+            path,
+            1,
+            "not-implemented",
+            f"Step {step.name!r} is a no-code step: its prompt is used, but entities and conditions are not implemented yet.",
         )
         for name in step.extracted_entities:
             if name not in self.agent.entities:
-                self.faults.error(path, self.line(path, name), "unknown-reference", f"Step {step.name!r} extracts an entity {name!r} that does not exist.")
+                self.faults.error(
+                    path,
+                    self.line(path, name),
+                    "unknown-reference",
+                    f"Step {step.name!r} extracts an entity {name!r} that does not exist.",
+                )
         for condition in step.conditions:
             if condition.child is not None and condition.child not in flow.steps:
                 self.faults.error(
-                    path, self.line(path, condition.child), "unknown-reference", f"Condition {condition.name!r} leads to a step {condition.child!r} that does not exist."
+                    path,
+                    self.line(path, condition.child),
+                    "unknown-reference",
+                    f"Condition {condition.name!r} leads to a step {condition.child!r} that does not exist.",
                 )
             for name in condition.required_entities:
                 if name not in self.agent.entities:
-                    self.faults.error(path, self.line(path, name), "unknown-reference", f"Condition {condition.name!r} needs an entity {name!r} that does not exist.")
+                    self.faults.error(
+                        path,
+                        self.line(path, name),
+                        "unknown-reference",
+                        f"Condition {condition.name!r} needs an entity {name!r} that does not exist.",
+                    )

@@ -14,7 +14,13 @@ ENTITY_TYPES = (
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 AUTH_TYPES = ("none", "basic", "apiKey", "oauth2")
 _INTEGRATION_NAME = re.compile(r"[a-z_][a-z0-9_]*")
-ENVIRONMENT_KEYS = {"sandbox": "sandbox", "pre_release": "pre-release", "pre-release": "pre-release", "preRelease": "pre-release", "live": "live"}
+ENVIRONMENT_KEYS = {
+    "sandbox": "sandbox",
+    "pre_release": "pre-release",
+    "pre-release": "pre-release",
+    "preRelease": "pre-release",
+    "live": "live",
+}
 
 
 def _named(source: Mapping, key: str) -> Iterator[tuple[str, Mapping]]:
@@ -64,14 +70,20 @@ def variants(source: Mapping) -> Variants:
             item.error("name", "duplicate", f"There is already an attribute named {attribute!r}.")
         for name in names:
             if name not in values:
-                item.error("values", "missing", f"Attribute {attribute!r} has no value for variant {name!r}; give one, or \"\".")
+                item.error(
+                    "values", "missing", f'Attribute {attribute!r} has no value for variant {name!r}; give one, or "".'
+                )
             attributes[name][attribute] = values.text(name).strip()
         for extra in values.keys:
             if extra not in names:
-                values.error(extra, "unknown-reference", f"Attribute {attribute!r} names a variant {extra!r} that does not exist.")
+                values.error(
+                    extra,
+                    "unknown-reference",
+                    f"Attribute {attribute!r} names a variant {extra!r} that does not exist.",
+                )
         item.close()
     source.close()
-    return Variants(names=tuple(names), default=(defaults or names or [None])[0], attributes=attributes)
+    return Variants(names=tuple(names), default=next(iter(defaults or names), None), attributes=attributes)
 
 
 def handoffs(source: Mapping) -> dict[str, Handoff]:
@@ -81,7 +93,9 @@ def handoffs(source: Mapping) -> dict[str, Handoff]:
         method = sip.text("method", "bye", one_of=("invite", "refer", "bye"))
         encryption = sip.text("outbound_encryption")
         if method == "invite" and encryption not in ("TLS/SRTP", "UDP/RTP"):
-            sip.error("outbound_encryption", "unknown-value", "An invite needs outbound_encryption TLS/SRTP or UDP/RTP.")
+            sip.error(
+                "outbound_encryption", "unknown-value", "An invite needs outbound_encryption TLS/SRTP or UDP/RTP."
+            )
         found[name] = Handoff(
             name=name,
             description=item.text("description"),
@@ -118,7 +132,9 @@ def translations(source: Mapping, languages: tuple[str, ...]) -> dict[str, dict[
         found[name] = {language: texts.text(language) for language in texts.keys}
         if languages and set(texts.keys) != set(languages):
             item.error(
-                "translations", "languages", f"{name!r} must have exactly the configured languages: {', '.join(languages)}."
+                "translations",
+                "languages",
+                f"{name!r} must have exactly the configured languages: {', '.join(languages)}.",
             )
     return found
 
@@ -133,7 +149,9 @@ def api_integrations(source: Mapping) -> dict[str, ApiIntegration]:
         for key in by_environment.keys:
             settings = by_environment.mapping(key)
             if key not in ENVIRONMENT_KEYS:
-                by_environment.error(key, "unknown-value", f"{key!r} is not an environment: sandbox, pre_release or live.")
+                by_environment.error(
+                    key, "unknown-value", f"{key!r} is not an environment: sandbox, pre_release or live."
+                )
                 continue
             url = settings.text("base_url")
             if url and not url.startswith(("http://", "https://")):

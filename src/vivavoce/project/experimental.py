@@ -9,9 +9,36 @@ from vivavoce.domain.agent import Experimental, InferenceOverride, ModelSettings
 from vivavoce.project.source import Faults
 
 KNOWN = frozenset(
-    "ragdoll prompts llm conversation_control filler_utterances language_switching memory handoff_api webchat dtmf asr vad eot "
-    "smart_vad barge_in audio_enhancement tts_postprocessing backchannelling background_track realtime csat_sms email "
-    "agentic_dial webhooks verified_context polywhirl_rollout polyff ab".split()
+    [
+        "ragdoll",
+        "prompts",
+        "llm",
+        "conversation_control",
+        "filler_utterances",
+        "language_switching",
+        "memory",
+        "handoff_api",
+        "webchat",
+        "dtmf",
+        "asr",
+        "vad",
+        "eot",
+        "smart_vad",
+        "barge_in",
+        "audio_enhancement",
+        "tts_postprocessing",
+        "backchannelling",
+        "background_track",
+        "realtime",
+        "csat_sms",
+        "email",
+        "agentic_dial",
+        "webhooks",
+        "verified_context",
+        "polywhirl_rollout",
+        "polyff",
+        "ab",
+    ]
 )
 PLACEHOLDERS = {
     "context_information": "{topics_prompt}",
@@ -157,7 +184,11 @@ def _model(read: _Reader, source: dict[str, Any]) -> ModelSettings:
         base=_override(read, source),
         by_flow={name: _override(read, read.table(flows, name)) for name in flows},
         by_step={
-            name: {step: _override(read, value) for step, value in read.table(read.table(flows, name), "steps").items() if isinstance(value, dict)}
+            name: {
+                step: _override(read, value)
+                for step, value in read.table(read.table(flows, name), "steps").items()
+                if isinstance(value, dict)
+            }
             for name in flows
         },
         by_channel=_named_overrides(read, source, "channel_overrides"),

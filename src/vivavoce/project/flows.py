@@ -34,7 +34,9 @@ def step(source: Mapping) -> PromptStep:
     if name and clean_name(name) != stem:
         source.warn("name", "file-name", f"The file of step {name!r} should be called {clean_name(name)}.yaml.")
     if name and not _STEP_NAME.fullmatch(name):
-        source.warn("name", "step-name", f"Step name {name!r} has characters outside letters, digits, space and _ & , / . -")
+        source.warn(
+            "name", "step-name", f"Step name {name!r} has characters outside letters, digits, space and _ & , / . -"
+        )
     prompt = source.text("prompt", required=True)
     found = PromptStep(
         name=name,
@@ -51,7 +53,9 @@ def step(source: Mapping) -> PromptStep:
 
 
 def _condition(item: Mapping) -> Condition:
-    kind = item.text("condition_type", "step_condition", required=True, one_of=("step_condition", "exit_flow_condition"))
+    kind = item.text(
+        "condition_type", "step_condition", required=True, one_of=("step_condition", "exit_flow_condition")
+    )
     child = item.text("child_step", required=kind == "step_condition") or None
     found = Condition(
         name=item.text("name", required=True),

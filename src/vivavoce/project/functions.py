@@ -36,19 +36,36 @@ def parse(path: str, content: bytes, kind: FunctionKind, flow: str | None, fault
             module = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
-        faults.warn(path, line, "syntax", f"This is not valid Python: {error}. Calls of {stem} will fail; all else works.")
+        faults.warn(
+            path, line, "syntax", f"This is not valid Python: {error}. Calls of {stem} will fail; all else works."
+        )
         return None
     _warn_of_missing_features(path, module, faults)
-    main = next((n for n in module.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and n.name == stem), None)
+    main = next(
+        (n for n in module.body if isinstance(n, (ast.FunctionDef, ast.AsyncFunctionDef)) and n.name == stem), None
+    )
     if main is None:
-        tools = [n.name for n in module.body if isinstance(n, ast.FunctionDef) and _decorator_calls(n, "func_description")]
+        tools = [
+            n.name for n in module.body if isinstance(n, ast.FunctionDef) and _decorator_calls(n, "func_description")
+        ]
         if tools:
-            faults.warn(path, 1, "no-main", f"{tools[0]} is described as a tool, but only a function called {stem} can be one in this file.")
+            faults.warn(
+                path,
+                1,
+                "no-main",
+                f"{tools[0]} is described as a tool, but only a function called {stem} can be one in this file.",
+            )
         return None
     if isinstance(main, ast.AsyncFunctionDef):
         faults.error(path, main.lineno, "async", f"{stem} must be a plain function: author functions are not async.")
         return None
-    leading = {"global": ("conv",), "start": ("conv",), "end": ("conv",), "flow": ("conv", "flow"), "step": ("conv", "flow")}[kind]
+    leading = {
+        "global": ("conv",),
+        "start": ("conv",),
+        "end": ("conv",),
+        "flow": ("conv", "flow"),
+        "step": ("conv", "flow"),
+    }[kind]
     arguments = [*main.args.posonlyargs, *main.args.args]
     if [a.arg for a in arguments[: len(leading)]] != list(leading):
         faults.warn(path, main.lineno, "signature", f"{stem} should begin with the parameters {', '.join(leading)}.")
@@ -68,7 +85,12 @@ def parse(path: str, content: bytes, kind: FunctionKind, flow: str | None, fault
     parameters.sort(key=lambda p: order.index(p.name) if p.name in order else len(order))
     description = _description(main)
     if kind in ("global", "flow") and not description and _decorated(main):
-        faults.warn(path, main.lineno, "description", f"{stem} has no @func_description, so a model cannot know when to call it.")
+        faults.warn(
+            path,
+            main.lineno,
+            "description",
+            f"{stem} has no @func_description, so a model cannot know when to call it.",
+        )
     return Function(
         name=stem,
         kind=kind,
@@ -95,7 +117,8 @@ def _decorator_calls(main: ast.FunctionDef, name: str) -> list[ast.Call]:
     return [
         d
         for d in main.decorator_list
-        if isinstance(d, ast.Call) and (d.func.attr if isinstance(d.func, ast.Attribute) else getattr(d.func, "id", "")) == name
+        if isinstance(d, ast.Call)
+        and (d.func.attr if isinstance(d.func, ast.Attribute) else getattr(d.func, "id", "")) == name
     ]
 
 
@@ -129,7 +152,12 @@ def _type(path: str, stem: str, argument: ast.arg, faults: Faults) -> ParameterT
         return TYPES[name]
     if annotation is not None:
         wanted = ", ".join(TYPES)
-        faults.warn(path, argument.lineno, "annotation", f"{stem}({argument.arg}) should be annotated with one of {wanted}; taken as str.")
+        faults.warn(
+            path,
+            argument.lineno,
+            "annotation",
+            f"{stem}({argument.arg}) should be annotated with one of {wanted}; taken as str.",
+        )
     return "string"
 
 
@@ -138,13 +166,20 @@ def _delay(path: str, main: ast.FunctionDef, faults: Faults) -> DelayControl | N
         values = {k.arg: _literal(k.value) for k in call.keywords if k.arg}
         messages = values.get("delay_responses") or []
         if not isinstance(messages, list) or not all(isinstance(m, tuple) and len(m) == 2 for m in messages):
-            faults.warn(path, main.lineno, "delay", "delay_responses should be a list of (message, seconds) pairs; it is ignored.")
+            faults.warn(
+                path,
+                main.lineno,
+                "delay",
+                "delay_responses should be a list of (message, seconds) pairs; it is ignored.",
+            )
             messages = []
         return DelayControl(
             start_after=float(values.get("delay_before_responses_start") or 0),
             silence_between=float(values.get("silence_after_each_response") or 0),
             # Some tools write the duration in milliseconds; nobody waits a minute between two words.
-            messages=tuple((str(text), d / 1000 if d > 60 else float(d)) for text, d in messages if isinstance(d, (int, float))),
+            messages=tuple(
+                (str(text), d / 1000 if d > 60 else float(d)) for text, d in messages if isinstance(d, (int, float))
+            ),
         )
     return None
 
@@ -156,7 +191,12 @@ def _warn_of_missing_features(path: str, module: ast.Module, faults: Faults) -> 
             continue
         owner = node.value
         if isinstance(owner, ast.Name) and owner.id == "conv" and node.attr in LATER:
-            faults.warn(path, node.lineno, "not-implemented", f"conv.{node.attr} ({LATER[node.attr]}) is not implemented yet: using it raises NotImplementedError.")
+            faults.warn(
+                path,
+                node.lineno,
+                "not-implemented",
+                f"conv.{node.attr} ({LATER[node.attr]}) is not implemented yet: using it raises NotImplementedError.",
+            )
         elif (
             node.attr in LATER_UTILS
             and isinstance(owner, ast.Attribute)
@@ -164,4 +204,9 @@ def _warn_of_missing_features(path: str, module: ast.Module, faults: Faults) -> 
             and isinstance(owner.value, ast.Name)
             and owner.value.id == "conv"
         ):
-            faults.warn(path, node.lineno, "not-implemented", f"conv.utils.{node.attr} is not implemented yet: calling it raises NotImplementedError.")
+            faults.warn(
+                path,
+                node.lineno,
+                "not-implemented",
+                f"conv.utils.{node.attr} is not implemented yet: calling it raises NotImplementedError.",
+            )

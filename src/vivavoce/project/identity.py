@@ -77,7 +77,8 @@ def channel(source: Mapping, *, is_voice: bool) -> ChannelSettings:
     enabled = disclaimer.flag("enabled")
     found = ChannelSettings(
         greeting=Greeting(
-            text=greeting.text("welcome_message", required=bool(greeting)), language=greeting.text("language_code", "en-GB")
+            text=greeting.text("welcome_message", required=bool(greeting)),
+            language=greeting.text("language_code", "en-GB"),
         ),
         style=source.mapping("style_prompt").text("prompt"),
         disclaimer=Greeting(text=disclaimer.text("message"), language=disclaimer.text("language_code", "en-GB"))

@@ -11,7 +11,11 @@ from vivavoce.project.source import Faults
 
 def check(files: dict[str, bytes], faults: Faults) -> None:
     """Warns where a module takes a name from a sibling that does not have it: its function will fail, the rest works."""
-    modules = {layout.module_name(path): (path, tree) for path, content in files.items() if path.endswith(".py") and (tree := _parse(content))}
+    modules = {
+        layout.module_name(path): (path, tree)
+        for path, content in files.items()
+        if path.endswith(".py") and (tree := _parse(content))
+    }
     names = {module: _top_level(tree) for module, (_, tree) in modules.items()}
     for module, (path, tree) in modules.items():
         for node in tree.body:
@@ -20,14 +24,24 @@ def check(files: dict[str, bytes], faults: Faults) -> None:
             source = _absolute(module, node)
             if source not in names and source.split(".")[0] in ("functions", "flows"):
                 if not any(known.startswith(source + ".") for known in names):
-                    faults.warn(path, node.lineno, "import", f"There is no module {source}; {module} cannot be imported, and calls of its function fail.")
+                    faults.warn(
+                        path,
+                        node.lineno,
+                        "import",
+                        f"There is no module {source}; {module} cannot be imported, and calls of its function fail.",
+                    )
                 continue
             have = names.get(source)
             if have is None or "*" in have:
                 continue
             for alias in node.names:
                 if alias.name != "*" and alias.name not in have:
-                    faults.warn(path, node.lineno, "import", f"{source} has no {alias.name}; {module} cannot be imported, and calls of its function fail.")
+                    faults.warn(
+                        path,
+                        node.lineno,
+                        "import",
+                        f"{source} has no {alias.name}; {module} cannot be imported, and calls of its function fail.",
+                    )
 
 
 def _parse(content: bytes) -> ast.Module | None:

@@ -10,7 +10,11 @@ ROLE = "agent_settings/role.yaml"
 RULES = "agent_settings/rules.txt"
 LANGUAGES = "agent_settings/languages.yaml"
 EXPERIMENTAL = "agent_settings/experimental_config.json"
-SAFETY = {"": "agent_settings/safety_filters.yaml", "voice": "voice/safety_filters.yaml", "chat": "chat/safety_filters.yaml"}
+SAFETY = {
+    "": "agent_settings/safety_filters.yaml",
+    "voice": "voice/safety_filters.yaml",
+    "chat": "chat/safety_filters.yaml",
+}
 VOICE = "voice/configuration.yaml"
 CHAT = "chat/configuration.yaml"
 ENTITIES = "config/entities.yaml"

@@ -9,7 +9,18 @@ import msgspec
 from vivavoce.domain.agent import Agent, Function, RealTimeConfig, TestCase
 from vivavoce.domain.deployment import Tree
 from vivavoce.domain.flow import Flow, FunctionStep, PromptStep
-from vivavoce.project import checks, configuration, experimental, flows, functions, identity, imports, layout, speech, topics
+from vivavoce.project import (
+    checks,
+    configuration,
+    experimental,
+    flows,
+    functions,
+    identity,
+    imports,
+    layout,
+    speech,
+    topics,
+)
 from vivavoce.project.source import Fault, Faults, Mapping, read_json, read_yaml
 
 
@@ -63,7 +74,9 @@ class _Reader:
 
     def agent(self, name: str) -> Agent:
         if layout.PROJECT not in self.tree.files:
-            self.faults.error(layout.PROJECT, 1, "missing", "project.yaml is missing: this does not look like an agent folder.")
+            self.faults.error(
+                layout.PROJECT, 1, "missing", "project.yaml is missing: this does not look like an agent folder."
+            )
         voice = identity.channel(self.yaml(layout.VOICE), is_voice=True)
         chat = self.optional_yaml(layout.CHAT)
         languages = identity.languages(self.optional_yaml(layout.LANGUAGES), voice.greeting.language)
@@ -102,7 +115,9 @@ class _Reader:
             experimental=self.experimental(),
             real_time_config=self.real_time_config(),
             test_cases=self.test_cases(),
-            variables=frozenset().union(*(functions.variables(c) for p, c in self.tree.files.items() if p.endswith(".py"))),
+            variables=frozenset().union(
+                *(functions.variables(c) for p, c in self.tree.files.items() if p.endswith(".py"))
+            ),
         )
 
     def topics(self) -> dict[str, Any]:
@@ -153,10 +168,16 @@ class _Reader:
                     continue
                 step = flows.step(step_source)
                 if step.name in by_name:
-                    step_source.error("name", "duplicate", f"There is already a step named {step.name!r} in flow {name!r}.")
+                    step_source.error(
+                        "name", "duplicate", f"There is already a step named {step.name!r} in flow {name!r}."
+                    )
                 by_name[step.name] = step
-            step_functions[name] = self._in_flow([(p, m.group(2)) for p, m in code if m.group(1) == folder], "step", name)
-            flow_functions[name] = self._in_flow([(p, m.group(2)) for p, m in own if m.group(1) == folder], "flow", name)
+            step_functions[name] = self._in_flow(
+                [(p, m.group(2)) for p, m in code if m.group(1) == folder], "step", name
+            )
+            flow_functions[name] = self._in_flow(
+                [(p, m.group(2)) for p, m in own if m.group(1) == folder], "flow", name
+            )
             by_name.update({stem: FunctionStep(name=stem) for stem in step_functions[name]})
             if start and start not in by_name:
                 source.error("start_step", "unknown-reference", f"Flow {name!r} has no step {start!r} to start with.")

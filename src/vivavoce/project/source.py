@@ -12,7 +12,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 Severity: TypeAlias = Literal["error", "warning"]
-Value: TypeAlias = "str | int | float | bool | None | list[Value] | dict[str, Value]"
+Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True, order=True):
@@ -82,6 +82,7 @@ def _kind(node: Node) -> str:
         return "a mapping"
     if isinstance(node, SequenceNode):
         return "a list"
+    assert isinstance(node, ScalarNode)
     value = _scalar(node)
     names = {str: "text", bool: "true or false", int: "a number", float: "a number"}
     return "empty" if value is None else f"{names[type(value)]} ({node.value[:40]!r})"
@@ -132,7 +133,10 @@ class Mapping:
 
     def _wrong(self, key: str, node: Node, wanted: str) -> None:
         self.faults.error(
-            self.path, node.start_mark.line + 1, "wrong-type", f"{self.where}{key} should be {wanted}, not {_kind(node)}."
+            self.path,
+            node.start_mark.line + 1,
+            "wrong-type",
+            f"{self.where}{key} should be {wanted}, not {_kind(node)}.",
         )
 
     def text(self, key: str, default: str = "", *, required: bool = False, one_of: tuple[str, ...] = ()) -> str:
@@ -144,7 +148,7 @@ class Mapping:
             if required:
                 self._wrong(key, node, "text")
             return default
-        if isinstance(value, Node) or isinstance(value, bool):
+        if isinstance(value, (Node, bool)):
             self._wrong(key, node, "text")
             return default
         text = str(node.value)
@@ -233,7 +237,9 @@ class Mapping:
         for key, node in self._nodes.items():
             if key not in self._read and key not in ignore:
                 line = node.start_mark.line + 1
-                self.faults.warn(self.path, line, "unknown-key", f"{self.where}{key} is not part of the format and is ignored.")
+                self.faults.warn(
+                    self.path, line, "unknown-key", f"{self.where}{key} is not part of the format and is ignored."
+                )
 
 
 def read_yaml(path: str, content: bytes, faults: Faults) -> Mapping | None:
@@ -252,12 +258,16 @@ def read_yaml(path: str, content: bytes, faults: Faults) -> Mapping | None:
         faults.error(path, (mark.line + 1) if mark else 1, "yaml", f"This is not valid YAML: {problem}.")
         return None
     except (YAMLError, RecursionError, ValueError) as error:
-        faults.error(path, 1, "yaml", f"This is not valid YAML: {str(error).splitlines()[0] if str(error) else 'too deep'}.")
+        faults.error(
+            path, 1, "yaml", f"This is not valid YAML: {str(error).splitlines()[0] if str(error) else 'too deep'}."
+        )
         return None
     if node is None:
         return Mapping(path, None, faults)
     if not isinstance(node, MappingNode):
-        faults.error(path, node.start_mark.line + 1, "wrong-type", f"The file should hold a mapping, not {_kind(node)}.")
+        faults.error(
+            path, node.start_mark.line + 1, "wrong-type", f"The file should hold a mapping, not {_kind(node)}."
+        )
         return None
     return Mapping(path, node, faults)
 

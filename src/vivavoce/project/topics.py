@@ -16,7 +16,11 @@ def topic(source: Mapping) -> Topic:
     name = source.text("name") or stem
     queries = source.texts("example_queries")
     if len(queries) > MOST_EXAMPLE_QUERIES:
-        source.warn("example_queries", "too-many", f"{len(queries)} example queries; more than {MOST_EXAMPLE_QUERIES} are not in the format.")
+        source.warn(
+            "example_queries",
+            "too-many",
+            f"{len(queries)} example queries; more than {MOST_EXAMPLE_QUERIES} are not in the format.",
+        )
     if clean_name(name) != stem:
         source.warn("name", "file-name", f"The file of topic {name!r} should be called {clean_name(name)}.yaml.")
     found = Topic(

@@ -14,7 +14,9 @@ from vivavoce.project import layout
 def read_tree(folder: Path) -> Tree:
     """Reads every file of the format below `folder`; links that lead outside it are left out."""
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder. Name the folder that holds project.yaml, or make one with `vivavoce new`.")
+        raise UsageError(
+            f"{folder} is not a folder. Name the folder that holds project.yaml, or make one with `vivavoce new`."
+        )
     root = folder.resolve()
     files: dict[str, bytes] = {}
     total = 0

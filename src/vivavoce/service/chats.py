@@ -210,10 +210,14 @@ class Chats:
         if channel not in CHANNELS:
             raise Invalid(f"channel is {channel[:40]!r}; it should be one of {', '.join(CHANNELS)}.")
         if opening.id is not None and not is_conversation_id(opening.id):
-            raise Invalid("conversationId should be 1-128 letters, digits and . _ : @ + -, beginning with a letter or digit.")
+            raise Invalid(
+                "conversationId should be 1-128 letters, digits and . _ : @ + -, beginning with a letter or digit."
+            )
         variant = opening.variant or agent.variants.default
         if opening.variant and opening.variant not in agent.variants.names:
-            raise Invalid(f"There is no variant {opening.variant[:80]!r}; there are: {', '.join(agent.variants.names) or 'none'}.")
+            raise Invalid(
+                f"There is no variant {opening.variant[:80]!r}; there are: {', '.join(agent.variants.names) or 'none'}."
+            )
         now = self._ports.clock.now()
         asr = _language(opening.asr_language, "asrLangCode") or agent.languages.default
         tts = _language(opening.tts_language, "ttsLangCode") or (opening.asr_language or agent.languages.default)
@@ -239,12 +243,16 @@ class Chats:
 
     def _check(self, conversation: Conversation, said: Said) -> None:
         now = self._ports.clock.now()
-        if conversation.end_reason == "idle" or (not conversation.is_ended and now - conversation.last_turn_at > self._idle):
+        if conversation.end_reason == "idle" or (
+            not conversation.is_ended and now - conversation.last_turn_at > self._idle
+        ):
             raise ConversationTimedOut("The conversation was idle for too long and has ended; start a new one.")
         if conversation.is_ended:
             raise ConversationEnded("The conversation has ended; start a new one.")
         if said.environment is not None and environment_of(said.environment) != conversation.environment:
-            raise Invalid(f"clientEnv is {said.environment!r}, but the conversation runs in {conversation.environment!r}.")
+            raise Invalid(
+                f"clientEnv is {said.environment!r}, but the conversation runs in {conversation.environment!r}."
+            )
 
     async def _session(self, account_id: str, agent_id: str, id: str) -> Session:
         key = (account_id, agent_id, id)

@@ -30,7 +30,8 @@ class Claims:
                     await asyncio.wait_for(lock.acquire(), self._wait)
                 except TimeoutError:
                     raise ConversationBusy(
-                        "The conversation is still answering an earlier message; try again shortly.", retry_after=RETRY_AFTER_SECONDS
+                        "The conversation is still answering an earlier message; try again shortly.",
+                        retry_after=RETRY_AFTER_SECONDS,
                     ) from None
             else:
                 await lock.acquire()

@@ -17,13 +17,17 @@ class Conversations:
         self._store = store
         self._deployments = deployments
 
-    async def list(self, principal: Principal, agent_id: str, *, limit: int, offset: int) -> tuple[Sequence[Conversation], int]:
+    async def list(
+        self, principal: Principal, agent_id: str, *, limit: int, offset: int
+    ) -> tuple[Sequence[Conversation], int]:
         """A page, newest first, and how many there are."""
         require(principal, "read", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
         return await self._store.list(account_id, agent_id, limit=limit, offset=offset)
 
-    async def get(self, principal: Principal, agent_id: str, id: str) -> tuple[Conversation, list[Turn], Closing | None]:
+    async def get(
+        self, principal: Principal, agent_id: str, id: str
+    ) -> tuple[Conversation, Sequence[Turn], Closing | None]:
         require(principal, "read", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
         conversation = await self._store.get(account_id, agent_id, id)

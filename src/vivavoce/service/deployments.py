@@ -64,11 +64,17 @@ class Deployments:
         identity = loaded.agent.identity
         known = self._served.get(identity.agent_id)
         if known is not None and known.folder != folder.resolve():
-            raise UsageError(f"{folder} and {known.folder} both are agent {identity.agent_id!r}; change project_id in one of them.")
+            raise UsageError(
+                f"{folder} and {known.folder} both are agent {identity.agent_id!r}; change project_id in one of them."
+            )
         deployment = await self._deploy(identity.account_id, identity.agent_id, tree)
         await asyncio.to_thread(self._prepare, loaded.agent, tree)
         served = Served(
-            folder=folder.resolve(), account_id=identity.account_id, agent_id=identity.agent_id, deployment=deployment, loaded=loaded
+            folder=folder.resolve(),
+            account_id=identity.account_id,
+            agent_id=identity.agent_id,
+            deployment=deployment,
+            loaded=loaded,
         )
         self._served[identity.agent_id] = served
         return served
@@ -173,4 +179,6 @@ def environment_of(text: str) -> Environment:
     for environment in ENVIRONMENTS:
         if text == environment:
             return environment
-    raise Invalid(f"clientEnv is {text[:40]!r}; it should be one of sandbox, pre-release, live, or draft for the folder as it is.")
+    raise Invalid(
+        f"clientEnv is {text[:40]!r}; it should be one of sandbox, pre-release, live, or draft for the folder as it is."
+    )

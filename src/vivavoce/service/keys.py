@@ -35,7 +35,9 @@ class Keys:
     async def load(self) -> None:
         """Reads the stored keys; called at start and after each change."""
         self._principals = {
-            key.digest: Principal(key_id=key.id, account_id=key.account_id, permissions=key.permissions, agents=key.agents)
+            key.digest: Principal(
+                key_id=key.id, account_id=key.account_id, permissions=key.permissions, agents=key.agents
+            )
             for key in await self._store.keys()
             if key.revoked_at is None
         }

@@ -83,9 +83,13 @@ class WorkLoop:
 
     async def _failed(self, claimed: Claimed, error: Exception) -> None:
         work = claimed.work
-        log.warning("background work failed: kind=%s attempt=%d error=%s", work.kind, work.attempts, type(error).__name__)
+        log.warning(
+            "background work failed: kind=%s attempt=%d error=%s", work.kind, work.attempts, type(error).__name__
+        )
         if work.attempts >= MOST_ATTEMPTS:
             log.error("background work was given up: kind=%s after %d attempts", work.kind, work.attempts)
             await self._store.finish_work(claimed)
             return
-        await self._store.retry_work(claimed, self._clock.now() + timedelta(seconds=FIRST_BACKOFF_SECONDS * 2**work.attempts))
+        await self._store.retry_work(
+            claimed, self._clock.now() + timedelta(seconds=FIRST_BACKOFF_SECONDS * 2**work.attempts)
+        )

@@ -147,7 +147,11 @@ def encode_closing(closing: Closing) -> tuple[bytes, dict[str, bytes]]:
 
 def encode_snapshot(snapshot: Snapshot) -> tuple[bytes, bytes, bytes]:
     """(body, state pickle, JSON view)."""
-    return _encode(_SnapshotRow(v=VERSION, snapshot=replace(snapshot, state=b"", view={}))), snapshot.state, _encode(snapshot.view)
+    return (
+        _encode(_SnapshotRow(v=VERSION, snapshot=replace(snapshot, state=b"", view={}))),
+        snapshot.state,
+        _encode(snapshot.view),
+    )
 
 
 def decode_snapshot(body: bytes, state: bytes, view: bytes) -> Snapshot:
@@ -235,7 +239,12 @@ def _pack(exchange: ModelExchange, fresh: dict[str, bytes]) -> _Exchange:
         ],
         context=(request.context.title, _pack_text(request.context.content, fresh)) if request.context else None,
         step=_Step(
-            step.flow, step.step, _pack_text(step.header, fresh), _pack_text(step.text, fresh), _pack_text(step.footer, fresh), step.functions
+            step.flow,
+            step.step,
+            _pack_text(step.header, fresh),
+            _pack_text(step.text, fresh),
+            _pack_text(step.footer, fresh),
+            step.functions,
         )
         if step
         else None,
@@ -299,7 +308,9 @@ def _unpack(stored: _Exchange, text: Mapping[str, bytes], messages: Sequence[Mes
     request = ModelRequest(
         system=tuple(SystemPart(title=title, content=_unpack_text(packed, text)) for title, packed in stored.system),
         topics=tuple(_unpack_topic(topic, text) for topic in stored.topics),
-        context=SystemPart(title=stored.context[0], content=_unpack_text(stored.context[1], text)) if stored.context else None,
+        context=SystemPart(title=stored.context[0], content=_unpack_text(stored.context[1], text))
+        if stored.context
+        else None,
         step=StepPrompt(
             flow=stored.step.flow,
             step=stored.step.step,

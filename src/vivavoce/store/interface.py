@@ -71,13 +71,25 @@ class Store(Protocol):
     # Conversations.
 
     async def create(
-        self, conversation: Conversation, turn: Turn, snapshot: Snapshot, *, work: Sequence[Work] = (), reply: Reply | None = None
+        self,
+        conversation: Conversation,
+        turn: Turn,
+        snapshot: Snapshot,
+        *,
+        work: Sequence[Work] = (),
+        reply: Reply | None = None,
     ) -> None:
         """The conversation and its turn 0, or ConversationExists and nothing at all."""
         ...
 
     async def append(
-        self, conversation: Conversation, turn: Turn, snapshot: Snapshot, *, work: Sequence[Work] = (), reply: Reply | None = None
+        self,
+        conversation: Conversation,
+        turn: Turn,
+        snapshot: Snapshot,
+        *,
+        work: Sequence[Work] = (),
+        reply: Reply | None = None,
     ) -> None:
         """One turn with its snapshot, work and reply, in one transaction.
 

@@ -58,7 +58,9 @@ class MemoryStore:
 
     async def active_deployment(self, account_id: str, agent_id: str, environment: str) -> Deployment | None:
         found = [
-            d for d in self._deployments if (d.account_id, d.agent_id, d.environment) == (account_id, agent_id, environment)
+            d
+            for d in self._deployments
+            if (d.account_id, d.agent_id, d.environment) == (account_id, agent_id, environment)
         ]
         return max(enumerate(found), key=lambda pair: (pair[1].created_at, pair[0]))[1] if found else None
 
@@ -66,15 +68,29 @@ class MemoryStore:
         return sorted({d.account_id for d in self._deployments if d.agent_id == agent_id})
 
     async def create(
-        self, conversation: Conversation, turn: Turn, snapshot: Snapshot, *, work: Sequence[Work] = (), reply: Reply | None = None
+        self,
+        conversation: Conversation,
+        turn: Turn,
+        snapshot: Snapshot,
+        *,
+        work: Sequence[Work] = (),
+        reply: Reply | None = None,
     ) -> None:
         if _id(conversation) in self._conversations:
-            raise ConversationExists(f"There is already a conversation {conversation.id!r}; leave conversationId out to get a new one.")
+            raise ConversationExists(
+                f"There is already a conversation {conversation.id!r}; leave conversationId out to get a new one."
+            )
         self._conversations[_id(conversation)] = _Kept(conversation)
         self._put(conversation, turn, snapshot, work, reply)
 
     async def append(
-        self, conversation: Conversation, turn: Turn, snapshot: Snapshot, *, work: Sequence[Work] = (), reply: Reply | None = None
+        self,
+        conversation: Conversation,
+        turn: Turn,
+        snapshot: Snapshot,
+        *,
+        work: Sequence[Work] = (),
+        reply: Reply | None = None,
     ) -> None:
         self._check(conversation, turn.index)
         self._put(conversation, turn, snapshot, work, reply)
@@ -82,9 +98,13 @@ class MemoryStore:
     def _check(self, conversation: Conversation, expected: int) -> None:
         kept = self._conversations.get(_id(conversation))
         if kept is None or kept.conversation.turns != expected or kept.conversation.is_ended:
-            raise PositionConflict(f"Conversation {conversation.id!r} no longer stands at turn {expected}; the turn was not written.")
+            raise PositionConflict(
+                f"Conversation {conversation.id!r} no longer stands at turn {expected}; the turn was not written."
+            )
 
-    def _put(self, conversation: Conversation, turn: Turn, snapshot: Snapshot, work: Sequence[Work], reply: Reply | None) -> None:
+    def _put(
+        self, conversation: Conversation, turn: Turn, snapshot: Snapshot, work: Sequence[Work], reply: Reply | None
+    ) -> None:
         kept = self._conversations[_id(conversation)]
         body, texts = codec.encode_turn(turn)
         self._texts.update(texts)
@@ -163,7 +183,7 @@ class MemoryStore:
 
     async def claim_work(self, now: datetime, until: datetime, *, limit: int) -> Sequence[Claimed]:
         due = sorted((w for w in self._work.values() if w.due_at <= now), key=lambda w: w.due_at)
-        found = []
+        found: list[Claimed] = []
         for work in due:
             place = (work.kind, work.key)
             if len(found) == limit or (place in self._leases and self._leases[place][1] > now):

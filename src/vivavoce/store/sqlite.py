@@ -104,7 +104,9 @@ class SqliteStore:
             done = connection.execute("PRAGMA user_version").fetchone()[0]
             known = migrations("sqlite")
             if done > max(number for number, _ in known):
-                raise StoreError(f"The database {self._path} was made by a newer version of vivavoce; use that version.")
+                raise StoreError(
+                    f"The database {self._path} was made by a newer version of vivavoce; use that version."
+                )
             for number, script in known:
                 if number > done:
                     connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version={number};\nCOMMIT;")
@@ -203,7 +205,11 @@ class SqliteStore:
 
     async def get_tree(self, hash: str) -> Tree | None:
         row = await self._read(lambda c: c.execute(SQL["get_tree"], {"hash": hash}).fetchone())
-        return Tree(hash=hash, files=msgspec.msgpack.decode(codec.decompress(row[0]), type=dict[str, bytes])) if row else None
+        return (
+            Tree(hash=hash, files=msgspec.msgpack.decode(codec.decompress(row[0]), type=dict[str, bytes]))
+            if row
+            else None
+        )
 
     async def add_deployment(self, deployment: Deployment) -> None:
         values = {**msgspec.structs.asdict(deployment), "created_at": at(deployment.created_at)}
@@ -215,7 +221,9 @@ class SqliteStore:
         if row is None:
             return None
         id_, account, agent, env, tree, created = row
-        return Deployment(id=id_, account_id=account, agent_id=agent, environment=env, tree=tree, created_at=moment(created))
+        return Deployment(
+            id=id_, account_id=account, agent_id=agent, environment=env, tree=tree, created_at=moment(created)
+        )
 
     async def accounts_of(self, agent_id: str) -> Sequence[str]:
         return await self._read(lambda c: [row[0] for row in c.execute(SQL["accounts_of"], {"agent_id": agent_id})])
@@ -223,7 +231,13 @@ class SqliteStore:
     # Conversations.
 
     async def create(
-        self, conversation: Conversation, turn: Turn, snapshot: Snapshot, *, work: Sequence[Work] = (), reply: Reply | None = None
+        self,
+        conversation: Conversation,
+        turn: Turn,
+        snapshot: Snapshot,
+        *,
+        work: Sequence[Work] = (),
+        reply: Reply | None = None,
     ) -> None:
         body, texts = codec.encode_turn(turn)
         packed = codec.encode_snapshot(snapshot)
@@ -232,14 +246,22 @@ class SqliteStore:
         def write(c: sqlite3.Connection) -> None:
             row = c.execute(SQL["add_conversation"], head).fetchone()
             if row is None:
-                raise ConversationExists(f"There is already a conversation {conversation.id!r}; leave conversationId out to get a new one.")
+                raise ConversationExists(
+                    f"There is already a conversation {conversation.id!r}; leave conversationId out to get a new one."
+                )
             self._put_turn(c, row[0], turn.index, body, texts, packed, snapshot.state)
             _put_rest(c, work, reply)
 
         await self._do(write)
 
     async def append(
-        self, conversation: Conversation, turn: Turn, snapshot: Snapshot, *, work: Sequence[Work] = (), reply: Reply | None = None
+        self,
+        conversation: Conversation,
+        turn: Turn,
+        snapshot: Snapshot,
+        *,
+        work: Sequence[Work] = (),
+        reply: Reply | None = None,
     ) -> None:
         body, texts = codec.encode_turn(turn)
         packed = codec.encode_snapshot(snapshot)
@@ -249,7 +271,9 @@ class SqliteStore:
         def write(c: sqlite3.Connection) -> None:
             row = c.execute(SQL["advance_conversation"], head).fetchone()
             if row is None:
-                raise PositionConflict(f"Conversation {conversation.id!r} no longer stands at turn {turn.index}; the turn was not written.")
+                raise PositionConflict(
+                    f"Conversation {conversation.id!r} no longer stands at turn {turn.index}; the turn was not written."
+                )
             self._put_turn(c, row[0], turn.index, body, texts, packed, snapshot.state if has_new_state else None)
             _put_rest(c, work, reply)
 
@@ -261,7 +285,9 @@ class SqliteStore:
     ) -> None:  # fmt: skip
         self._put_texts(c, texts)
         c.execute(SQL["add_turn"], {"conversation": number, "position": position, "body": body, "state": state})
-        c.execute(SQL["put_snapshot"], {"conversation": number, "body": packed[0], "state": packed[1], "view": packed[2]})
+        c.execute(
+            SQL["put_snapshot"], {"conversation": number, "body": packed[0], "state": packed[1], "view": packed[2]}
+        )
 
     def _put_texts(self, c: sqlite3.Connection, texts: dict[str, bytes]) -> None:
         new = texts.keys() - self._known_texts
@@ -298,12 +324,17 @@ class SqliteStore:
         return msgspec.json.decode(row[1], type=Conversation) if row else None
 
     async def snapshot(self, conversation: Conversation) -> Snapshot:
-        row = await self._read(lambda c: c.execute(SQL["get_snapshot"], {"conversation": _number(c, conversation)}).fetchone())
+        row = await self._read(
+            lambda c: c.execute(SQL["get_snapshot"], {"conversation": _number(c, conversation)}).fetchone()
+        )
         return codec.decode_snapshot(*row)
 
     async def turns(self, conversation: Conversation, *, first: int = 0) -> list[Turn]:
         def read(c: sqlite3.Connection) -> list[Turn]:
-            rows = [codec.decode_turn(row[0]) for row in c.execute(SQL["get_turns"], {"conversation": _number(c, conversation)})]
+            rows = [
+                codec.decode_turn(row[0])
+                for row in c.execute(SQL["get_turns"], {"conversation": _number(c, conversation)})
+            ]
             return codec.expand(rows, _texts(c, codec.references(rows)))
 
         return (await self._read(read))[first:]
@@ -321,7 +352,9 @@ class SqliteStore:
         values = {"account_id": account_id, "agent_id": agent_id, "limit": limit, "offset": offset}
 
         def read(c: sqlite3.Connection) -> tuple[list[Conversation], int]:
-            page = [msgspec.json.decode(row[0], type=Conversation) for row in c.execute(SQL["list_conversations"], values)]
+            page = [
+                msgspec.json.decode(row[0], type=Conversation) for row in c.execute(SQL["list_conversations"], values)
+            ]
             return page, c.execute(SQL["count_conversations"], values).fetchone()[0]
 
         return await self._read(read)
@@ -331,7 +364,9 @@ class SqliteStore:
         row = await self._read(lambda c: c.execute(SQL["get_reply"], values).fetchone())
         if row is None:
             return None
-        return Reply(account_id=account_id, key=key, fingerprint=row[0], status=row[1], body=row[2], expires_at=moment(row[3]))
+        return Reply(
+            account_id=account_id, key=key, fingerprint=row[0], status=row[1], body=row[2], expires_at=moment(row[3])
+        )
 
     # Keys.
 
@@ -353,10 +388,14 @@ class SqliteStore:
         def write(c: sqlite3.Connection) -> list[Claimed]:
             found = []
             c.execute(SQL["expire_replies"], {"now": at(now)})
-            for kind, key, due, attempts, payload in c.execute(SQL["due_work"], {"now": at(now), "limit": limit}).fetchall():
+            for kind, key, due, attempts, payload in c.execute(
+                SQL["due_work"], {"now": at(now), "limit": limit}
+            ).fetchall():
                 lease = uuid.uuid4().hex
                 c.execute(SQL["lease_work"], {"kind": kind, "key": key, "lease": lease, "until": at(until)})
-                work = Work(kind=kind, key=key, due_at=moment(due), attempts=attempts + 1, payload=msgspec.json.decode(payload))
+                work = Work(
+                    kind=kind, key=key, due_at=moment(due), attempts=attempts + 1, payload=msgspec.json.decode(payload)
+                )
                 found.append(Claimed(work=work, lease=lease))
             return found
 
@@ -413,7 +452,13 @@ def _texts(c: sqlite3.Connection, hashes: set[str]) -> dict[str, bytes]:
 
 def _put_rest(c: sqlite3.Connection, work: Sequence[Work], reply: Reply | None) -> None:
     for item in work:
-        values = {"kind": item.kind, "key": item.key, "due_at": at(item.due_at), "attempts": item.attempts, "payload": _encode(item.payload)}
+        values = {
+            "kind": item.kind,
+            "key": item.key,
+            "due_at": at(item.due_at),
+            "attempts": item.attempts,
+            "payload": _encode(item.payload),
+        }
         c.execute(SQL["add_work"], values)
     if reply is not None:
         c.execute(SQL["put_reply"], {**msgspec.structs.asdict(reply), "expires_at": at(reply.expires_at)})

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from vivavoce.domain.conversation import Conversation, Snapshot, Turn
-from vivavoce.functions.runtime.escape import MARK
+from vivavoce.domain.marks import MARK
 from vivavoce.wire.functions import function_event, metric_map
 from vivavoce.wire.requests import llm_request
 
@@ -67,7 +67,9 @@ class DebugChatResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     delayed_response: bool
 
 
-def debug_chat(conversation: Conversation, turn: Turn, snapshot: Snapshot, metrics: list[tuple[str, Any]]) -> DebugChatResponse:
+def debug_chat(
+    conversation: Conversation, turn: Turn, snapshot: Snapshot, metrics: list[tuple[str, Any]]
+) -> DebugChatResponse:
     """`metrics` are all that were written so far, this turn's included."""
     place = turn.place_after
     timings = turn.timings
@@ -91,7 +93,12 @@ def debug_chat(conversation: Conversation, turn: Turn, snapshot: Snapshot, metri
             asr_lang_code=turn.asr_language,
             tts_lang_code=turn.tts_language,
             notices=[{"code": notice.code, "message": notice.message} for notice in turn.notices],
-            timings={"retrieval": timings.retrieval, "model": timings.model, "functions": timings.functions, "total": timings.total},
+            timings={
+                "retrieval": timings.retrieval,
+                "model": timings.model,
+                "functions": timings.functions,
+                "total": timings.total,
+            },
             turn_index=turn.index,
         ),
         conversation_ended=turn.end_reason is not None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from vivavoce.domain.conversation import Closing, Conversation, Turn
@@ -49,7 +50,7 @@ def summary(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def detail(conversation: Conversation, turns: list[Turn], closing: Closing | None) -> dict[str, Any]:
+def detail(conversation: Conversation, turns: Sequence[Turn], closing: Closing | None) -> dict[str, Any]:
     metrics = [metric for turn in turns for metric in turn.metrics]
     events: dict[str, list[dict[str, Any]]] = {}
     for turn in turns:

@@ -22,4 +22,10 @@ def envelope(code: str, message: str, correlation_id: str) -> ErrorEnvelope:
 
 def problem(code: str, message: str, correlation_id: str, status: int) -> dict[str, Any]:
     """application/problem+json."""
-    return {"type": f"urn:vivavoce:error:{code.lower()}", "title": code, "status": status, "detail": message, "instance": correlation_id}
+    return {
+        "type": f"urn:vivavoce:error:{code.lower()}",
+        "title": code,
+        "status": status,
+        "detail": message,
+        "instance": correlation_id,
+    }

@@ -25,7 +25,9 @@ def function_event(call: FunctionCall, conversation_id: str, turn_number: int) -
         "utterance": call.utterance,
         "content": call.content,
         "hangup": True if call.hangup else None,
-        "handoff": {"reason": call.handoff.reason, "type": call.handoff.destination, **call.handoff.route} if call.handoff else None,
+        "handoff": {"reason": call.handoff.reason, "type": call.handoff.destination, **call.handoff.route}
+        if call.handoff
+        else None,
         "transition": {
             "goto_flow": call.transition.goto_flow,
             "goto_step": call.transition.goto_step,
@@ -33,7 +35,9 @@ def function_event(call: FunctionCall, conversation_id: str, turn_number: int) -
         }
         if call.transition
         else None,
-        "state_changes": {"added": changes.added, "updated": changes.updated, "removed": list(changes.removed)} if changes else None,
+        "state_changes": {"added": changes.added, "updated": changes.updated, "removed": list(changes.removed)}
+        if changes
+        else None,
         "variant_id_change": call.variant,
         "error": call.error,
         "logs": logs(call.logs),
@@ -46,7 +50,9 @@ def function_event(call: FunctionCall, conversation_id: str, turn_number: int) -
             {"kind": m.kind, "to": m.to, "from": m.sender, "content": m.content, "template": m.template, **m.fields}
             for m in call.messages
         ],
-        "exchanges": [{"kind": e.kind, "request": e.request, "answer": e.answer, "error": e.error} for e in call.exchanges],
+        "exchanges": [
+            {"kind": e.kind, "request": e.request, "answer": e.answer, "error": e.error} for e in call.exchanges
+        ],
     }
 
 

@@ -10,7 +10,6 @@ from msgspec import Raw, json
 from vivavoce.domain.conversation import Conversation, Message, ModelExchange, Tool, Turn, topics_json
 from vivavoce.wire.times import iso, iso_naive
 
-
 _encode = json.Encoder().encode
 
 
@@ -41,7 +40,9 @@ def _message(m: Message) -> dict[str, Any]:
 
 
 def _tools(tools: tuple[Tool, ...]) -> list[dict[str, Any]]:
-    return [{"name": t.name, "description": t.description, "parameters": t.schema, "reference": t.reference} for t in tools]
+    return [
+        {"name": t.name, "description": t.description, "parameters": t.schema, "reference": t.reference} for t in tools
+    ]
 
 
 _written_text = _Written(lambda text: text, 4096)
@@ -52,7 +53,9 @@ _written_queries = _Written(lambda queries: [{"query": query} for query in queri
 
 def llm_request(exchange: ModelExchange, conversation: Conversation, turn: Turn) -> dict[str, Any]:
     request, reply = exchange.request, exchange.reply
-    system: list[dict[str, Any]] = [{"title": p.title, "role": "system", "content": _written_text(p.content.text)} for p in request.system]
+    system: list[dict[str, Any]] = [
+        {"title": p.title, "role": "system", "content": _written_text(p.content.text)} for p in request.system
+    ]
     if request.context is not None:
         text = request.context.content.text.replace("{topics_prompt}", topics_json(request.topics))
         system.append({"title": request.context.title, "role": "system", "content": text})

@@ -6,8 +6,8 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
+from vivavoce.domain.marks import escape, escape_text, unmark
 from vivavoce.functions.runtime import clock, values
-from vivavoce.functions.runtime.escape import escape, escape_text, unmark
 from vivavoce.functions.runtime.session import Running, sendable
 from vivavoce.functions.runtime.state import State
 
@@ -46,7 +46,7 @@ class ReadOnlyDict(dict[str, Any]):
     def _refuse(self, *args: object, **kwargs: object) -> NoReturn:
         raise TypeError("this mapping is read-only")
 
-    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = _refuse  # type: ignore[assignment]
+    __setitem__ = __delitem__ = update = pop = popitem = clear = setdefault = _refuse
 
     def __reduce__(self) -> Any:
         return (dict, (dict(self),))
@@ -220,7 +220,12 @@ class Utils:
     ) -> Any:
         """Asks the server's model; safe to call from several threads at once."""
         assert Running.channel is not None
-        body = {"prompt": unmark(str(prompt)), "show_history": bool(show_history), "return_json": bool(return_json), "model": str(model)}
+        body = {
+            "prompt": unmark(str(prompt)),
+            "show_history": bool(show_history),
+            "return_json": bool(return_json),
+            "model": str(model),
+        }
         return escape(Running.channel.ask("prompt_llm", body))
 
     def get_secret(self, name: str) -> NoReturn:
@@ -240,7 +245,9 @@ for _config in values.CONFIGS:
     setattr(Utils, _config.__name__, _config)
 
 
-def _queue_message(kind: str, *, to: object = "", sender: object = "", content: object = "", template: str = "", **fields: Any) -> None:
+def _queue_message(
+    kind: str, *, to: object = "", sender: object = "", content: object = "", template: str = "", **fields: Any
+) -> None:
     Running.effects.messages.append(
         {
             "kind": kind,
@@ -296,7 +303,11 @@ class Conversation:
         self._variant_changes: dict[str, dict[str, Any]] = {}
         self._written_once: set[str] = set()
         self.sms_templates = {
-            name: values.SMSTemplate(name=name, content=t["text"], phone_number=t["senders"].get(_sender_environment(self.env)) or t["senders"].get("live", ""))
+            name: values.SMSTemplate(
+                name=name,
+                content=t["text"],
+                phone_number=t["senders"].get(_sender_environment(self.env)) or t["senders"].get("live", ""),
+            )
             for name, t in project["sms_templates"].items()
         }
         self.handoffs = {
@@ -391,7 +402,10 @@ class Conversation:
         configured = _find_handoff(self._project["handoffs"], destination)
         if configured is None:
             self.log.warning(f"call_handoff: no handoff is named {destination!r}; it is passed on as it is")
-        handoff: dict[str, Any] = {"type": configured or str(destination), "reason": str(destination if reason is None else reason)}
+        handoff: dict[str, Any] = {
+            "type": configured or str(destination),
+            "reason": str(destination if reason is None else reason),
+        }
         known = self._project["handoffs"].get(configured or "", {})
         blocks = dict(known.get("sip_config", {}))
         if route is not None:
@@ -424,7 +438,10 @@ class Conversation:
             raise ValueError("keywords must be a list of texts")
         if custom_biases is not None and not isinstance(custom_biases, dict):
             raise ValueError("custom_biases must be a dict of text to number")
-        Running.effects.queued["asr_biasing"] = {"keywords": keywords or [], "custom_biases": sendable(custom_biases or {})}
+        Running.effects.queued["asr_biasing"] = {
+            "keywords": keywords or [],
+            "custom_biases": sendable(custom_biases or {}),
+        }
 
     def clear_asr_biasing(self) -> None:
         Running.effects.queued["asr_biasing"] = {}
@@ -476,7 +493,9 @@ class Conversation:
             shown = str(shown)
         if isinstance(shown, str):
             shown = unmark(shown)
-        Running.effects.metrics.append({"name": str(name), "value": sendable(shown), "at": clock.aware_now(), "write_once": write_once})
+        Running.effects.metrics.append(
+            {"name": str(name), "value": sendable(shown), "at": clock.aware_now(), "write_once": write_once}
+        )
         self.metric_events.append(values.MetricEvent(str(name), shown))
 
     def log_api_response(self, response: Any, override_url: str | None = None) -> None:

@@ -125,7 +125,9 @@ NAMES.update(
     {
         name: thing
         for name, thing in vars(values).items()
-        if isinstance(thing, type) and issubclass(thing, (values.Value, Exception)) and name not in ("Value", "RuntimeFailure")
+        if isinstance(thing, type)
+        and issubclass(thing, (values.Value, Exception))
+        and name not in ("Value", "RuntimeFailure")
     }
 )
 NAMES.update(_ALIASES)

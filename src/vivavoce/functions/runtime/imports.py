@@ -13,10 +13,25 @@ from typing import Any
 
 from vivavoce.functions.runtime import gen, plog
 
-_STUBS = (
-    "agentic_dial attachment conv_utils conversation decorators emails entity_validator external_events flow history "
-    "log_utils memory secret_vault sms value_extraction value_extraction_types webchat"
-).split()
+_STUBS = [
+    "agentic_dial",
+    "attachment",
+    "conv_utils",
+    "conversation",
+    "decorators",
+    "emails",
+    "entity_validator",
+    "external_events",
+    "flow",
+    "history",
+    "log_utils",
+    "memory",
+    "secret_vault",
+    "sms",
+    "value_extraction",
+    "value_extraction_types",
+    "webchat",
+]
 
 
 class TreeFinder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):

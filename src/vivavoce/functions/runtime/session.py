@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
+from vivavoce.domain.marks import unmark, unmark_all
 from vivavoce.functions import frames
 from vivavoce.functions.runtime import clock
-from vivavoce.functions.runtime.escape import unmark, unmark_all
 
 MAX_LOG_ENTRIES = 500
 MAX_LOG_CHARACTERS = 20_000

@@ -45,7 +45,9 @@ class StateView:
             extra.update(saved_extra)
         self.json = {key: encode_view(value) for key, value in state.items()}
 
-    def changes(self, state: State, extra: dict[str, Any]) -> tuple[bytes | None, dict[str, bytes], list[str], list[str]]:
+    def changes(
+        self, state: State, extra: dict[str, Any]
+    ) -> tuple[bytes | None, dict[str, bytes], list[str], list[str]]:
         """(new pickle or None, changed keys as JSON, removed keys, warnings)."""
         warnings: list[str] = []
         pickled = _pickle(state, extra, warnings)
@@ -87,9 +89,15 @@ def _view_of(value: Any) -> Any:
         return value.model_dump(mode="json")
     if isinstance(value, (frozenset, set)):
         return sorted(value, key=str)
-    if type(value).__str__ is object.__str__ and type(value).__repr__ is object.__repr__ and hasattr(value, "__dict__"):
+    shows_address = "__str__" not in _defined(value) and "__repr__" not in _defined(value)
+    if shows_address and hasattr(value, "__dict__"):
         return vars(value)  # an address would tell nobody anything
     return str(value)
+
+
+def _defined(value: Any) -> set[str]:
+    """Names that the value's own classes define, those of object left out."""
+    return {name for cls in type(value).__mro__[:-1] for name in vars(cls)}
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_view_of)

@@ -12,7 +12,9 @@ class Value:
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if len(args) > len(self._fields):
-            raise TypeError(f"{type(self).__name__}() takes at most {len(self._fields)} arguments, {len(args)} were given")
+            raise TypeError(
+                f"{type(self).__name__}() takes at most {len(self._fields)} arguments, {len(args)} were given"
+            )
         values = dict(zip(self._fields, args, strict=False))
         for name, value in kwargs.items():
             if name in values:
@@ -72,7 +74,15 @@ class CartesiaVoice(TTSVoice):
 
 class PlayHTVoice(TTSVoice):
     provider = "playht"
-    _fields = ("provider_voice_id", "speed", "temperature", "emotion", "voice_guidance", "style_guidance", "voice_engine")
+    _fields = (
+        "provider_voice_id",
+        "speed",
+        "temperature",
+        "emotion",
+        "voice_guidance",
+        "style_guidance",
+        "voice_engine",
+    )
 
 
 class MinimaxVoice(TTSVoice):
@@ -162,7 +172,7 @@ class Transition(Value):
     _fields = ("exit_flow", "goto_flow", "goto_step")
 
     def is_noop(self) -> bool:
-        return not (self.exit_flow or self.goto_flow or self.goto_step)
+        return not any(getattr(self, name) for name in self._fields)
 
 
 class EntityConfig(Value):
@@ -170,7 +180,7 @@ class EntityConfig(Value):
 
 
 class BaseRangeConfig(EntityConfig):
-    _fields = ("min_inclusive", "max_inclusive")
+    _fields: tuple[str, ...] = ("min_inclusive", "max_inclusive")
 
 
 class NonNegativeMaxRangeConfig(BaseRangeConfig):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from vivavoce.domain.clock import Embedder
 from vivavoce.domain.conversation import Tool
-from vivavoce.knowledge.words import words
+from vivavoce.entities.words import words
 from vivavoce.models.local import phrases
 
 COSINE = 0.45  # between a caller's words and the description of what they ask for
@@ -16,10 +16,18 @@ _PERSON = re.compile(
     r"\b(?:human|real person|somebody|someone|person|operator|manager|supervisor|representative|colleague|staff|agent|complain\w*|complaint)\b",
     re.IGNORECASE,
 )
-_PERSON_TOOL = re.compile(r"\b(?:person|human|hand ?over|hand_over|handoff|transfer|colleague|staff|agent)\b", re.IGNORECASE)
+_PERSON_TOOL = re.compile(
+    r"\b(?:person|human|hand ?over|hand_over|handoff|transfer|colleague|staff|agent)\b", re.IGNORECASE
+)
 _BYE_TOOL = re.compile(r"goodbye|hang ?up|hangup|end(?:s)? the (?:call|conversation)", re.IGNORECASE)
-_REQUEST = re.compile(r"\b(?:i want|i need|i'd like|i would like|can (?:i|you)|could (?:i|you)|please|let me|put me|give me)\b", re.IGNORECASE)
-_AGREES = re.compile(r"\b(?:agree\w*|confirm\w*|accept\w*|says? yes|is (?:happy|content)|correct|go ahead|wants? to proceed)\b", re.IGNORECASE)
+_REQUEST = re.compile(
+    r"\b(?:i want|i need|i'd like|i would like|can (?:i|you)|could (?:i|you)|please|let me|put me|give me)\b",
+    re.IGNORECASE,
+)
+_AGREES = re.compile(
+    r"\b(?:agree\w*|confirm\w*|accept\w*|says? yes|is (?:happy|content)|correct|go ahead|wants? to proceed)\b",
+    re.IGNORECASE,
+)
 _REFUSES = re.compile(
     r"\b(?:says? no|refus\w*|reject\w*|declin\w*|disagree\w*|wrong|incorrect|chang\w*|no longer|does not|doesn't|give\w* .*\bup|something else)\b",
     re.IGNORECASE,
@@ -29,12 +37,17 @@ _GIVES_UP = re.compile(
     r"cancel (?:that|this|it|the booking)|not interested|give up)\b",
     re.IGNORECASE,
 )
-_GIVE_UP_TOOL = re.compile(r"\b(?:no longer wants?|gives? .*\bup|abandon\w*|stop\w* booking|exits?|leave\w*)\b", re.IGNORECASE)
+_GIVE_UP_TOOL = re.compile(
+    r"\b(?:no longer wants?|gives? .*\bup|abandon\w*|stop\w* booking|exits?|leave\w*)\b", re.IGNORECASE
+)
 _LACKS = re.compile(
     r"\b(?:don't|do not|haven't|have not|can't|cannot|couldn't|lost|no idea|not sure|forgot\w*|without|no)\b.{0,30}\b(?:number|it|have|find|know|remember|one|that|receipt)\b|\bno idea\b|\blost it\b",
     re.IGNORECASE,
 )
-_LACKS_TOOL = re.compile(r"\b(?:does not have|doesn't have|cannot find|can't find|does not know|cannot give|refus\w*|no \w+ number)\b", re.IGNORECASE)
+_LACKS_TOOL = re.compile(
+    r"\b(?:does not have|doesn't have|cannot find|can't find|does not know|cannot give|refus\w*|no \w+ number)\b",
+    re.IGNORECASE,
+)
 _CANCEL = re.compile(r"\b(?:cancel\w*|call it off|scrap it|get rid of it)\b", re.IGNORECASE)
 _CANCEL_TOOL = re.compile(r"\bcancels?\b(?!ling)", re.IGNORECASE)
 
@@ -83,6 +96,9 @@ class Intents:
             best = max(range(len(candidates)), key=scores.__getitem__)
             return candidates[best] if scores[best] >= COSINE else None
         asked = set(words(said))
-        shares = [len(asked & set(words(f"{t.name.replace('_', ' ')} {t.description}"))) / len(asked) if asked else 0.0 for t in candidates]
+        shares = [
+            len(asked & set(words(f"{t.name.replace('_', ' ')} {t.description}"))) / len(asked) if asked else 0.0
+            for t in candidates
+        ]
         best = max(range(len(candidates)), key=shares.__getitem__)
         return candidates[best] if shares[best] >= SHARED_WORDS else None

@@ -32,11 +32,15 @@ class LocalModel:
 
     async def stream(self, request: ModelRequest) -> AsyncIterator[Chunk]:
         if not request.history or any(part.title == "prompt" for part in request.system):
-            raise ModelRefused("The embedded model cannot follow a free prompt; set VIVAVOCE_MODEL to a language model for that.")
+            raise ModelRefused(
+                "The embedded model cannot follow a free prompt; set VIVAVOCE_MODEL to a language model for that."
+            )
         decision = self._decide(request)
         if decision.call is not None:
             name, arguments = decision.call
-            call = ToolCall(id=f"local_{len(request.history)}", name=name, arguments=msgspec.json.encode(arguments).decode())
+            call = ToolCall(
+                id=f"local_{len(request.history)}", name=name, arguments=msgspec.json.encode(arguments).decode()
+            )
             yield ModelReply(calls=(call,), finish_reason="tool_calls", model=self.name)
             return
         if decision.text:
@@ -80,7 +84,9 @@ class LocalModel:
     def _aside(self, request: ModelRequest, said: str) -> Decision | None:
         if not phrases.is_question(said) or steps.answers_step(request, self._intents):
             return None
-        topic = next((t for t in request.topics if not t.is_retained and t.distance <= NEAR and t.content.text.strip()), None)
+        topic = next(
+            (t for t in request.topics if not t.is_retained and t.distance <= NEAR and t.content.text.strip()), None
+        )
         if topic is None:
             return None
         question = steps.last_question(request)
@@ -98,15 +104,15 @@ class LocalModel:
         found = [t for t in request.topics if not t.is_retained]
         best = found[0] if found else None
         general = self._general(request, said)
-        if best is None or (general is not None and general.call is not None and best.distance > NEAR and self._intents.is_request(said)):
-            if general is not None:
-                return general
+        is_better = best is None or (best.distance > NEAR and self._intents.is_request(said))
+        if general is not None and is_better:
+            return general
         if best is None:
             answer = phrases.yes_no_outside(said)
             if answer is not None:
                 return Decision(text=answer)
             return Decision(text=DO_NOT_KNOW)
-        names = [name for name in called_names(best.actions.text, request.tools)]
+        names = list(called_names(best.actions.text, request.tools))
         if names:
             return steps.call(request, names[0], self._intents)
         if best.content.text.strip():

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 
-_GREETING = re.compile(r"^\W*(?:hi|hello|hey|hiya|good (?:morning|afternoon|evening|day)|howdy)(?:\s+(?:there|again|everyone))?\W*$", re.IGNORECASE)
+_GREETING = re.compile(
+    r"^\W*(?:hi|hello|hey|hiya|good (?:morning|afternoon|evening|day)|howdy)(?:\s+(?:there|again|everyone))?\W*$",
+    re.IGNORECASE,
+)
 _BYE = re.compile(
     r"\b(?:good ?bye|bye(?:-?bye)?|see you|cheerio|that(?:'s| is| was| will be) (?:all|it|everything)|nothing (?:else|more)|"
     r"no(?:thing)?,? (?:that's|that is) (?:all|it)|i'm (?:done|all set|good)|all set|have a (?:good|nice|lovely) (?:day|one|evening|weekend))\b",
     re.IGNORECASE,
 )
 _QUESTION = re.compile(
-    r"\?|^\W*(?:and |but |so |oh |wait,? |sorry,? |by the way,? )*(?:what|when|where|who|why|how|which|is|are|do|does|did|can|could|will|would|have|has)\b", re.IGNORECASE
+    r"\?|^\W*(?:and |but |so |oh |wait,? |sorry,? |by the way,? )*(?:what|when|where|who|why|how|which|is|are|do|does|did|can|could|will|would|have|has)\b",
+    re.IGNORECASE,
 )
 _SILENCE = re.compile(r"^the (?:user|caller|customer) (?:is silent|says nothing|said nothing)\W*$", re.IGNORECASE)
 
@@ -36,6 +40,10 @@ def yes_no_outside(said: str) -> str | None:
     """An answer to "anything else?" that says no more than yes or thanks."""
     if re.match(r"^\W*(?:yes|yeah|yep|sure|ok|okay)(?: please)?\W*$", said, re.IGNORECASE):
         return "What can I do for you?"
-    if re.match(r"^\W*(?:thanks?(?: you)?(?: (?:very|so) much| a lot)?|great|perfect|lovely|brilliant|cheers|ok|okay|good)(?:,? (?:thanks?(?: you)?|that helps))?\W*$", said, re.IGNORECASE):
+    if re.match(
+        r"^\W*(?:thanks?(?: you)?(?: (?:very|so) much| a lot)?|great|perfect|lovely|brilliant|cheers|ok|okay|good)(?:,? (?:thanks?(?: you)?|that helps))?\W*$",
+        said,
+        re.IGNORECASE,
+    ):
         return "You are welcome. Is there anything else I can do for you?"
     return None

@@ -20,13 +20,21 @@ class Decision(Struct, frozen=True, kw_only=True):
     is_sure: bool = True
 
 
-_SAY = re.compile(r"\b(?:say|ask|tell (?:them|the (?:user|caller|customer)))[^\"“\n]{0,80}[\"“]([^\"”]+)[\"”]", re.IGNORECASE)
+_SAY = re.compile(
+    r"\b(?:say|ask|tell (?:them|the (?:user|caller|customer)))[^\"“\n]{0,80}[\"“]([^\"”]+)[\"”]", re.IGNORECASE
+)
 _QUOTED = re.compile(r"[\"“]([^\"”]{8,}[.?!])[\"”]")
 _TELL = re.compile(
-    r"^(?:please\s+)?(?:tell|inform|let) (?:them|the (?:user|caller|customer))(?: know)?(?: that)?[:,]?\s+(.+)", re.IGNORECASE | re.DOTALL
+    r"^(?:please\s+)?(?:tell|inform|let) (?:them|the (?:user|caller|customer))(?: know)?(?: that)?[:,]?\s+(.+)",
+    re.IGNORECASE | re.DOTALL,
 )
-_ASK = re.compile(r"^(?:please\s+)?ask (?:them|the (?:user|caller|customer))?\s*(?:for|to (?:give|provide|tell you))\s+(.+?)(?:[.\n]|$)", re.IGNORECASE)
-_INSTRUCTION = re.compile(r"\b(the (?:user|caller|customer)|call(?:ing)? \w+_\w+|do not|don't|you must|function)\b", re.IGNORECASE)
+_ASK = re.compile(
+    r"^(?:please\s+)?ask (?:them|the (?:user|caller|customer))?\s*(?:for|to (?:give|provide|tell you))\s+(.+?)(?:[.\n]|$)",
+    re.IGNORECASE,
+)
+_INSTRUCTION = re.compile(
+    r"\b(the (?:user|caller|customer)|call(?:ing)? \w+_\w+|do not|don't|you must|function)\b", re.IGNORECASE
+)
 
 
 def spoken(instruction: str) -> str:

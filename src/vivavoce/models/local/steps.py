@@ -56,8 +56,8 @@ def next_move(request: ModelRequest, intents: Intents, *, is_fresh: bool = False
         if not missing:
             return Decision(call=(tool.name, {**_zeros(tool), **known}), is_sure=True)
         return Decision(text=_question(request, tool, missing), is_sure=is_fresh or bool(known))
-    asked = questions(request.step.text.text)
-    return Decision(text=asked[0] if asked else "Shall I go ahead?", is_sure=is_fresh)
+    own = questions(request.step.text.text)
+    return Decision(text=own[0] if own else "Shall I go ahead?", is_sure=is_fresh)
 
 
 def answers_step(request: ModelRequest, intents: Intents) -> bool:
@@ -69,7 +69,12 @@ def answers_step(request: ModelRequest, intents: Intents) -> bool:
     if not phrases.is_question(said) and _decided(said, tools) is not None:
         return True
     asked = _said(request)[-1:]
-    return any(_value(request, tool, name, said, asked[0][0]) is not None for tool in tools for name in tool.schema["properties"] if asked)
+    return any(
+        _value(request, tool, name, said, asked[0][0]) is not None
+        for tool in tools
+        for name in tool.schema["properties"]
+        if asked
+    )
 
 
 def call(request: ModelRequest, name: str, intents: Intents) -> Decision:
@@ -79,7 +84,9 @@ def call(request: ModelRequest, name: str, intents: Intents) -> Decision:
     said = _last_words(request)
     for parameter in missing:
         described = tool.schema["properties"][parameter].get("description", "").lower()
-        if tool.schema["properties"][parameter]["type"] == "string" and re.search(r"reason|why|what .*want|utterance", described + parameter):
+        if tool.schema["properties"][parameter]["type"] == "string" and re.search(
+            r"reason|why|what .*want|utterance", described + parameter
+        ):
             known[parameter] = said if "utterance" not in parameter else "One moment, please."
     return Decision(call=(name, {**_zeros(tool), **known}))
 
@@ -118,7 +125,11 @@ def last_question(request: ModelRequest) -> str:
     """What the agent asked last."""
     for message in reversed(request.history):
         if message.role == "assistant" and "?" in message.content:
-            return re.split(r"(?<=[.!?])\s+", message.content.strip())[-1] if message.content.strip().endswith("?") else message.content
+            return (
+                re.split(r"(?<=[.!?])\s+", message.content.strip())[-1]
+                if message.content.strip().endswith("?")
+                else message.content
+            )
     return ""
 
 
@@ -203,7 +214,9 @@ def _choice(said: str, options: list[str]) -> str | None:
     found = find_choice(said, options)
     if found is not None:
         return found
-    return next((o for o in options if o.lower() in SYNONYMS and re.search(SYNONYMS[o.lower()], said, re.IGNORECASE)), None)
+    return next(
+        (o for o in options if o.lower() in SYNONYMS and re.search(SYNONYMS[o.lower()], said, re.IGNORECASE)), None
+    )
 
 
 def _times_in(request: ModelRequest) -> tuple[str, ...]:
@@ -234,9 +247,15 @@ def _question(request: ModelRequest, tool: Tool, missing: list[str]) -> str:
                 return found[0]
     if asked:
         return asked[0]
-    described = properties[missing[0]].get("description", "").split(",")[0].split(".")[0].strip() or missing[0].replace("_", " ")
+    described = properties[missing[0]].get("description", "").split(",")[0].split(".")[0].strip() or missing[0].replace(
+        "_", " "
+    )
     return f"Could you tell me {described[:1].lower()}{described[1:]}?"
 
 
 def _nouns(description: str) -> list[str]:
-    return [word for word in re.findall(r"[a-z]{3,}", description.lower().split(":")[0]) if word not in ("the", "format", "digits", "only", "caller", "what")]
+    return [
+        word
+        for word in re.findall(r"[a-z]{3,}", description.lower().split(":")[0])
+        if word not in ("the", "format", "digits", "only", "caller", "what")
+    ]

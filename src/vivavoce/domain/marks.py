@@ -10,7 +10,9 @@ import re
 from typing import Any
 
 MARK = "\ue0f0"  # private use: no keyboard and no recogniser makes it
-_RISKY = re.compile(r"(?<=\{)(?=\{)|(?<=\{)(?=\s*(?:fn|ft|entity|attr|vrbl|tn|twilio_sms|ho|sms|va)\s*:)|(?<=\$)(?=[A-Za-z_{])|(?<=<)(?=/?(?:language|channel)[:>])")
+_RISKY = re.compile(
+    r"(?<=\{)(?=\{)|(?<=\{)(?=\s*(?:fn|ft|entity|attr|vrbl|tn|twilio_sms|ho|sms|va)\s*:)|(?<=\$)(?=[A-Za-z_{])|(?<=<)(?=/?(?:language|channel)[:>])"
+)
 
 
 def escape_text(text: str) -> str:
