@@ -59,13 +59,13 @@ class Running(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, folders: tuple[Path, ...] = (), in_memory: bool = False
+    settings: Settings, *, folders: tuple[Path, ...] = (), in_memory: bool = False, model: Model | None = None
 ) -> AsyncIterator[Running]:
     """Everything started, in order; everything stopped again, in the other order."""
     clock, random = SystemClock(), SystemRandom()
     store = _memory() if in_memory else make_store(settings)
     await store.open()
-    model = make_model(settings)
+    model = model or make_model(settings)
     try:
         deployments = Deployments(store, clock, random, partial(make_retriever, settings.retrieval))
         functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)

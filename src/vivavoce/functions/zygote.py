@@ -18,6 +18,9 @@ from typing import Any
 from vivavoce.functions import frames, sandbox
 
 
+ORDER_BYTES = 9  # a letter and a worker's number; read one at a time, since two may have arrived together
+
+
 def main(descriptor: int) -> None:
     """Never returns. Exits when the server closes the socket, and takes every worker with it."""
     sandbox.die_with_parent()
@@ -99,9 +102,9 @@ def _fork_loop(control: socket.socket, project: dict[str, Any], worker: Any) -> 
             _reap(workers)
         if control.fileno() not in ready:
             continue
-        message, descriptors, _, _ = socket.recv_fds(control, 64, 1)
-        if not message:
-            return
+        message, descriptors, _, _ = socket.recv_fds(control, ORDER_BYTES, 1)
+        if len(message) < ORDER_BYTES:
+            return  # the server closed its end
         action, number = message[:1], int.from_bytes(message[1:9], "big")
         if action == b"F" and descriptors:
             pid = os.fork()
