@@ -99,7 +99,14 @@ def digit_runs(text: str) -> list[str]:
     runs: list[str] = []
     current: list[str] = []
     for token in re.findall(r"[a-z']+|\d+|[^\w\s]", text.lower()):
-        if token.isdigit() or token in DIGIT_WORDS or token in _REPEATS or token in TENS or token in UNITS:
+        if (
+            token.isdigit()
+            or token in DIGIT_WORDS
+            or token in _REPEATS
+            or token in TENS
+            or token in UNITS
+            or (token == "hundred" and current)
+        ):
             current.append(token)
         elif token in ("-", "(", ")", "+", ",", "/", "."):
             if token == ".":

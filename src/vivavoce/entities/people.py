@@ -13,8 +13,12 @@ _SPOKEN_EMAIL = re.compile(
     r"\b([\w.+-]+(?:\s+(?:dot|underscore|dash)\s+[\w+-]+)*)\s+at\s+([\w-]+(?:\s+dot\s+[\w-]+)+)\b"
 )
 _INTRODUCED = re.compile(
-    r"\b(?:my (?:full )?name(?:'s| is)|name(?:'s| is)?|i am|i'm|this is|it is|it's|that's|that would be|under(?: the name(?: of)?)?|for|speaking is|the name's)\s+"
+    r"\b(?:my (?:full )?name(?:'s| is)|name(?:'s| is)?|i am|i'm|this is|it is|it's|that's|that would be|under(?: the name(?: of)?)?|speaking is|the name's)\s+"
     r"(?:mr\.?|mrs\.?|ms\.?|miss|dr\.?)?\s*([a-zà-ÿ'][\w'’-]*(?:\s+[a-zà-ÿ'][\w'’-]*){0,3})",
+    re.IGNORECASE,
+)
+_BOOKED_AS = re.compile(
+    r"\b(?:under|in the name of|(?:book|put) (?:it|that|me)(?: down)? (?:as|under|for)|they call me|i'm called|i am called|name is|name's)\s+((?:the name\s+)?[a-zà-ÿ'][\w'’-]*(?:\s+[a-zà-ÿ'][\w'’-]*){0,3})",
     re.IGNORECASE,
 )
 _LAST_FIRST = re.compile(
@@ -173,6 +177,11 @@ def find_name(text: str) -> str | None:
         found = _clean([match[2], match[1]])
         if found:
             return found
+    parts = [_clean(part.split()) for part in said.split(",")]
+    if len(parts) == 2 and parts[0] and parts[1] and parts[1].endswith(f" {parts[0].split()[-1]}"):
+        return parts[1]  # "Hart, Nathan Hart"
+    if match := _BOOKED_AS.search(said):
+        return _clean(match[1].split())
     for match in _INTRODUCED.finditer(said):
         found = _clean(match[1].split())
         if found:

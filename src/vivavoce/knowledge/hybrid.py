@@ -12,8 +12,10 @@ from vivavoce.domain.clock import Embedder
 from vivavoce.knowledge.interface import Match
 from vivavoce.knowledge.lexical import MATCH_SCORE, Lexical, nearest
 
-COSINE_MATCH = 0.40  # what a loose paraphrase scores with the packaged model; lies at the format's threshold
+COSINE_MATCH = 0.38  # what a loose paraphrase scores with the packaged model; lies at the format's threshold
 WORDS_SHARE = 0.2  # how much shared words add to it
+BEST_OF = 3  # a topic is as near as the mean of its nearest texts: one odd example must not decide
+EXACT_MARGIN = 0.15  # what the single nearest text may fall short and still count alone
 BATCH = 64
 
 
@@ -34,8 +36,13 @@ class Hybrid:
             vector for start in range(0, len(texts), BATCH) for vector in embedder.embed(texts[start : start + BATCH])
         ]
         self._vectors = np.array(vectors, dtype=np.float32)
-        owner = np.array(owners, dtype=np.int32)
-        self._starts = np.flatnonzero(np.r_[True, np.diff(owner) != 0]) if owners else np.array([], dtype=np.intp)
+        # A row per topic with the numbers of its texts, filled up with the number of a text that is near nothing.
+        rows: list[list[int]] = [[] for _ in self._lexical.names]
+        for place, number in enumerate(owners):
+            rows[number].append(place)
+        width = max([BEST_OF, *map(len, rows)])
+        self._texts_of = np.array([row + [len(texts)] * (width - len(row)) for row in rows], dtype=np.int32)
+        self._counts = np.array([min(BEST_OF, max(len(row), 1)) for row in rows], dtype=np.float32)
 
     def search(
         self, query: str, earlier: tuple[str, ...], *, limit: int, threshold: float, excluded: Collection[str] = ()
@@ -51,8 +58,10 @@ class Hybrid:
         # A follow-up of a word or two means little alone.
         text = f"{earlier[0]} {query}" if earlier and len(query.split()) <= 3 else query
         vector = np.array(self._embedder.embed([text[:1000]])[0], dtype=np.float32)
-        cosine = np.maximum.reduceat(self._vectors @ vector, self._starts)
-        mixed: npt.NDArray[np.float32] = (cosine + WORDS_SHARE * words) * (MATCH_SCORE / COSINE_MATCH)
+        cosine = np.append(self._vectors @ vector, np.float32(0.0))[self._texts_of]
+        nearest_first = -np.partition(-cosine, range(BEST_OF), axis=1)[:, :BEST_OF]
+        meaning = np.maximum(nearest_first.sum(axis=1) / self._counts, nearest_first[:, 0] - EXACT_MARGIN)
+        mixed: npt.NDArray[np.float32] = (meaning + WORDS_SHARE * words) * (MATCH_SCORE / COSINE_MATCH)
         return np.clip(mixed, 0.0, 1.0).astype(np.float32)
 
     def similarity(self, text: str, topic: str) -> float:

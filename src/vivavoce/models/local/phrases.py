@@ -9,8 +9,8 @@ _GREETING = re.compile(
     re.IGNORECASE,
 )
 _BYE = re.compile(
-    r"\b(?:good ?bye|bye(?:-?bye)?|see you|cheerio|that(?:'s| is| was| will be) (?:all|it|everything)|nothing (?:else|more)|"
-    r"no(?:thing)?,? (?:that's|that is) (?:all|it)|i'm (?:done|all set|good)|all set|have a (?:good|nice|lovely) (?:day|one|evening|weekend))\b",
+    r"\b(?:good ?bye|bye(?:-?bye)?|see you|cheerio|that(?:'?s| is| was| will be) (?:all|it|everything)(?! right| good| ok)|nothing (?:else|more)|"
+    r"no(?:thing)?,? (?:that's|that is) (?:all|it)|i'?m (?:done|all set|good)|all set|have a (?:good|nice|lovely) (?:day|one|evening|weekend))\b",
     re.IGNORECASE,
 )
 _QUESTION = re.compile(
