@@ -84,7 +84,9 @@ class ScriptedModel:
     async def close(self) -> None: ...
 
     def _reply(self, request: ModelRequest) -> ModelReply:
-        last = request.history[-1] if request.history else Message(role="user")
+        # What the agent has said already in this turn does not change what is to be answered.
+        heard = [m for m in request.history if m.role != "assistant"]
+        last = heard[-1] if heard else Message(role="user")
         users = [m for m in request.history if m.role == "user"]
         for rule in self._script.rules:
             groups = _groups(rule.when, request, last, users)

@@ -97,12 +97,14 @@ class Mapping:
         self.where = where
         self.line = node.start_mark.line + 1 if node is not None else 1
         self._nodes: dict[str, Node] = {}
+        self._lines: dict[str, int] = {}
         self._read: set[str] = set()
         for key, value in node.value if node is not None else ():
             name = str(key.value)
             if name in self._nodes:
                 faults.error(path, key.start_mark.line + 1, "duplicate-key", f"{where}{name} is given twice.")
             self._nodes[name] = value
+            self._lines[name] = key.start_mark.line + 1
 
     def __contains__(self, key: str) -> bool:
         return key in self._nodes
@@ -115,8 +117,7 @@ class Mapping:
         return list(self._nodes)
 
     def line_of(self, key: str) -> int:
-        node = self._nodes.get(key)
-        return node.start_mark.line + 1 if node is not None else self.line
+        return self._lines.get(key, self.line)
 
     def error(self, key: str, code: str, message: str) -> None:
         self.faults.error(self.path, self.line_of(key), code, message)

@@ -155,7 +155,7 @@ def encode_snapshot(snapshot: Snapshot) -> tuple[bytes, bytes, bytes]:
 
 
 def decode_snapshot(body: bytes, state: bytes, view: bytes) -> Snapshot:
-    row = msgspec.convert(_lifted(body), _SnapshotRow)
+    row = msgspec.json.decode(_lifted(body), type=_SnapshotRow)
     return replace(row.snapshot, state=state, view=msgspec.json.decode(view, type=dict[str, Raw]))
 
 
@@ -167,17 +167,17 @@ class Row(Struct, frozen=True):
 
 
 def decode_turn(body: bytes) -> Row:
-    row = msgspec.convert(_lifted(body), _Row)
+    row = msgspec.json.decode(_lifted(body), type=_Row)
     return Row(row.turn, row.exchanges)
 
 
 def decode_closing(body: bytes, text: Mapping[str, bytes]) -> Closing:
-    row = msgspec.convert(_lifted(body), _ClosingRow)
+    row = msgspec.json.decode(_lifted(body), type=_ClosingRow)
     return replace(row.closing, exchanges=tuple(_unpack(e, text, []) for e in row.exchanges))
 
 
 def closing_references(body: bytes) -> set[str]:
-    return _references(msgspec.convert(_lifted(body), _ClosingRow).exchanges)
+    return _references(msgspec.json.decode(_lifted(body), type=_ClosingRow).exchanges)
 
 
 def references(rows: Sequence[Row]) -> set[str]:
@@ -203,11 +203,23 @@ def decompress(blob: bytes) -> bytes:
     return zlib.decompress(blob)
 
 
-def _lifted(body: bytes) -> dict[str, Any]:
+class _Version(Struct, frozen=True):
+    v: int
+
+
+_version = msgspec.json.Decoder(_Version).decode
+
+
+def _lifted(body: bytes) -> bytes:
+    """The row as this version writes it."""
+    version = _version(body).v
+    if version == VERSION:
+        return body
     row: dict[str, Any] = msgspec.json.decode(body)
-    while row["v"] < VERSION:
-        row = UPCASTERS[row["v"]](row)
-    return row
+    while version < VERSION:
+        row = UPCASTERS[version](row)
+        version = row["v"]
+    return _encode(row)
 
 
 def _pack_text(rendered: Rendered, fresh: dict[str, bytes]) -> _Text:

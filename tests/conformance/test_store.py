@@ -1,0 +1,294 @@
+"""What every store keeps, whichever engine is under it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec import Raw
+from msgspec.structs import replace
+
+from tests.support.talk import run
+from vivavoce.domain.conversation import (
+    Closing,
+    Conversation,
+    FunctionCall,
+    Message,
+    ModelExchange,
+    ModelReply,
+    ModelRequest,
+    Place,
+    Rendered,
+    RetrievedTopic,
+    Snapshot,
+    StateChanges,
+    StepPrompt,
+    SystemPart,
+    Tool,
+    Turn,
+    UserInput,
+)
+from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.principal import Key
+from vivavoce.domain.work import Work
+from vivavoce.errors import ConversationExists
+from vivavoce.store.interface import PositionConflict, Reply, Store
+from vivavoce.store.memory import MemoryStore
+from vivavoce.store.sqlite import SqliteStore
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
+MakeStore = Callable[[], Store]
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
+    if request.param == "sqlite":
+        return lambda: SqliteStore(tmp_path / "store.db")
+    kept = MemoryStore()
+    return lambda: kept
+
+
+def head(id: str = "c1", **changes: Any) -> Conversation:
+    values: dict[str, Any] = {
+        "account_id": "acme",
+        "agent_id": "bot",
+        "id": id,
+        "environment": "sandbox",
+        "channel": "chat.polyai",
+        "tree": "t",
+        "started_at": NOW,
+        "last_turn_at": NOW,
+        "turns": 1,
+    }
+    return Conversation(**{**values, **changes})
+
+
+def exchange(history: tuple[Message, ...]) -> ModelExchange:
+    rules = ("The rules of the house are long enough to be kept apart, and today is ", ".")
+    request = ModelRequest(
+        system=(SystemPart(title="rules", content=Rendered.of(rules, ("Monday",))),),
+        topics=(
+            RetrievedTopic(
+                name="parking",
+                distance=0.25,
+                content=Rendered.of(("Behind the house there is a car park that costs nothing at all.",)),
+                example_queries=("Where can I park?",),
+                functions=("book",),
+            ),
+        ),
+        context=SystemPart(title="context_information", content=Rendered.of(("Read this: {topics_prompt}",))),
+        step=StepPrompt(flow="f", step="s", text=Rendered.of(("Ask the caller for the day on which they would come.",)), functions=("book",)),
+        history=history,
+        tools=(Tool(name="book", description="Books", schema={"type": "object", "properties": {}, "required": []}),),
+        now=NOW,
+        seed=5,
+    )
+    return ModelExchange(
+        id="x", purpose="turn", request=request, reply=ModelReply(text="Which day?", model="m"), started_at=NOW, finished_at=NOW
+    )
+
+
+def turn(index: int, **changes: Any) -> Turn:
+    return Turn(**{"index": index, "started_at": NOW, "finished_at": NOW, "reply": f"reply {index}", **changes})
+
+
+async def opened(make: MakeStore) -> Store:
+    store = make()
+    await store.open()
+    return store
+
+
+def test_a_turn_comes_back_as_it_was_with_its_model_requests_expanded(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        greeting = turn(0, messages=(Message(role="assistant", content="Hello"),))
+        messages = (Message(role="user", content="Hi"), Message(role="assistant", content="Which day?"))
+        first = turn(
+            1,
+            input=UserInput(text="Hi", metadata={"a": [1, None]}),
+            messages=messages,
+            exchanges=(exchange((*greeting.messages, messages[0])),),
+            calls=(FunctionCall(id="f", name="book", kind="global", module="functions.book", started_at=NOW, state_changes=StateChanges(added={"x": 1})),),
+            place_after=Place(flow="f", step="s"),
+        )
+        await store.create(head(), greeting, Snapshot())
+        await store.append(head(turns=2), first, Snapshot(state=b"\x80pickle", view={"x": Raw(b"1")}))
+        await store.close()
+        again = await opened(make)
+        assert await again.turns(head()) == [greeting, first]
+        assert await again.turns(head(), first=1) == [first]
+        kept = await again.snapshot(head())
+        assert kept.state == b"\x80pickle" and bytes(kept.view["x"]) == b"1"
+        await again.close()
+
+    run(check())
+
+
+def test_a_taken_id_is_refused_and_nothing_is_overwritten(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0, reply="first"), Snapshot())
+        with pytest.raises(ConversationExists):
+            await store.create(head(), turn(0, reply="second"), Snapshot())
+        assert [t.reply for t in await store.turns(head())] == ["first"]
+        await store.create(head(account_id="other"), turn(0), Snapshot())  # an id is taken within its account and agent only
+        await store.close()
+
+    run(check())
+
+
+def test_of_two_writers_of_one_position_one_wins(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        await store.append(head(turns=2), turn(1, reply="winner"), Snapshot())
+        work = Work(kind="k", key="lost", due_at=NOW)
+        with pytest.raises(PositionConflict):
+            await store.append(head(turns=2), turn(1, reply="loser"), Snapshot(), work=[work])
+        assert [t.reply for t in await store.turns(head())] == ["reply 0", "winner"]
+        assert await store.next_due() is None  # the loser's work went with it
+        await store.close()
+
+    run(check())
+
+
+def test_nothing_is_appended_after_the_end(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        await store.end(head(end_reason="client", finished_at=NOW))
+        with pytest.raises(PositionConflict):
+            await store.append(head(turns=2), turn(1), Snapshot())
+        found = await store.get("acme", "bot", "c1")
+        assert found is not None and found.end_reason == "client" and found.turns == 1
+        await store.close()
+
+    run(check())
+
+
+def test_a_list_is_newest_first_with_the_number_of_all_and_keeps_accounts_apart(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        for n in range(5):
+            await store.create(head(f"c{n}", started_at=NOW + timedelta(seconds=n)), turn(0), Snapshot())
+        await store.create(head("theirs", account_id="other"), turn(0), Snapshot())
+        page, count = await store.list("acme", "bot", limit=2, offset=1)
+        assert [c.id for c in page] == ["c3", "c2"] and count == 5
+        assert (await store.list(None, "bot", limit=50, offset=0))[1] == 6
+        assert await store.get("acme", "bot", "theirs") is None
+        assert (await store.list("acme", "bot", limit=5, offset=99))[0] == []
+        await store.close()
+
+    run(check())
+
+
+def test_trees_and_deployments_outlive_the_folder(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        tree = Tree(hash="h1", files={"project.yaml": b"project_id: x\n", "functions/a.py": b"\xff\x00"})
+        await store.put_tree(tree)
+        await store.put_tree(tree)
+        for n, name in enumerate(("h0", "h1")):
+            await store.put_tree(replace(tree, hash=name))
+            await store.add_deployment(
+                Deployment(id=f"d{n}", account_id="acme", agent_id="bot", environment="draft", tree=name, created_at=NOW + timedelta(seconds=n))
+            )
+        assert await store.get_tree("h1") == tree
+        assert await store.get_tree("nope") is None
+        active = await store.active_deployment("acme", "bot", "draft")
+        assert active is not None and active.tree == "h1"
+        assert await store.active_deployment("acme", "bot", "live") is None
+        assert await store.accounts_of("bot") == ["acme"]
+        await store.close()
+
+    run(check())
+
+
+def test_work_is_done_by_one_at_a_time_and_comes_back_when_its_lease_runs_out(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.add_work([Work(kind="end", key="a", due_at=NOW, payload={"n": 1}), Work(kind="end", key="b", due_at=NOW + timedelta(hours=1))])
+        assert await store.next_due() == NOW
+        (mine,) = await store.claim_work(NOW, NOW + timedelta(seconds=10), limit=5)
+        assert mine.work.key == "a" and mine.work.payload == {"n": 1} and mine.work.attempts == 1
+        assert not await store.claim_work(NOW, NOW + timedelta(seconds=10), limit=5)
+        later = NOW + timedelta(seconds=11)
+        (again,) = await store.claim_work(later, later + timedelta(seconds=10), limit=5)
+        assert again.work.attempts == 2
+        await store.finish_work(mine)  # its lease is lost: this must not take the row from the other
+        await store.retry_work(again, later + timedelta(seconds=5))
+        assert await store.next_due() == later + timedelta(seconds=5)
+        (third,) = await store.claim_work(later + timedelta(seconds=6), later + timedelta(seconds=60), limit=5)
+        await store.finish_work(third)
+        assert await store.next_due() == NOW + timedelta(hours=1)
+        await store.close()
+
+    run(check())
+
+
+def test_work_that_is_added_again_while_it_is_done_is_done_again(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        work = Work(kind="k", key="a", due_at=NOW)
+        await store.add_work([work])
+        (claimed,) = await store.claim_work(NOW, NOW + timedelta(seconds=10), limit=1)
+        await store.add_work([replace(work, due_at=NOW + timedelta(seconds=3))])
+        await store.finish_work(claimed)
+        assert await store.next_due() == NOW + timedelta(seconds=3)
+        await store.close()
+
+    run(check())
+
+
+def test_a_reply_is_kept_with_its_turn_until_it_expires(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        reply = Reply(account_id="acme", key="k", fingerprint="f", status=201, body=b"{}", expires_at=NOW + timedelta(hours=24))
+        await store.create(head(), turn(0), Snapshot(), reply=reply)
+        assert await store.reply("acme", "k", NOW) == reply
+        assert await store.reply("other", "k", NOW) is None
+        assert await store.reply("acme", "k", NOW + timedelta(hours=25)) is None
+        await store.close()
+
+    run(check())
+
+
+def test_keys_and_closings_come_back(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        key = Key(id="k1", name="ci", digest="d", hint="abcd", created_at=NOW, permissions=frozenset(("read",)))
+        await store.put_key(key)
+        await store.put_key(replace(key, revoked_at=NOW))
+        assert [k.revoked_at for k in await store.keys()] == [NOW]
+        await store.create(head(), turn(0), Snapshot())
+        assert await store.closing(head()) is None
+        closing = Closing(calls=(FunctionCall(id="e", name="end_function", kind="end", module="m", started_at=NOW),))
+        await store.put_closing(head(), closing)
+        assert await store.closing(head()) == closing
+        await store.close()
+
+    run(check())
+
+
+def test_author_text_is_stored_once_however_many_turns_use_it(tmp_path: Path) -> None:
+    async def check() -> None:
+        store = SqliteStore(tmp_path / "store.db")
+        await store.open()
+        await store.create(head(), turn(0), Snapshot())
+        for n in range(1, 30):
+            await store.append(head(turns=n + 1), turn(n, exchanges=(exchange(()),)), Snapshot())
+        await store.close()
+        import sqlite3
+
+        db = sqlite3.connect(tmp_path / "store.db")
+        (texts,) = db.execute("SELECT count(*) FROM texts").fetchone()
+        bodies = [row[0] for row in db.execute("SELECT body FROM turns WHERE position > 0")]
+        db.close()
+        assert texts == 5  # rules, topic, its questions, the step, the tools
+        assert not any(b"car park" in body or b"rules of the house" in body for body in bodies)
+        assert all(b"Monday" in body for body in bodies)  # what was rendered with this conversation's values stays with it
+
+    run(check())

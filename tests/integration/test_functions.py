@@ -1,0 +1,215 @@
+"""Author code runs elsewhere, under guards: it can break its own call, and nothing else."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.test_turns import CALLS, RULES, converse, function
+from tests.support.talk import Talk, run, script, serving, write
+
+
+def event(tmp_path: Path, body: str, **overrides: Any) -> tuple[dict[str, Any], Talk]:
+    talk = converse(tmp_path, {"functions/act.py": function(body)}, "act", "hello", **overrides)
+    assert talk.replies[-1]["response"] == "plain words"  # whatever happened, the next turn is fine
+    return talk.replies[-2]["metadata"]["functionEvents"][0], talk
+
+
+@pytest.mark.parametrize(
+    ("body", "error"),
+    [
+        ("raise ValueError('no such day')", "ValueError: no such day (functions/act.py:5)"),
+        ("import os\nos._exit(3)", "The function's process ended before it answered."),
+        ("import sys\nsys.exit(1)", "SystemExit: 1 (functions/act.py:6)"),
+        ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)", "The function's process ended before it answered."),
+        ("x = bytearray(8 << 30)\nreturn 'got it'", "MemoryError"),
+        ("x = []\nwhile True:\n    x.append(bytearray(1 << 24))", "MemoryError"),
+        ("def deep():\n    return deep()\ndeep()", "RecursionError: maximum recursion depth exceeded"),
+        ("return conv.functions.act(nonsense=1)", "TypeError: act() got an unexpected keyword argument 'nonsense'"),
+        ("class Odd(Exception):\n    def __str__(self):\n        raise RuntimeError\nraise Odd", "Odd (functions/act.py"),
+    ],
+)
+def test_a_function_that_fails_is_an_error_on_its_event_and_nothing_more(body: str, error: str, tmp_path: Path) -> None:
+    found, _ = event(tmp_path, body)
+    assert found["error"].startswith(error)
+
+
+@pytest.mark.parametrize("body", ["import time\ntime.sleep(60)", "while True: pass"])
+def test_a_function_that_hangs_is_stopped_at_its_time_limit(body: str, tmp_path: Path) -> None:
+    found, _ = event(tmp_path, body, function_timeout_seconds=0.3)
+    assert found["error"] == "The function took more than 0.3 s and was stopped."
+
+
+def test_state_from_before_a_crash_is_still_there(tmp_path: Path) -> None:
+    body = "if conv.state.kept:\n    import os\n    os._exit(1)\nconv.state.kept = {'a': {1, 2}}\nreturn 'x'"
+    talk = converse(tmp_path, {"functions/act.py": function(body)}, "act", "act", "hello")
+    assert talk.state["kept"] == {"a": [1, 2]}
+
+
+def test_state_keeps_live_python_objects_across_turns_without_the_worker(tmp_path: Path) -> None:
+    async def hold() -> None:
+        body = (
+            "from datetime import datetime, timedelta\nfrom zoneinfo import ZoneInfo\n"
+            "if conv.state.zone is None:\n    conv.state.zone = ZoneInfo('Europe/London')\n    conv.state.at = datetime(2026, 5, 1, tzinfo=conv.state.zone)\n"
+            "    conv.state.seen = {1}\n    conv.state.same = conv.state.seen\n    conv.variant.site = 'Leeds'\n    return 'first'\n"
+            "conv.state.seen.add(2)\n"
+            "return f'{conv.state.at + timedelta(days=1):%d %b %Z} {sorted(conv.state.same)} {type(conv.state.zone).__name__} {conv.variant.site}'"
+        )
+        variants = "variants:\n- name: v\n  is_default: true\nattributes:\n- name: site\n  values: {v: York}\n"
+        files = {"agent_settings/rules.txt": RULES, "functions/act.py": function(body), "config/variant_attributes.yaml": variants}
+        async with serving(write(tmp_path, files), script(CALLS), evicting=True) as talk:
+            one = talk()
+            await one.open()
+            await one.say("act")
+            assert (await one.say("act"))["response"] == "after act: 02 May BST [1, 2] ZoneInfo Leeds"
+
+    run(hold())
+
+
+def test_a_value_that_cannot_be_kept_is_dropped_alone_with_a_notice(tmp_path: Path) -> None:
+    async def hold() -> None:
+        body = "conv.state.lock = __import__('threading').Lock()\nconv.state.fine = 1\nreturn 'x'"
+        files = {"agent_settings/rules.txt": RULES, "functions/act.py": function(body)}
+        async with serving(write(tmp_path, files), script(CALLS), evicting=True) as talk:
+            one = talk()
+            await one.open()
+            reply = await one.say("act")
+            assert "conv.state.lock cannot be kept" in reply["metadata"]["notices"][0]["message"]
+            assert (await one.say("hello"))["metadata"]["state"]["fine"] == 1
+
+    run(hold())
+
+
+def test_prints_and_logs_are_on_the_event(tmp_path: Path) -> None:
+    body = "import logging, plog\nprint('printed')\nlogging.getLogger('x').warning('logged %d', 1)\nplog.info('plogged', n=2)\nconv.log.error('told', is_pii=True, why='x')\nreturn 'x'"
+    found, _ = event(tmp_path, body)
+    logs = {logger: [(e["level"], e["content"]) for e in entries] for logger, entries in found["logs"].items()}
+    assert logs == {
+        "print": [("info", "printed")],
+        "logging": [("warning", "logged 1")],
+        "plog": [("info", "plogged")],
+        "conversation_logger": [("error", "told")],
+    }
+    assert found["logs"]["plog"][0]["n"] == 2 and found["logs"]["conversation_logger"][0]["is_pii"] is True
+
+
+def test_module_globals_belong_to_one_conversation(tmp_path: Path) -> None:
+    async def hold() -> None:
+        code = "from functions.shared import seen\n" + function("seen.append(word)\nreturn str(seen)", parameters=", word: str")
+        files = {"agent_settings/rules.txt": RULES, "functions/act.py": code, "functions/shared.py": "seen = []\n"}
+        async with serving(write(tmp_path, files), script(CALLS)) as talk:
+            one, two = talk(), talk()
+            await one.open()
+            await two.open()
+            await one.say("act a")
+            await two.say("act b")
+            assert (await one.say("act c"))["response"] == "after act: ['a', 'c']"
+
+    run(hold())
+
+
+def test_imports_work_in_every_form_that_agents_use(tmp_path: Path) -> None:
+    files = {
+        "functions/act.py": "from __future__ import annotations\nimport plog\nfrom polyai.voice import ElevenLabsVoice\nfrom _gen.conversation import Variant\nfrom .helper import twice\nfrom flows.f.functions.go import go\n"
+        + function("conv.set_voice(ElevenLabsVoice(provider_voice_id='v'))\nfrom functions.lazy import word\nreturn twice(word)").replace("from _gen import *\n", ""),
+        "functions/helper.py": "def twice(x):\n    return x + x\n",
+        "functions/lazy.py": "from functions.act import act\nword = 'ho'\n",  # a ring of imports
+        "flows/f/flow_config.yaml": "name: F\ndescription: d\nstart_step: S\n",
+        "flows/f/steps/s.yaml": "step_type: advanced_step\nname: S\nprompt: p\n",
+        "flows/f/functions/go.py": "def go(conv: Conversation, flow: Flow):\n    pass\n",  # the names of _gen without the import
+    }
+    reply = converse(tmp_path, files, "act").replies[-1]
+    assert reply["metadata"]["functionEvents"][0]["error"] is None and reply["response"] == "after act: hoho"
+
+
+def test_a_module_that_cannot_be_imported_breaks_only_its_own_function(tmp_path: Path) -> None:
+    files = {"functions/act.py": "from functions.other import gone\n" + function("return 'x'"), "functions/other.py": function("return 'fine'", "other")}
+    model = CALLS.replace("rules:", "rules:\n  - when: {said: other, tool: other}\n    call: {name: other}", 1)
+    talk = converse(tmp_path, files, "act", "other", model=model)
+    assert "ImportError: cannot import name 'gone'" in talk.replies[-2]["metadata"]["functionEvents"][0]["error"]
+    assert talk.replies[-1]["response"] == "after other: fine"
+
+
+def test_the_conversations_own_clock_reaches_author_code(tmp_path: Path) -> None:
+    body = (
+        "import time, datetime as dt\nfrom datetime import datetime, date\n"
+        "now = datetime.now(dt.timezone.utc)\nassert isinstance(now, datetime) and isinstance(date.today(), date) and not isinstance(1, datetime)\n"
+        "return f'{now:%Y-%m-%d %H:%M} {date.today()} {datetime.fromtimestamp(time.time(), dt.timezone.utc):%Y} {time.strftime(\"%Y\")}'"
+    )
+    talk = converse(tmp_path, {"functions/act.py": function(body)}, "act", opening={"simulated_at": "2031-02-03T04:05:00Z"})
+    assert talk.replies[-1]["response"] == "after act: 2031-02-03 04:05 2031-02-03 2031 2031"
+
+
+GUARDS = {
+    "read the server's environment": "print(open(f'/proc/{pid}/environ', 'rb').read())",
+    "read the server's memory": "open(f'/proc/{pid}/mem', 'rb').read(1)",
+    "read the key file": "print(open(key).read())",
+    "read the database": "print(open(database, 'rb').read(10))",
+    "read the password file": "print(open('/etc/shadow').read())",
+    "write outside of its own folder": "open('/var/tmp/vivavoce-was-here', 'w').write('x')",
+    "write beside the key file": "open(key + '.new', 'w').write('x')",
+    "signal the server": "os.kill(pid, 0)",
+    "trace the server": "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nif libc.ptrace(16, pid, 0, 0) != 0: raise PermissionError",
+    "list the server's files": "print(os.listdir(os.path.dirname(key)))",
+    "become root again": "os.chroot('/')",
+}
+
+
+@pytest.mark.parametrize("attempt", GUARDS)
+def test_author_code_may_not(attempt: str, tmp_path: Path) -> None:
+    async def hold() -> None:
+        data = tmp_path / "data"
+        lines = "\n".join(f"    {line}" for line in GUARDS[attempt].split("\n"))
+        body = f"import os\npid, key, database = {os.getpid()}, {str(data / 'api-key')!r}, {str(data / 'vivavoce.db')!r}\ntry:\n{lines}\nexcept (OSError, PermissionError) as error:\n    return type(error).__name__\nreturn 'SUCCEEDED'"
+        files = {"agent_settings/rules.txt": RULES, "functions/act.py": function(body)}
+        (data).mkdir()
+        (data / "api-key").write_text("vv_secret\n")
+        async with serving(write(tmp_path / "agent", files), script(CALLS), data=data) as talk:
+            one = talk()
+            await one.open()
+            reply = await one.say("act")
+            assert reply["metadata"]["functionEvents"][0]["error"] is None
+            assert reply["response"] in ("after act: PermissionError", "after act: ProcessLookupError", "after act: FileNotFoundError"), reply["response"]
+
+    run(hold())
+
+
+def test_author_code_sees_nothing_of_the_servers_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    found, _ = event(tmp_path, "import os\nreturn str(sorted(os.environ))")
+    assert found["content"] == "['LC_CTYPE', 'TMPDIR']" or found["content"] == "['TMPDIR']"
+
+
+def test_author_code_may_not_open_the_memory_of_another_worker(tmp_path: Path) -> None:
+    async def hold() -> None:
+        body = "import os\nif word == 'pid':\n    return str(os.getpid())\ntry:\n    open(f'/proc/{word}/mem', 'rb')\nexcept OSError as error:\n    return type(error).__name__\nreturn 'SUCCEEDED'"
+        files = {"agent_settings/rules.txt": RULES, "functions/act.py": function(body, parameters=", word: str")}
+        async with serving(write(tmp_path, files), script(CALLS)) as talk:
+            one, two = talk(), talk()
+            await one.open()
+            await two.open()
+            pid = (await one.say("act pid"))["response"].removeprefix("after act: ")
+            assert (await two.say(f"act {pid}"))["response"] in ("after act: PermissionError", "after act: FileNotFoundError")
+
+    run(hold())
+
+
+def test_one_conversations_hang_does_not_hold_up_another(tmp_path: Path) -> None:
+    import asyncio
+
+    async def hold() -> None:
+        body = "import time\nif word == 'slow':\n    time.sleep(1)\nreturn word"
+        files = {"agent_settings/rules.txt": RULES, "functions/act.py": function(body, parameters=", word: str")}
+        async with serving(write(tmp_path, files), script(CALLS)) as talk:
+            one, two = talk(), talk()
+            await one.open()
+            await two.open()
+            slow = asyncio.create_task(one.say("act slow"))
+            await two.say("act quick")
+            assert not slow.done()
+            assert (await slow)["response"] == "after act: slow"
+
+    run(hold())
