@@ -80,14 +80,24 @@ def exchange(history: tuple[Message, ...]) -> ModelExchange:
             ),
         ),
         context=SystemPart(title="context_information", content=Rendered.of(("Read this: {topics_prompt}",))),
-        step=StepPrompt(flow="f", step="s", text=Rendered.of(("Ask the caller for the day on which they would come.",)), functions=("book",)),
+        step=StepPrompt(
+            flow="f",
+            step="s",
+            text=Rendered.of(("Ask the caller for the day on which they would come.",)),
+            functions=("book",),
+        ),
         history=history,
         tools=(Tool(name="book", description="Books", schema={"type": "object", "properties": {}, "required": []}),),
         now=NOW,
         seed=5,
     )
     return ModelExchange(
-        id="x", purpose="turn", request=request, reply=ModelReply(text="Which day?", model="m"), started_at=NOW, finished_at=NOW
+        id="x",
+        purpose="turn",
+        request=request,
+        reply=ModelReply(text="Which day?", model="m"),
+        started_at=NOW,
+        finished_at=NOW,
     )
 
 
@@ -111,7 +121,16 @@ def test_a_turn_comes_back_as_it_was_with_its_model_requests_expanded(make: Make
             input=UserInput(text="Hi", metadata={"a": [1, None]}),
             messages=messages,
             exchanges=(exchange((*greeting.messages, messages[0])),),
-            calls=(FunctionCall(id="f", name="book", kind="global", module="functions.book", started_at=NOW, state_changes=StateChanges(added={"x": 1})),),
+            calls=(
+                FunctionCall(
+                    id="f",
+                    name="book",
+                    kind="global",
+                    module="functions.book",
+                    started_at=NOW,
+                    state_changes=StateChanges(added={"x": 1}),
+                ),
+            ),
             place_after=Place(flow="f", step="s"),
         )
         await store.create(head(), greeting, Snapshot())
@@ -134,7 +153,9 @@ def test_a_taken_id_is_refused_and_nothing_is_overwritten(make: MakeStore) -> No
         with pytest.raises(ConversationExists):
             await store.create(head(), turn(0, reply="second"), Snapshot())
         assert [t.reply for t in await store.turns(head())] == ["first"]
-        await store.create(head(account_id="other"), turn(0), Snapshot())  # an id is taken within its account and agent only
+        await store.create(
+            head(account_id="other"), turn(0), Snapshot()
+        )  # an id is taken within its account and agent only
         await store.close()
 
     run(check())
@@ -194,7 +215,14 @@ def test_trees_and_deployments_outlive_the_folder(make: MakeStore) -> None:
         for n, name in enumerate(("h0", "h1")):
             await store.put_tree(replace(tree, hash=name))
             await store.add_deployment(
-                Deployment(id=f"d{n}", account_id="acme", agent_id="bot", environment="draft", tree=name, created_at=NOW + timedelta(seconds=n))
+                Deployment(
+                    id=f"d{n}",
+                    account_id="acme",
+                    agent_id="bot",
+                    environment="draft",
+                    tree=name,
+                    created_at=NOW + timedelta(seconds=n),
+                )
             )
         assert await store.get_tree("h1") == tree
         assert await store.get_tree("nope") is None
@@ -210,7 +238,12 @@ def test_trees_and_deployments_outlive_the_folder(make: MakeStore) -> None:
 def test_work_is_done_by_one_at_a_time_and_comes_back_when_its_lease_runs_out(make: MakeStore) -> None:
     async def check() -> None:
         store = await opened(make)
-        await store.add_work([Work(kind="end", key="a", due_at=NOW, payload={"n": 1}), Work(kind="end", key="b", due_at=NOW + timedelta(hours=1))])
+        await store.add_work(
+            [
+                Work(kind="end", key="a", due_at=NOW, payload={"n": 1}),
+                Work(kind="end", key="b", due_at=NOW + timedelta(hours=1)),
+            ]
+        )
         assert await store.next_due() == NOW
         (mine,) = await store.claim_work(NOW, NOW + timedelta(seconds=10), limit=5)
         assert mine.work.key == "a" and mine.work.payload == {"n": 1} and mine.work.attempts == 1
@@ -246,7 +279,9 @@ def test_work_that_is_added_again_while_it_is_done_is_done_again(make: MakeStore
 def test_a_reply_is_kept_with_its_turn_until_it_expires(make: MakeStore) -> None:
     async def check() -> None:
         store = await opened(make)
-        reply = Reply(account_id="acme", key="k", fingerprint="f", status=201, body=b"{}", expires_at=NOW + timedelta(hours=24))
+        reply = Reply(
+            account_id="acme", key="k", fingerprint="f", status=201, body=b"{}", expires_at=NOW + timedelta(hours=24)
+        )
         await store.create(head(), turn(0), Snapshot(), reply=reply)
         assert await store.reply("acme", "k", NOW) == reply
         assert await store.reply("other", "k", NOW) is None
@@ -289,6 +324,8 @@ def test_author_text_is_stored_once_however_many_turns_use_it(tmp_path: Path) ->
         db.close()
         assert texts == 5  # rules, topic, its questions, the step, the tools
         assert not any(b"car park" in body or b"rules of the house" in body for body in bodies)
-        assert all(b"Monday" in body for body in bodies)  # what was rendered with this conversation's values stays with it
+        assert all(
+            b"Monday" in body for body in bodies
+        )  # what was rendered with this conversation's values stays with it
 
     run(check())

@@ -29,7 +29,10 @@ def event(tmp_path: Path, body: str, **overrides: Any) -> tuple[dict[str, Any], 
         ("x = []\nwhile True:\n    x.append(bytearray(1 << 24))", "MemoryError"),
         ("def deep():\n    return deep()\ndeep()", "RecursionError: maximum recursion depth exceeded"),
         ("return conv.functions.act(nonsense=1)", "TypeError: act() got an unexpected keyword argument 'nonsense'"),
-        ("class Odd(Exception):\n    def __str__(self):\n        raise RuntimeError\nraise Odd", "Odd (functions/act.py"),
+        (
+            "class Odd(Exception):\n    def __str__(self):\n        raise RuntimeError\nraise Odd",
+            "Odd (functions/act.py",
+        ),
     ],
 )
 def test_a_function_that_fails_is_an_error_on_its_event_and_nothing_more(body: str, error: str, tmp_path: Path) -> None:
@@ -59,7 +62,11 @@ def test_state_keeps_live_python_objects_across_turns_without_the_worker(tmp_pat
             "return f'{conv.state.at + timedelta(days=1):%d %b %Z} {sorted(conv.state.same)} {type(conv.state.zone).__name__} {conv.variant.site}'"
         )
         variants = "variants:\n- name: v\n  is_default: true\nattributes:\n- name: site\n  values: {v: York}\n"
-        files = {"agent_settings/rules.txt": RULES, "functions/act.py": function(body), "config/variant_attributes.yaml": variants}
+        files = {
+            "agent_settings/rules.txt": RULES,
+            "functions/act.py": function(body),
+            "config/variant_attributes.yaml": variants,
+        }
         async with serving(write(tmp_path, files), script(CALLS), evicting=True) as talk:
             one = talk()
             await one.open()
@@ -98,7 +105,9 @@ def test_prints_and_logs_are_on_the_event(tmp_path: Path) -> None:
 
 def test_module_globals_belong_to_one_conversation(tmp_path: Path) -> None:
     async def hold() -> None:
-        code = "from functions.shared import seen\n" + function("seen.append(word)\nreturn str(seen)", parameters=", word: str")
+        code = "from functions.shared import seen\n" + function(
+            "seen.append(word)\nreturn str(seen)", parameters=", word: str"
+        )
         files = {"agent_settings/rules.txt": RULES, "functions/act.py": code, "functions/shared.py": "seen = []\n"}
         async with serving(write(tmp_path, files), script(CALLS)) as talk:
             one, two = talk(), talk()
@@ -114,7 +123,9 @@ def test_module_globals_belong_to_one_conversation(tmp_path: Path) -> None:
 def test_imports_work_in_every_form_that_agents_use(tmp_path: Path) -> None:
     files = {
         "functions/act.py": "from __future__ import annotations\nimport plog\nfrom polyai.voice import ElevenLabsVoice\nfrom _gen.conversation import Variant\nfrom .helper import twice\nfrom flows.f.functions.go import go\n"
-        + function("conv.set_voice(ElevenLabsVoice(provider_voice_id='v'))\nfrom functions.lazy import word\nreturn twice(word)").replace("from _gen import *\n", ""),
+        + function(
+            "conv.set_voice(ElevenLabsVoice(provider_voice_id='v'))\nfrom functions.lazy import word\nreturn twice(word)"
+        ).replace("from _gen import *\n", ""),
         "functions/helper.py": "def twice(x):\n    return x + x\n",
         "functions/lazy.py": "from functions.act import act\nword = 'ho'\n",  # a ring of imports
         "flows/f/flow_config.yaml": "name: F\ndescription: d\nstart_step: S\n",
@@ -126,7 +137,10 @@ def test_imports_work_in_every_form_that_agents_use(tmp_path: Path) -> None:
 
 
 def test_a_module_that_cannot_be_imported_breaks_only_its_own_function(tmp_path: Path) -> None:
-    files = {"functions/act.py": "from functions.other import gone\n" + function("return 'x'"), "functions/other.py": function("return 'fine'", "other")}
+    files = {
+        "functions/act.py": "from functions.other import gone\n" + function("return 'x'"),
+        "functions/other.py": function("return 'fine'", "other"),
+    }
     model = CALLS.replace("rules:", "rules:\n  - when: {said: other, tool: other}\n    call: {name: other}", 1)
     talk = converse(tmp_path, files, "act", "other", model=model)
     assert "ImportError: cannot import name 'gone'" in talk.replies[-2]["metadata"]["functionEvents"][0]["error"]
@@ -139,7 +153,9 @@ def test_the_conversations_own_clock_reaches_author_code(tmp_path: Path) -> None
         "now = datetime.now(dt.timezone.utc)\nassert isinstance(now, datetime) and isinstance(date.today(), date) and not isinstance(1, datetime)\n"
         "return f'{now:%Y-%m-%d %H:%M} {date.today()} {datetime.fromtimestamp(time.time(), dt.timezone.utc):%Y} {time.strftime(\"%Y\")}'"
     )
-    talk = converse(tmp_path, {"functions/act.py": function(body)}, "act", opening={"simulated_at": "2031-02-03T04:05:00Z"})
+    talk = converse(
+        tmp_path, {"functions/act.py": function(body)}, "act", opening={"simulated_at": "2031-02-03T04:05:00Z"}
+    )
     assert talk.replies[-1]["response"] == "after act: 2031-02-03 04:05 2031-02-03 2031 2031"
 
 
@@ -172,7 +188,11 @@ def test_author_code_may_not(attempt: str, tmp_path: Path) -> None:
             await one.open()
             reply = await one.say("act")
             assert reply["metadata"]["functionEvents"][0]["error"] is None
-            assert reply["response"] in ("after act: PermissionError", "after act: ProcessLookupError", "after act: FileNotFoundError"), reply["response"]
+            assert reply["response"] in (
+                "after act: PermissionError",
+                "after act: ProcessLookupError",
+                "after act: FileNotFoundError",
+            ), reply["response"]
 
     run(hold())
 
@@ -192,7 +212,10 @@ def test_author_code_may_not_open_the_memory_of_another_worker(tmp_path: Path) -
             await one.open()
             await two.open()
             pid = (await one.say("act pid"))["response"].removeprefix("after act: ")
-            assert (await two.say(f"act {pid}"))["response"] in ("after act: PermissionError", "after act: FileNotFoundError")
+            assert (await two.say(f"act {pid}"))["response"] in (
+                "after act: PermissionError",
+                "after act: FileNotFoundError",
+            )
 
     run(hold())
 

@@ -53,7 +53,14 @@ otherwise: "plain words"
 """
 
 
-def converse(folder: Path, files: dict[str, str], *lines: str, model: str = CALLS, opening: dict[str, Any] | None = None, **overrides: Any) -> Talk:
+def converse(
+    folder: Path,
+    files: dict[str, str],
+    *lines: str,
+    model: str = CALLS,
+    opening: dict[str, Any] | None = None,
+    **overrides: Any,
+) -> Talk:
     """Holds the conversation to its last line and gives it back."""
 
     async def hold() -> Talk:
@@ -76,7 +83,9 @@ def after(body: str, tmp_path: Path, *, more: dict[str, str] | None = None, say:
 
 def prompts(reply: dict[str, Any], number: int = -1) -> dict[str, str]:
     """The system prompts of one of the turn's model requests, by title."""
-    return {p["title"]: p["content"] for p in reply["metadata"]["llmRequests"][number]["llm_request"]["base_system_prompts"]}
+    return {
+        p["title"]: p["content"] for p in reply["metadata"]["llmRequests"][number]["llm_request"]["base_system_prompts"]
+    }
 
 
 # What a function returns.
@@ -102,7 +111,9 @@ def test_with_end_turn_false_the_model_goes_on_in_the_same_turn(tmp_path: Path) 
 
 
 def test_content_beside_an_utterance_is_there_for_the_next_turn(tmp_path: Path) -> None:
-    talk = converse(tmp_path, {"functions/act.py": function("return {'utterance': 'Said.', 'content': 'kept'}")}, "act", "hello")
+    talk = converse(
+        tmp_path, {"functions/act.py": function("return {'utterance': 'Said.', 'content': 'kept'}")}, "act", "hello"
+    )
     history = talk.replies[-1]["metadata"]["llmRequests"][0]["llm_request"]["conversation_history"]
     assert [m["content"] for m in history][-4:] == ["", "kept", "Said.", "hello"]
 
@@ -115,7 +126,10 @@ def test_nothing_and_a_transition_continue_under_the_new_step(tmp_path: Path) ->
 
 def test_hangup_ends_after_the_utterance_and_further_messages_are_410(tmp_path: Path) -> None:
     async def hold() -> None:
-        files = {"agent_settings/rules.txt": RULES, "functions/act.py": function("return {'utterance': 'Bye.', 'hangup': True}")}
+        files = {
+            "agent_settings/rules.txt": RULES,
+            "functions/act.py": function("return {'utterance': 'Bye.', 'hangup': True}"),
+        }
         async with serving(write(tmp_path, files), script(CALLS)) as talk:
             one = talk()
             await one.open()
@@ -138,7 +152,9 @@ def test_hangup_ends_after_the_utterance_and_further_messages_are_410(tmp_path: 
         ("return {'utterance': 'Moment.', 'handoff': {'bye': {}}}", "", True),
     ],
 )
-def test_a_handoff_ends_our_part_and_names_its_destination(body: str, destination: str, ended: bool, tmp_path: Path) -> None:
+def test_a_handoff_ends_our_part_and_names_its_destination(
+    body: str, destination: str, ended: bool, tmp_path: Path
+) -> None:
     handoffs = "handoffs:\n- name: Front desk\n  is_default: true\n  sip_config: {method: refer, phone_number: '+44'}\n"
     reply = after(body, tmp_path, more={"config/handoffs.yaml": handoffs})
     metadata = reply["metadata"]
@@ -147,7 +163,9 @@ def test_a_handoff_ends_our_part_and_names_its_destination(body: str, destinatio
     assert metadata["metrics"].get("HANDOFF_TO") == (destination or None)
 
 
-@pytest.mark.parametrize(("body", "content"), [("return 42", "42"), ("return [1, 'a']", '[1,"a"]'), ("return True", "true")])
+@pytest.mark.parametrize(
+    ("body", "content"), [("return 42", "42"), ("return [1, 'a']", '[1,"a"]'), ("return True", "true")]
+)
 def test_an_odd_return_value_reaches_the_model_as_json_with_a_notice(body: str, content: str, tmp_path: Path) -> None:
     reply = after(body, tmp_path)
     assert reply["response"] == f"after act: {content}"
@@ -155,7 +173,10 @@ def test_an_odd_return_value_reaches_the_model_as_json_with_a_notice(body: str, 
 
 
 def test_a_key_whose_value_is_none_is_as_if_it_were_absent(tmp_path: Path) -> None:
-    reply = after("conv.goto_flow('Flow F')\nreturn {'content': 'x', 'transition': None, 'handoff': None, 'hangup': None}", tmp_path)
+    reply = after(
+        "conv.goto_flow('Flow F')\nreturn {'content': 'x', 'transition': None, 'handoff': None, 'hangup': None}",
+        tmp_path,
+    )
     assert reply["metadata"]["inFlow"] == "Flow F" and not reply["conversationEnded"]
 
 
@@ -167,14 +188,18 @@ def test_a_returned_key_beats_what_was_queued(tmp_path: Path) -> None:
 
 def test_listen_marks_a_delayed_response(tmp_path: Path) -> None:
     reply = after("return {'utterance': '', 'listen': {'delayed_response': True, 'asr': {'timeout': 0.1}}}", tmp_path)
-    assert reply["delayedResponse"] is True and reply["metadata"]["functionEvents"][0]["listen"]["asr"] == {"timeout": 0.1}
+    assert reply["delayedResponse"] is True and reply["metadata"]["functionEvents"][0]["listen"]["asr"] == {
+        "timeout": 0.1
+    }
 
 
 # Flows and steps.
 
 
 def test_a_step_prompt_is_last_only_while_its_step_is_active(tmp_path: Path) -> None:
-    talk = converse(tmp_path, {"functions/act.py": function("conv.goto_flow('Flow F')"), **FLOW}, "act", "go", "leave", "hello")
+    talk = converse(
+        tmp_path, {"functions/act.py": function("conv.goto_flow('Flow F')"), **FLOW}, "act", "go", "leave", "hello"
+    )
     assert [r["metadata"]["inStep"] for r in talk.replies[1:]] == ["First", "Second", "", ""]
     assert "SECOND" in prompts(talk.replies[3], 0)["step"] and "step" not in prompts(talk.replies[3], 1)
     tools = [t["name"] for t in talk.replies[2]["metadata"]["llmRequests"][0]["llm_request"]["functions"]]
@@ -183,7 +208,10 @@ def test_a_step_prompt_is_last_only_while_its_step_is_active(tmp_path: Path) -> 
 
 def test_a_step_that_does_not_exist_changes_nothing(tmp_path: Path) -> None:
     body = "conv.goto_flow('Flow F')"
-    broken = {**FLOW, "flows/f/functions/go.py": "def go(conv, flow):\n    flow.goto_step('Type in the next step name here')\n    return 'x'\n"}
+    broken = {
+        **FLOW,
+        "flows/f/functions/go.py": "def go(conv, flow):\n    flow.goto_step('Type in the next step name here')\n    return 'x'\n",
+    }
     talk = converse(tmp_path, {"functions/act.py": function(body), **broken}, "act", "go")
     assert talk.replies[-1]["metadata"]["inStep"] == "First"
     assert [n["code"] for n in talk.replies[-1]["metadata"]["notices"]] == ["unknown_step"]
@@ -196,7 +224,9 @@ def test_goto_step_after_goto_flow_is_a_step_of_the_new_flow(tmp_path: Path) -> 
         "flows/g/functions/over.py": "def over(conv, flow):\n    conv.goto_flow('Flow F')\n    flow.goto_step('Second')\n    return {'utterance': 'over'}\n",
     }
     model = CALLS.replace("rules:", "rules:\n  - when: {said: over, tool: over}\n    call: {name: over}", 1)
-    talk = converse(tmp_path, {"functions/act.py": function("conv.goto_flow('G')"), **FLOW, **other}, "act", "over", model=model)
+    talk = converse(
+        tmp_path, {"functions/act.py": function("conv.goto_flow('G')"), **FLOW, **other}, "act", "over", model=model
+    )
     assert (talk.replies[-1]["metadata"]["inFlow"], talk.replies[-1]["metadata"]["inStep"]) == ("Flow F", "Second")
 
 
@@ -215,7 +245,10 @@ def test_function_steps_run_in_a_chain_without_the_model(tmp_path: Path) -> None
 
 
 def test_a_function_step_without_a_transition_is_run_again_on_the_next_turn(tmp_path: Path) -> None:
-    stuck = {**STEPS, "flows/s/function_steps/entry.py": "def entry(conv, flow):\n    conv.state.runs = (conv.state.runs or 0) + 1\n    return 'waiting'\n"}
+    stuck = {
+        **STEPS,
+        "flows/s/function_steps/entry.py": "def entry(conv, flow):\n    conv.state.runs = (conv.state.runs or 0) + 1\n    return 'waiting'\n",
+    }
     talk = converse(tmp_path, {"functions/act.py": function("conv.goto_flow('S')"), **stuck}, "act", "hello")
     assert talk.state["runs"] == 2 and talk.replies[-1]["metadata"]["inStep"] == "entry"
 
@@ -232,17 +265,28 @@ def test_a_ring_of_function_steps_is_cut(tmp_path: Path) -> None:
 def test_a_call_of_a_function_that_does_not_exist_does_not_fail_the_turn(tmp_path: Path) -> None:
     reply = after("return 'x'", tmp_path, say="dream")
     assert reply["response"].startswith("RESULT There is no function called no_such_function")
-    assert reply["metadata"]["functionEvents"] == [] and "unknown_function:no_such_function" in reply["metadata"]["nodeTrace"]
+    assert (
+        reply["metadata"]["functionEvents"] == []
+        and "unknown_function:no_such_function" in reply["metadata"]["nodeTrace"]
+    )
 
 
 def test_of_several_calls_the_rest_are_skipped_once_one_has_spoken(tmp_path: Path) -> None:
-    files = {"functions/act.py": function("return {'utterance': 'First.'}"), "functions/other.py": function("return 'second'", "other")}
+    files = {
+        "functions/act.py": function("return {'utterance': 'First.'}"),
+        "functions/other.py": function("return 'second'", "other"),
+    }
     reply = converse(tmp_path, files, "both").replies[-1]
     assert reply["response"] == "First." and [e["name"] for e in reply["metadata"]["functionEvents"]] == ["act"]
 
 
 @pytest.mark.parametrize(
-    ("given", "seen"), [('{"n": "4", "b": "true", "s": 7, "f": 2}', "4 True '7' 2.0"), ("{}", "0 False '' 0.0"), ('{"n": 4.0, "x": 1}', "4 False '' 0.0")]
+    ("given", "seen"),
+    [
+        ('{"n": "4", "b": "true", "s": 7, "f": 2}', "4 True '7' 2.0"),
+        ("{}", "0 False '' 0.0"),
+        ('{"n": 4.0, "x": 1}', "4 False '' 0.0"),
+    ],
 )
 def test_arguments_are_taken_as_their_declared_types(given: str, seen: str, tmp_path: Path) -> None:
     code = function("return f'{n} {b} {s!r} {f}'", parameters=", n: int, b: bool, s: str, f: float")
@@ -273,18 +317,26 @@ def test_a_model_that_fails_for_good_gets_an_apology_and_the_conversation_goes_o
 
 # Stop keywords.
 
-FILTER = "phrase_filtering:\n- name: promise\n  regular_expressions: [\"I'll check\"]\n  say_phrase: {say}\n  function: {function}\n"
+FILTER = 'phrase_filtering:\n- name: promise\n  regular_expressions: ["I\'ll check"]\n  say_phrase: {say}\n  function: {function}\n'
 
 
-def stop(tmp_path: Path, text: str, *, say: str = "false", body: str = "return {'utterance': 'Checked.'}") -> dict[str, Any]:
+def stop(
+    tmp_path: Path, text: str, *, say: str = "false", body: str = "return {'utterance': 'Checked.'}"
+) -> dict[str, Any]:
     model = f'rules:\n  - when: {{said: hi}}\n    say: "{text}"\n  - when: {{result_of: act}}\n    say: "corrected: {{result}}"\n'
-    files = {"functions/act.py": function(body, parameters=", reason: str"), "voice/response_control/phrase_filtering.yaml": FILTER.format(say=say, function="act")}
+    files = {
+        "functions/act.py": function(body, parameters=", reason: str"),
+        "voice/response_control/phrase_filtering.yaml": FILTER.format(say=say, function="act"),
+    }
     return converse(tmp_path, files, "hi", model=model).replies[-1]
 
 
 def test_a_suppressed_phrase_is_dropped_from_its_sentence_on_and_its_function_answers(tmp_path: Path) -> None:
     assert stop(tmp_path, "Good question. Well, I'll check that for you.")["response"] == "Good question. Checked."
-    assert stop(tmp_path, "Well, I'll check that.", body="return 'call the tool'")["response"] == "corrected: call the tool"
+    assert (
+        stop(tmp_path, "Well, I'll check that.", body="return 'call the tool'")["response"]
+        == "corrected: call the tool"
+    )
 
 
 def test_a_spoken_phrase_is_said_to_the_end_of_its_sentence_with_the_functions_words_after_it(tmp_path: Path) -> None:
@@ -314,15 +366,29 @@ def test_silence_is_a_turn_of_its_own_and_ends_the_call_when_it_lasts(tmp_path: 
 
 
 def test_the_start_function_may_replace_or_suppress_the_greeting(tmp_path: Path) -> None:
-    voice = {"voice/configuration.yaml": "greeting:\n  welcome_message: Hello $name of {{attr:site}}\n  language_code: en-GB\n"}
-    variants = {"config/variant_attributes.yaml": "variants:\n- name: north\n  is_default: true\n- name: south\nattributes:\n- name: site\n  values: {north: York, south: Hove}\n"}
-    files = {**voice, **variants, "functions/start_function.py": "def start_function(conv):\n    conv.state.name = 'Ada'\n    conv.set_variant('south')\n"}
+    voice = {
+        "voice/configuration.yaml": "greeting:\n  welcome_message: Hello $name of {{attr:site}}\n  language_code: en-GB\n"
+    }
+    variants = {
+        "config/variant_attributes.yaml": "variants:\n- name: north\n  is_default: true\n- name: south\nattributes:\n- name: site\n  values: {north: York, south: Hove}\n"
+    }
+    files = {
+        **voice,
+        **variants,
+        "functions/start_function.py": "def start_function(conv):\n    conv.state.name = 'Ada'\n    conv.set_variant('south')\n",
+    }
     assert converse(tmp_path / "a", files).replies[0]["response"] == "Hello Ada of Hove"
     quiet = {**files, "functions/start_function.py": "def start_function(conv):\n    return {'utterance': ''}\n"}
     assert converse(tmp_path / "b", quiet).replies[0]["response"] == ""
-    broken = {**files, "functions/start_function.py": "def start_function(conv):\n    conv.state.name = 'Bob'\n    1 / 0\n"}
+    broken = {
+        **files,
+        "functions/start_function.py": "def start_function(conv):\n    conv.state.name = 'Bob'\n    1 / 0\n",
+    }
     reply = converse(tmp_path / "c", broken).replies[0]
-    assert reply["response"] == "Hello Bob of York" and "ZeroDivisionError" in reply["metadata"]["functionEvents"][0]["error"]
+    assert (
+        reply["response"] == "Hello Bob of York"
+        and "ZeroDivisionError" in reply["metadata"]["functionEvents"][0]["error"]
+    )
 
 
 def test_a_start_function_that_enters_a_flow_is_followed_by_the_first_input(tmp_path: Path) -> None:
@@ -335,7 +401,11 @@ def test_a_start_function_that_enters_a_flow_is_followed_by_the_first_input(tmp_
 def test_the_end_function_runs_once_after_the_end_and_its_metrics_are_on_the_record(tmp_path: Path) -> None:
     async def hold() -> None:
         end = "def end_function(conv):\n    conv.write_metric('TURNS', len(conv.history))\n    conv.write_metric('FLOW', conv.current_flow)\n    conv.state.closed = True\n"
-        files = {"agent_settings/rules.txt": RULES, "functions/act.py": function("return {'hangup': True}"), "functions/end_function.py": end}
+        files = {
+            "agent_settings/rules.txt": RULES,
+            "functions/act.py": function("return {'hangup': True}"),
+            "functions/end_function.py": end,
+        }
         async with serving(write(tmp_path, files), script(CALLS)) as talk:
             one = talk()
             await one.open()
@@ -393,16 +463,25 @@ def test_a_topic_that_is_retrieved_brings_its_words_and_its_functions(tmp_path: 
     request = first["metadata"]["llmRequests"][0]["llm_request"]
     assert first["metadata"]["retrievedTopics"] == ["parking"] and first["metadata"]["citedTopic"] == "parking"
     assert '"faq_description":"There is a free car park behind the house."' in prompts(first)["context_information"]
-    assert [t["name"] for t in request["functions"]] == ["other"] and request["context_information"][0]["distance"] < 0.4
+    assert [t["name"] for t in request["functions"]] == ["other"] and request["context_information"][0][
+        "distance"
+    ] < 0.4
     assert first["metadata"]["metrics"]["QA"] == "parking"
     assert second["metadata"]["retrievedTopics"] == [] and second["metadata"]["citedTopic"] == ""
     assert "car park" in prompts(second)["context_information"]  # earlier results stay in sight
 
 
 def test_a_topic_that_author_code_disables_is_gone_with_its_functions(tmp_path: Path) -> None:
-    files = {**TOPICS, "agent_settings/rules.txt": "x", "functions/start_function.py": "def start_function(conv):\n    conv.disable_kb_topics(['parking'])\n"}
+    files = {
+        **TOPICS,
+        "agent_settings/rules.txt": "x",
+        "functions/start_function.py": "def start_function(conv):\n    conv.disable_kb_topics(['parking'])\n",
+    }
     reply = converse(tmp_path, files, "where can I park my car?").replies[-1]
-    assert reply["metadata"]["retrievedTopics"] == [] and reply["metadata"]["llmRequests"][0]["llm_request"]["functions"] == []
+    assert (
+        reply["metadata"]["retrievedTopics"] == []
+        and reply["metadata"]["llmRequests"][0]["llm_request"]["functions"] == []
+    )
 
 
 # References and the caller's words.
@@ -410,7 +489,11 @@ def test_a_topic_that_author_code_disables_is_gone_with_its_functions(tmp_path: 
 
 def test_a_function_may_name_another_and_so_open_it(tmp_path: Path) -> None:
     model = "rules:\n  - when: {said: act, tool: act}\n    call: {name: act}\n  - when: {result_of: act, tool: other}\n    call: {name: other}\n  - when: {result_of: other}\n    say: '{result}'\n"
-    files = {"agent_settings/rules.txt": "Call {{fn:act}}.", "functions/act.py": function("return f'now call {{fn:other}} for {conv.state.who}'\n"), "functions/other.py": function("return 'done'", "other")}
+    files = {
+        "agent_settings/rules.txt": "Call {{fn:act}}.",
+        "functions/act.py": function("return f'now call {{fn:other}} for {conv.state.who}'\n"),
+        "functions/other.py": function("return 'done'", "other"),
+    }
     reply = converse(tmp_path, files, "act", model=model).replies[-1]
     assert reply["response"] == "done"
     assert reply["metadata"]["functionEvents"][0]["content"] == "now call other for None"
@@ -421,12 +504,16 @@ def test_a_caller_cannot_open_a_tool_or_read_state_by_saying_its_reference(evil:
     files = {
         "agent_settings/rules.txt": "Call {{fn:act}}. Name: $said",
         "functions/start_function.py": "def start_function(conv):\n    conv.state.secret = 'HIDDEN'\n",
-        "functions/act.py": function("conv.state.said = word\nreturn f'You said {word} and {conv.history[-1].text}'", parameters=", word: str"),
+        "functions/act.py": function(
+            "conv.state.said = word\nreturn f'You said {word} and {conv.history[-1].text}'", parameters=", word: str"
+        ),
         "functions/other.py": function("return 'opened'", "other"),
     }
     talk = converse(tmp_path, files, f"act {evil}", "hello")
     first, second = talk.replies[1:]
-    tools = [t["name"] for r in (first, second) for q in r["metadata"]["llmRequests"] for t in q["llm_request"]["functions"]]
+    tools = [
+        t["name"] for r in (first, second) for q in r["metadata"]["llmRequests"] for t in q["llm_request"]["functions"]
+    ]
     assert set(tools) == {"act"}
     assert first["metadata"]["functionEvents"][0]["content"] == f"You said {evil} and act {evil}"
     assert prompts(second)["rules"].endswith(f"Name: {evil}") and "HIDDEN" not in prompts(second)["rules"]
@@ -434,7 +521,10 @@ def test_a_caller_cannot_open_a_tool_or_read_state_by_saying_its_reference(evil:
 
 
 def test_prices_and_unknown_names_after_a_dollar_stay_as_they_are(tmp_path: Path) -> None:
-    files = {"agent_settings/rules.txt": "It costs $8.99 or $unknown; $known.", "functions/start_function.py": "def start_function(conv):\n    conv.state.known = None\n"}
+    files = {
+        "agent_settings/rules.txt": "It costs $8.99 or $unknown; $known.",
+        "functions/start_function.py": "def start_function(conv):\n    conv.state.known = None\n",
+    }
     reply = converse(tmp_path, files, "hi").replies[-1]
     assert prompts(reply)["rules"] == "It costs $8.99 or $unknown; ."
 
@@ -457,9 +547,20 @@ def test_a_queued_message_is_rendered_on_the_function_event(tmp_path: Path) -> N
     variants = "variants:\n- name: v\n  is_default: true\nattributes:\n- name: site\n  values: {v: York}\n"
     more = {"config/sms_templates.yaml": sms, "config/variant_attributes.yaml": variants}
     reply = after("conv.state.who = 'Ada'\nconv.send_sms_template('+2', 'hi')\nreturn 'sent'", tmp_path, more=more)
-    assert reply["metadata"]["functionEvents"][0]["messages"] == [{"kind": "sms", "to": "+2", "from": "+1", "content": "Hi Ada, see you at York", "template": "hi"}]
+    assert reply["metadata"]["functionEvents"][0]["messages"] == [
+        {"kind": "sms", "to": "+2", "from": "+1", "content": "Hi Ada, see you at York", "template": "hi"}
+    ]
 
 
 def test_metrics_written_again_become_a_list_and_write_once_holds(tmp_path: Path) -> None:
-    talk = converse(tmp_path, {"functions/act.py": function("conv.write_metric('A', 1)\nconv.write_metric('B', write_once=True)\nreturn 'x'")}, "act", "act")
+    talk = converse(
+        tmp_path,
+        {
+            "functions/act.py": function(
+                "conv.write_metric('A', 1)\nconv.write_metric('B', write_once=True)\nreturn 'x'"
+            )
+        },
+        "act",
+        "act",
+    )
     assert talk.replies[-1]["metadata"]["metrics"] == {"A": [1, 1], "B": True}

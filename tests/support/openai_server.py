@@ -63,7 +63,9 @@ class OpenAIServer:
         for message in body["messages"]:
             if message["role"] == "tool":
                 call_id = message["tool_call_id"]
-                history.append(Message(role="function", content=message["content"], call_id=call_id, name=names[call_id]))
+                history.append(
+                    Message(role="function", content=message["content"], call_id=call_id, name=names[call_id])
+                )
             elif message.get("tool_calls"):
                 calls = tuple(
                     ToolCall(id=c["id"], name=c["function"]["name"], arguments=c["function"]["arguments"])
@@ -78,7 +80,9 @@ class OpenAIServer:
             if system and re.search(needle, system[-1]):
                 step = StepPrompt(flow=flow, step=name, text=Rendered())
         tools = tuple(
-            Tool(name=t["function"]["name"], description=t["function"]["description"], schema=t["function"]["parameters"])
+            Tool(
+                name=t["function"]["name"], description=t["function"]["description"], schema=t["function"]["parameters"]
+            )
             for t in body.get("tools", ())
         )
         parts = tuple(SystemPart(title="intro", content=Rendered(text=text)) for text in system)

@@ -38,7 +38,14 @@ def test_a_day_is_the_next_one_that_is_meant(said: str, day: str) -> None:
 
 @pytest.mark.parametrize(
     ("said", "time"),
-    [("2 pm", "14:00"), ("half past eleven", "11:30"), ("eleven thirty", "11:30"), ("quarter to 3", "14:45"), ("noon", "12:00"), ("four", "16:00")],
+    [
+        ("2 pm", "14:00"),
+        ("half past eleven", "11:30"),
+        ("eleven thirty", "11:30"),
+        ("quarter to 3", "14:45"),
+        ("noon", "12:00"),
+        ("four", "16:00"),
+    ],
 )
 def test_a_time_is_the_one_that_people_are_awake_at(said: str, time: str) -> None:
     assert find_time(said, likely=("09:00", "11:30", "14:00", "16:00")) == time
@@ -79,7 +86,14 @@ def test_an_email_address_may_be_spoken() -> None:
 
 @pytest.mark.parametrize(
     ("said", "answer"),
-    [("yes please", True), ("go ahead", True), ("no, that's fine", True), ("no that's wrong", False), ("yes but change the day", False), ("maybe", None)],
+    [
+        ("yes please", True),
+        ("go ahead", True),
+        ("no, that's fine", True),
+        ("no that's wrong", False),
+        ("yes but change the day", False),
+        ("maybe", None),
+    ],
 )
 def test_an_objection_counts_more_than_a_yes(said: str, answer: bool | None) -> None:
     assert find_yes_no(said) is answer

@@ -60,7 +60,11 @@ def test_all_faults_are_told_at_once_with_file_and_line(tmp_path: Path) -> None:
 
 def test_a_wrong_type_is_a_fault_and_the_default_stands(tmp_path: Path) -> None:
     found = loaded(tmp_path, {"topics/t.yaml": "name: t\nenabled: sometimes\nexample_queries: one\ncontent: [a]\n"})
-    assert {("topics/t.yaml", 2, "wrong-type"), ("topics/t.yaml", 3, "wrong-type"), ("topics/t.yaml", 4, "wrong-type")} <= codes(found)
+    assert {
+        ("topics/t.yaml", 2, "wrong-type"),
+        ("topics/t.yaml", 3, "wrong-type"),
+        ("topics/t.yaml", 4, "wrong-type"),
+    } <= codes(found)
     assert found.agent.topics["t"].enabled is True
 
 
@@ -72,8 +76,14 @@ def test_a_reference_that_leads_nowhere_is_a_warning(tmp_path: Path) -> None:
 
 def test_a_default_step_may_not_name_functions(tmp_path: Path) -> None:
     step = "step_type: default_step\nname: S\nprompt: call {{ft:x}}\nconditions: []\nextracted_entities: [gone]\n"
-    found = loaded(tmp_path, {"flows/f/flow_config.yaml": "name: F\ndescription: d\nstart_step: S\n", "flows/f/steps/s.yaml": step})
-    assert {(f.code, f.severity) for f in found.faults} >= {("reference", "error"), ("unknown-reference", "error"), ("not-implemented", "warning")}
+    found = loaded(
+        tmp_path, {"flows/f/flow_config.yaml": "name: F\ndescription: d\nstart_step: S\n", "flows/f/steps/s.yaml": step}
+    )
+    assert {(f.code, f.severity) for f in found.faults} >= {
+        ("reference", "error"),
+        ("unknown-reference", "error"),
+        ("not-implemented", "warning"),
+    }
 
 
 def test_author_code_is_never_run_by_loading(tmp_path: Path) -> None:
@@ -89,7 +99,10 @@ def test_author_code_is_never_run_by_loading(tmp_path: Path) -> None:
 def test_an_import_of_a_name_that_its_sibling_lacks_is_told_without_running_it(tmp_path: Path) -> None:
     found = loaded(
         tmp_path,
-        {"functions/a.py": "from functions.b import gone\n\ndef a(conv):\n    pass\n", "functions/b.py": "def b(conv):\n    pass\n"},
+        {
+            "functions/a.py": "from functions.b import gone\n\ndef a(conv):\n    pass\n",
+            "functions/b.py": "def b(conv):\n    pass\n",
+        },
     )
     assert ("functions/a.py", 1, "import") in codes(found)
 
@@ -121,7 +134,13 @@ def test_the_hash_of_a_tree_depends_on_every_path_and_byte() -> None:
     assert len({tree_hash(f) for f in (files, {"a": b"2", "b": b"1"}, {"a": b"1"}, {"ab": b"12"})}) == 4
 
 
-@pytest.mark.parametrize(("name", "cleaned"), [("Opening Hours & Locations", "opening_hours_locations"), ("test_flow_with_punctuation!", "test_flow_with_punctuation")])
+@pytest.mark.parametrize(
+    ("name", "cleaned"),
+    [
+        ("Opening Hours & Locations", "opening_hours_locations"),
+        ("test_flow_with_punctuation!", "test_flow_with_punctuation"),
+    ],
+)
 def test_names_are_cleaned_as_the_format_says(name: str, cleaned: str) -> None:
     assert clean_name(name) == cleaned
 
@@ -133,14 +152,28 @@ def test_no_bytes_make_the_reader_fail(content: bytes) -> None:
     assert source is not None or faults.found
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=20), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3), max_leaves=8))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=8,
+    )
+)
 def test_any_shape_under_a_known_key_is_a_fault_or_a_value(value: object) -> None:
     import json
 
     from vivavoce.domain.deployment import Tree
 
-    content = json.dumps({"entities": value, "variants": value, "handoffs": value, "name": value, "content": value}).encode()
-    paths = ("config/entities.yaml", "config/variant_attributes.yaml", "config/handoffs.yaml", "topics/t.yaml", "agent_settings/languages.yaml")
+    content = json.dumps(
+        {"entities": value, "variants": value, "handoffs": value, "name": value, "content": value}
+    ).encode()
+    paths = (
+        "config/entities.yaml",
+        "config/variant_attributes.yaml",
+        "config/handoffs.yaml",
+        "topics/t.yaml",
+        "agent_settings/languages.yaml",
+    )
     load(Tree(hash="h", files={"project.yaml": b"project_id: x\n", **dict.fromkeys(paths, content)}))
 
 

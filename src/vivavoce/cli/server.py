@@ -8,9 +8,10 @@ import fcntl
 import json
 import logging
 import os
-from collections.abc import AsyncIterator, Callable
+import signal
+import socket
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import uvicorn
 from watchfiles import awatch
@@ -24,6 +25,8 @@ from vivavoce.wiring import Running, running
 
 log = logging.getLogger(__name__)
 LOCK = "owner.lock"
+BACKLOG = 1024  # connections that wait to be accepted
+SHUTDOWN_SECONDS = 35  # a turn that waits for its model may take as long
 
 
 class OwnerLock:
@@ -86,47 +89,67 @@ async def serve(
     announce: Callable[[Running, str], None],
 ) -> None:
     """Runs until it is told to stop (SIGINT or SIGTERM), then lets running turns finish."""
-    address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    sock = _listen(host, port)
+    name = f"[{host}]" if ":" in host else host
+    address = f"http://{name}:{sock.getsockname()[1]}"
     lock = OwnerLock(settings.data)
-    lock.take(address)
     try:
+        lock.take(address)
         async with running(settings, folders=folders) as started:
-
-            @contextlib.asynccontextmanager
-            async def lifespan(app: Any) -> AsyncIterator[None]:
-                watchers = (
-                    [asyncio.create_task(_follow(started, s)) for s in started.services.deployments.served]
-                    if is_reloading
-                    else []
-                )
-                announce(started, address)
-                try:
-                    yield
-                finally:
-                    for watcher in watchers:
-                        watcher.cancel()
-
             config = uvicorn.Config(
                 application(started.services),
-                host=host,
-                port=port,
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
-                timeout_graceful_shutdown=35,
+                timeout_graceful_shutdown=SHUTDOWN_SECONDS,
                 server_header=False,
                 proxy_headers=False,
             )
-            server = uvicorn.Server(config)
-            async with lifespan(None):
-                try:
-                    await server.serve()
-                except SystemExit:
-                    raise UsageError(
-                        f"{address} cannot be listened on: the port is probably taken; choose another with --port."
-                    ) from None
+            followed = started.services.deployments.served if is_reloading else []
+            watchers = [asyncio.create_task(_follow(started, served)) for served in followed]
+            announce(started, address)
+            try:
+                await _Server(config).serve(sockets=[sock])
+            finally:
+                for watcher in watchers:
+                    watcher.cancel()
     finally:
+        sock.close()
         lock.give_back()
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn would raise the signal again once it has stopped, and so end the process before the store is closed."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _stop(self) -> None:
+        self.force_exit = self.should_exit  # asked twice: do not wait for running turns
+        self.should_exit = True
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Port 0 is any free one. Bound before anything is started, so that a taken port costs nothing."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((host, port))
+        sock.listen(BACKLOG)
+    except OSError as error:
+        raise UsageError(
+            f"{host}:{port} cannot be listened on ({error.strerror}); choose another with --host or --port."
+        ) from None
+    return sock
 
 
 async def _follow(started: Running, served: Served) -> None:

@@ -17,7 +17,6 @@ from typing import Any
 
 from vivavoce.functions import frames, sandbox
 
-
 ORDER_BYTES = 9  # a letter and a worker's number; read one at a time, since two may have arrived together
 
 
