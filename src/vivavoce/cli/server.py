@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -25,6 +26,7 @@ from vivavoce.wiring import Running, running
 
 log = logging.getLogger(__name__)
 LOCK = "owner.lock"
+COLLECT_AFTER = 10_000  # new objects
 BACKLOG = 1024  # connections that wait to be accepted
 SHUTDOWN_SECONDS = 35  # a turn that waits for its model may take as long
 
@@ -108,6 +110,7 @@ async def serve(
             followed = started.services.deployments.served if is_reloading else []
             watchers = [asyncio.create_task(_follow(started, served)) for served in followed]
             announce(started, address)
+            settle_memory()
             try:
                 await _Server(config).serve(sockets=[sock])
             finally:
@@ -116,6 +119,13 @@ async def serve(
     finally:
         sock.close()
         lock.give_back()
+
+
+def settle_memory() -> None:
+    """Takes what was loaded out of the garbage collector's sight: scanning it again and again is felt as pauses."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
 class _Server(uvicorn.Server):
@@ -159,6 +169,7 @@ async def _follow(started: Running, served: Served) -> None:
         try:
             again = await started.services.deployments.serve(folder)
             await started.functions.prepare(again.deployment.tree)
+            settle_memory()
         except UsageError as error:
             log.error("the change was not taken, the last good version goes on: %s", error.message)
         except Exception as error:  # a watcher that dies would leave the author puzzled

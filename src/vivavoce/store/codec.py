@@ -34,7 +34,7 @@ from vivavoce.domain.conversation import (
 )
 
 VERSION = 1
-INLINE_CHARACTERS = 48  # shorter author text costs less than a reference to it
+INLINE_BYTES = 52  # of JSON
 UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # version -> to the next one
 MAX_INTERNED = 8192
 
@@ -43,18 +43,23 @@ class _Texts:
     """Hashes of author text. The same tuple object comes again and again, so its hash is worked out once."""
 
     def __init__(self) -> None:
-        self._known: dict[int, tuple[object, str, bytes]] = {}
+        self._known: dict[int, tuple[tuple[Any, ...], str, bytes]] = {}
 
     def reference(self, value: tuple[Any, ...], fresh: dict[str, bytes]) -> str:
-        """The content hash of `value`; its encoded form joins `fresh`, which the store writes if it is new."""
+        """The content hash of `value`; its encoded form joins `fresh`, which the store writes if it is new.
+
+        "" for text so short that it costs less than a reference to it.
+        """
         entry = self._known.get(id(value))
         if entry is None or entry[0] is not value:
             body = msgspec.json.encode(value)
-            entry = (value, hashlib.sha256(body).hexdigest()[:32], body)
+            hash_ = hashlib.sha256(body).hexdigest()[:32] if len(body) > INLINE_BYTES else ""
+            entry = (value, hash_, body)
             if len(self._known) >= MAX_INTERNED:
                 self._known.clear()
             self._known[id(value)] = entry
-        fresh[entry[1]] = entry[2]
+        if entry[1]:
+            fresh[entry[1]] = entry[2]
         return entry[1]
 
 
@@ -73,7 +78,7 @@ class _Topic(Struct, frozen=True, array_like=True):
     distance: float
     content: _Text
     actions: _Text
-    examples: str  # hash of the example queries
+    examples: tuple[str, ...] | str  # the example queries, or their hash
     functions: tuple[str, ...]
     is_retained: bool
 
@@ -96,7 +101,7 @@ class _Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     step: _Step | None = None
     history: int | None = None  # so many of the conversation's messages
     messages: tuple[Message, ...] = ()  # or these
-    tools: str = ""  # hash of the tools
+    tools: tuple[Tool, ...] | str = ()  # the tools, or their hash
     inference: Inference = Inference()
     model: str | None = None
     language: str = ""
@@ -224,9 +229,7 @@ def _lifted(body: bytes) -> bytes:
 
 def _pack_text(rendered: Rendered, fresh: dict[str, bytes]) -> _Text:
     literals = rendered.literals
-    if sum(map(len, literals)) <= INLINE_CHARACTERS:
-        return _Text(literals, rendered.values)
-    return _Text(_texts.reference(literals, fresh), rendered.values)
+    return _Text(_texts.reference(literals, fresh) or literals, rendered.values)
 
 
 def _pack(exchange: ModelExchange, fresh: dict[str, bytes]) -> _Exchange:
@@ -243,7 +246,7 @@ def _pack(exchange: ModelExchange, fresh: dict[str, bytes]) -> _Exchange:
                 topic.distance,
                 _pack_text(topic.content, fresh),
                 _pack_text(topic.actions, fresh),
-                _texts.reference(topic.example_queries, fresh) if topic.example_queries else "",
+                _texts.reference(topic.example_queries, fresh) or topic.example_queries,
                 topic.functions,
                 topic.is_retained,
             )
@@ -262,7 +265,7 @@ def _pack(exchange: ModelExchange, fresh: dict[str, bytes]) -> _Exchange:
         else None,
         history=len(request.history) if is_turn else None,
         messages=() if is_turn else request.history,
-        tools=_texts.reference(request.tools, fresh) if request.tools else "",
+        tools=_texts.reference(request.tools, fresh) or request.tools,
         inference=request.inference,
         model=request.model,
         language=request.language,
@@ -289,8 +292,8 @@ def _references(exchanges: Sequence[_Exchange]) -> set[str]:
         if exchange.step:
             texts += [exchange.step.header, exchange.step.text, exchange.step.footer]
         found.update(text.literals for text in texts if isinstance(text.literals, str))
-        found.update(topic.examples for topic in exchange.topics if topic.examples)
-        if exchange.tools:
+        found.update(topic.examples for topic in exchange.topics if isinstance(topic.examples, str))
+        if isinstance(exchange.tools, str):
             found.add(exchange.tools)
     return found
 
@@ -303,7 +306,9 @@ def _unpack_text(packed: _Text, text: Mapping[str, bytes]) -> Rendered:
 
 
 def _unpack_topic(stored: _Topic, text: Mapping[str, bytes]) -> RetrievedTopic:
-    examples = msgspec.json.decode(text[stored.examples], type=tuple[str, ...]) if stored.examples else ()
+    examples = stored.examples
+    if isinstance(examples, str):
+        examples = msgspec.json.decode(text[examples], type=tuple[str, ...])
     return RetrievedTopic(
         name=stored.name,
         distance=stored.distance,
@@ -316,7 +321,9 @@ def _unpack_topic(stored: _Topic, text: Mapping[str, bytes]) -> RetrievedTopic:
 
 
 def _unpack(stored: _Exchange, text: Mapping[str, bytes], messages: Sequence[Message]) -> ModelExchange:
-    tools = msgspec.json.decode(text[stored.tools], type=tuple[Tool, ...]) if stored.tools else ()
+    tools = stored.tools
+    if isinstance(tools, str):
+        tools = msgspec.json.decode(text[tools], type=tuple[Tool, ...])
     request = ModelRequest(
         system=tuple(SystemPart(title=title, content=_unpack_text(packed, text)) for title, packed in stored.system),
         topics=tuple(_unpack_topic(topic, text) for topic in stored.topics),

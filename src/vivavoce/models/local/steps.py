@@ -191,7 +191,8 @@ def _value(request: ModelRequest, tool: Tool, name: str, said: str, asked: str) 
         found = find_date(said, now)
         return found.isoformat() if found else None
     if re.search(r"\btime\b|\bhh:mm\b", lower):
-        return find_time(said, likely=_times_in(request))
+        offered = _times_in(request)
+        return find_time(said, likely=offered) or _nth(said, offered)
     if "mail" in lower:
         return find_email(said)
     if re.search(r"\b(?:phone|telephone|mobile|callback)\b", lower):
@@ -217,6 +218,15 @@ def _choice(said: str, options: list[str]) -> str | None:
     return next(
         (o for o in options if o.lower() in SYNONYMS and re.search(SYNONYMS[o.lower()], said, re.IGNORECASE)), None
     )
+
+
+def _nth(said: str, offered: tuple[str, ...]) -> str | None:
+    """ "The first one", "the last": one of what was offered."""
+    match = re.search(r"\b(first|earliest|second|third|fourth|last|latest)\b", said, re.IGNORECASE)
+    if match is None or not offered:
+        return None
+    place = {"first": 0, "earliest": 0, "second": 1, "third": 2, "fourth": 3}.get(match.group(1).lower(), -1)
+    return offered[place] if place < len(offered) else None
 
 
 def _times_in(request: ModelRequest) -> tuple[str, ...]:
