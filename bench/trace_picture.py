@@ -18,7 +18,11 @@ from vivavoce.wire.chat import debug_chat, encode
 from vivavoce.wiring import running
 
 ROOT = Path(__file__).parent.parent
-LINES = ("How late are you open on a Friday?", "My brakes squeal, can I bring it in on Thursday?", "the first one please")
+LINES = (
+    "How late are you open on a Friday?",
+    "My brakes squeal, can I bring it in on Thursday?",
+    "the first one please",
+)
 
 
 async def main() -> None:

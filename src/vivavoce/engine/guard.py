@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+import regex
 from msgspec import Struct
 
 from vivavoce.domain.agent import StopKeyword
 
+MATCH_SECONDS = 0.05  # for one pattern on one reply; ordinary ones take microseconds
 _SENTENCE_END = re.compile(r"[.!?…。！？]+[\"')\]]*\s+|\n+")
 
 
@@ -25,6 +27,7 @@ class Guard:
         self._released = 0
         self._cut = 0
         self.stopped: Stopped | None = None
+        self.slow: set[str] = set()  # keywords whose patterns took too long
 
     @property
     def heard(self) -> str:
@@ -35,16 +38,19 @@ class Guard:
         return self._text[: self._released]
 
     def feed(self, delta: str) -> str:
-        """Text that may be said now."""
+        """Text that may be said now: whole sentences, looked at before they are let go."""
         if self.stopped is not None:
             return ""
+        looked_at = len(self._text)
         self._text += delta
+        end = 0
+        for match in _SENTENCE_END.finditer(self._text, max(self._released, looked_at - 8)):
+            end = match.end()
+        if end <= self._released:
+            return ""
         if self._stop_at(self._text, is_final=False):
             return self._release(self._cut)
-        end = 0
-        for match in _SENTENCE_END.finditer(self._text):
-            end = match.end()
-        return self._release(end) if end > self._released else ""
+        return self._release(end)
 
     def finish(self) -> str:
         """The rest, once the model has said all."""
@@ -61,7 +67,7 @@ class Guard:
         first: tuple[int, int, StopKeyword] | None = None
         for keyword in self._keywords:
             for pattern in keyword.patterns:
-                match = _compiled(pattern).search(text)
+                match = self._search(keyword, pattern, text)
                 if match and (first is None or match.start() < first[0]):
                     first = (match.start(), match.end(), keyword)
         if first is None:
@@ -78,6 +84,16 @@ class Guard:
         self.stopped = Stopped(keyword)
         return True
 
+    def _search(self, keyword: StopKeyword, pattern: str, text: str) -> regex.Match[str] | None:
+        """A pattern that takes too long matches nothing, from then on: it must not hold up everybody's turns."""
+        if keyword.name in self.slow:
+            return None
+        try:
+            return _compiled(pattern).search(text, timeout=MATCH_SECONDS)
+        except TimeoutError:
+            self.slow.add(keyword.name)
+            return None
+
 
 def _speaks(wanted: str, language: str) -> bool:
     return (
@@ -88,8 +104,8 @@ def _speaks(wanted: str, language: str) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+def _compiled(pattern: str) -> regex.Pattern[str]:
+    return regex.compile(pattern)
 
 
 def _sentence_start(text: str, at: int) -> int:

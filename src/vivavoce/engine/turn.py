@@ -87,6 +87,8 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
             yield TextReleased(ports.options.apology)
             break
         reply = exchange.settled(guard)
+        for name in guard.slow:
+            draft.notice("slow_stop_keyword", f"A pattern of the stop keyword {name!r} took too long and was left out.")
         if reply.calls:  # text beside a call is not spoken: authors are told never to rely on both
             draft.answered_with_calls(reply.calls)
             for number, call in enumerate(reply.calls):

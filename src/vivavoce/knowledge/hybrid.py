@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Sequence
 
 import numpy as np
@@ -26,23 +27,23 @@ class Hybrid:
         self._lexical = Lexical(topics)
         self._embedder = embedder
         texts: list[str] = []
-        owners: list[int] = []
-        for number, topic in enumerate(t for t in topics if t.enabled):
-            for text in (topic.name.replace("_", " "), *topic.example_queries, topic.content[:400]):
-                if text.strip():
-                    texts.append(text)
-                    owners.append(number)
-        vectors = [
-            vector for start in range(0, len(texts), BATCH) for vector in embedder.embed(texts[start : start + BATCH])
-        ]
-        self._vectors = np.array(vectors, dtype=np.float32)
+        rows: list[list[int]] = []
+        for topic in (t for t in topics if t.enabled):
+            own = [t for t in (topic.name.replace("_", " "), *topic.example_queries, topic.content[:400]) if t.strip()]
+            rows.append(list(range(len(texts), len(texts) + len(own))))
+            texts.extend(own)
         # A row per topic with the numbers of its texts, filled up with the number of a text that is near nothing.
-        rows: list[list[int]] = [[] for _ in self._lexical.names]
-        for place, number in enumerate(owners):
-            rows[number].append(place)
         width = max([BEST_OF, *map(len, rows)])
         self._texts_of = np.array([row + [len(texts)] * (width - len(row)) for row in rows], dtype=np.int32)
         self._counts = np.array([min(BEST_OF, max(len(row), 1)) for row in rows], dtype=np.float32)
+        self._vectors = np.zeros((0, 0), dtype=np.float32)
+        # Embedding a folder takes a second or more; whoever asks meanwhile waits for it, nobody else does.
+        self._embedding = threading.Thread(target=self._embed, args=(texts,), name="embed-topics", daemon=True)
+        self._embedding.start()
+
+    def _embed(self, texts: list[str]) -> None:
+        batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+        self._vectors = np.array([v for batch in batches for v in self._embedder.embed(batch)], dtype=np.float32)
 
     def search(
         self, query: str, earlier: tuple[str, ...], *, limit: int, threshold: float, excluded: Collection[str] = ()
@@ -53,6 +54,7 @@ class Hybrid:
 
     def _scores(self, query: str, earlier: tuple[str, ...]) -> npt.NDArray[np.float32]:
         words = self._lexical.scores(query, earlier)
+        self._embedding.join()
         if not len(self._vectors) or not query.strip():
             return words
         # A follow-up of a word or two means little alone.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import regex
 
 from vivavoce.domain.agent import Keyphrase, Pronunciation, Speech, StopKeyword, TranscriptCorrection
 from vivavoce.project.source import Mapping
@@ -13,8 +13,8 @@ LEVELS = ("default", "boosted", "maximum")
 
 def check_pattern(source: Mapping, key: str, pattern: str) -> bool:
     try:
-        re.compile(pattern)
-    except (re.error, RecursionError) as error:
+        regex.compile(pattern)
+    except (regex.error, RecursionError) as error:
         source.error(key, "bad-regex", f"{pattern!r} is not a regular expression: {error}.")
         return False
     return True
