@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import re
 import tempfile
@@ -26,7 +27,7 @@ LINES = (
 
 
 async def main() -> None:
-    console = Console(record=True, width=108, highlight=False, force_terminal=True, file=tempfile.TemporaryFile("w"))
+    console = Console(record=True, width=108, highlight=False, force_terminal=True, file=io.StringIO())
     screen = Screen(as_json=False, has_trace=True)
     screen._console = console
     config = settings.load(data=tempfile.mkdtemp(), model="local")

@@ -66,9 +66,9 @@ def test_a_keyword_of_another_language_is_silent() -> None:
 
 
 def test_a_pattern_that_backtracks_without_end_does_not_hold_up_the_server() -> None:
-    trap = StopKeyword(name="trap", patterns=(r"(x+x+)+y",))
+    trap = StopKeyword(name="trap", patterns=(r"(x|xx)+$",))
     began = time.monotonic()
-    released, guard = fed((trap,), ["y " + "x" * 60 + "?"])
+    released, guard = fed((trap,), ["x" * 60 + "?"])
     assert released.endswith("x?") and guard.slow == {"trap"} and time.monotonic() - began < 2
 
 
