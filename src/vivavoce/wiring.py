@@ -143,6 +143,8 @@ def _model(settings: Settings, name: str) -> Model:
 
             return ScriptedModel.from_file(Path(rest))
         case "openai" if rest:
+            if not settings.openai_api_key and "api.openai.com" in settings.openai_base_url:
+                raise UsageError(f"{name} needs OPENAI_API_KEY, or OPENAI_BASE_URL for a server of your own.")
             from vivavoce.models.openai import OpenAIModel  # noqa: PLC0415
             from vivavoce.models.retrying import Retrying  # noqa: PLC0415
 
@@ -155,6 +157,8 @@ def _model(settings: Settings, name: str) -> Model:
                 )
             )
         case "anthropic" if rest:
+            if not settings.anthropic_api_key:
+                raise UsageError(f"{name} needs ANTHROPIC_API_KEY.")
             from vivavoce.models.anthropic import AnthropicModel  # noqa: PLC0415
             from vivavoce.models.retrying import Retrying  # noqa: PLC0415
 
@@ -173,7 +177,7 @@ def _model(settings: Settings, name: str) -> Model:
             return Retrying(ProviderModel(name, timeout=settings.model_timeout_seconds))
         case _:
             raise UsageError(
-                f"VIVAVOCE_MODEL is {name!r}; it should be local, scripted:FILE or PROVIDER:MODEL, such as openai:gpt-4.1."
+                f"There is no model {name!r}; name local, scripted:FILE or PROVIDER:MODEL, such as openai:gpt-4.1."
             )
 
 
@@ -217,7 +221,12 @@ def _readiness(deployments: Deployments, functions: Host, model: Model) -> dict[
         "status": "ready",
         "model": model.name,
         "agents": [
-            {"agentId": served.agent_id, "accountId": served.account_id, "tree": served.deployment.tree[:12]}
+            {
+                "agentId": served.agent_id,
+                "accountId": served.account_id,
+                "tree": served.deployment.tree[:12],
+                "refusedChange": deployments.refused.get(served.agent_id),
+            }
             for served in deployments.served
         ],
         "guards": {name: getattr(guards, name) for name in Guards.__struct_fields__},

@@ -114,7 +114,12 @@ def test_a_local_chat_goes_through_the_server_that_owns_the_data(tmp_path: Path)
             env={**os.environ, "VIVAVOCE_API_KEY": "the-key"}, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert env_talk.returncode == 0 and "parking bays" in env_talk.stdout, env_talk.stderr
-        keys = vivavoce("keys", "list", data=tmp_path)
-        assert keys.returncode == 1 and server.address in keys.stderr
+        made = subprocess.run(
+            [sys.executable, "-m", "vivavoce", "keys", "create", "ci", "--json", "--data", str(tmp_path)],
+            env={**os.environ, "VIVAVOCE_API_KEY": "the-key"}, capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert json.loads(made.stdout)["name"] == "ci", made.stderr
+        other = vivavoce("chat", str(EXAMPLE), "-m", "x", "--model", "local", data=tmp_path)
+        assert other.returncode == 1 and "answers with its own model" in other.stderr
     finally:
         assert server.stop() == 0

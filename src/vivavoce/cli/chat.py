@@ -46,18 +46,17 @@ def command(
     }  # fmt: skip
     opening = {name: value for name, value in opening.items() if value is not None}
     if url is not None:
-        key = api_key or config.api_key or _stored_key(config.data)
+        from vivavoce.cli.local import stored_key  # noqa: PLC0415
+
+        key = api_key or stored_key(config)
         if not key:
             raise UsageError("Give the server's key with --api-key or VIVAVOCE_API_KEY.")
         run(_remote(url, key, agent or _agent_of(folder), opening, environment, messages, as_json, trace))
     else:
         assert folder is not None
-        run(_here(config, Path(folder), opening, environment, messages, as_json, trace))
-
-
-def _stored_key(data: Path) -> str | None:
-    path = data / "api-key"
-    return path.read_text("utf-8").strip() if path.is_file() else None
+        run(
+            _here(config, Path(folder), opening, environment, messages, as_json, trace, has_own_model=model is not None)
+        )
 
 
 def _agent_of(folder: str | None) -> str:
@@ -100,17 +99,24 @@ async def _here(
     messages: tuple[str, ...],
     as_json: bool,
     trace: bool,
+    *,
+    has_own_model: bool,
 ) -> None:
     """Through the server that owns the data folder when it serves this agent; else in this process."""
-    from vivavoce.cli.local import Remote, owned, server_of  # noqa: PLC0415
+    from vivavoce.cli.local import Remote, owned, server_of, stored_key  # noqa: PLC0415
     from vivavoce.service.chats import Opening, Said, Taken  # noqa: PLC0415
     from vivavoce.service.keys import OPERATOR  # noqa: PLC0415
     from vivavoce.wire.chat import debug_chat, encode  # noqa: PLC0415
 
     address = server_of(config)
     if address is not None:
+        if has_own_model:
+            raise UsageError(
+                f"A server at {address} has {config.data} and answers with its own model; leave --model out, or give this command its own --data."
+            )
+        click.echo(f"Talking through the server at {address}.", err=True)
         agent = _agent_of(str(folder))
-        key = config.api_key or _stored_key(config.data) or ""
+        key = stored_key(config)
         try:
             async with Remote(address, key) as server:
                 await server.post(f"/v1/agents/{agent}/debug-chat", {**opening, "clientEnv": "unknown"})
@@ -178,6 +184,7 @@ async def _talk(send: Any, messages: tuple[str, ...], as_json: bool, trace: bool
                 return
         if is_scripted:
             if not pending:
+                screen.end(conversation)
                 return
             message = pending.pop(0)
             screen.echo(message)
@@ -198,6 +205,9 @@ async def _read_line(screen: Any) -> str | None:
         return None
     if line.strip() in ("/quit", "/exit"):
         return None
+    if line.strip() == "/help":
+        click.echo("An empty line is silence. /quit or Ctrl-D ends. Everything else is said to the agent.")
+        return await _read_line(screen)
     if not sys.stdin.isatty():
         screen.echo(line)
     return line

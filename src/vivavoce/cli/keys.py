@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -15,7 +16,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 @click.group("keys")
 def command() -> None:
-    """Create, list and revoke API keys. The server need not be running; stop it first when it is."""
+    """Create, list and revoke API keys: through the running server when there is one, else in the data folder."""
 
 
 @command.command("create")
@@ -40,16 +41,19 @@ def create(
     as_json: bool,
 ) -> None:
     """Make a key and print it, once."""
-
-    async def make(keys: Any, operator: Any) -> Any:
-        rights = permissions or ("chat", "read", "write", "pii", "admin")
-        return await keys.create(operator, name, account_id=account, permissions=rights, agents=agents or None)
-
-    key, text = _with_keys(data, make)
+    body = {
+        "name": name,
+        "accountId": account,
+        "agents": list(agents) or None,
+        "permissions": list(permissions) or None,
+    }
+    made = _ask(data, "POST", "/v1/keys", body)
     if as_json:
-        click.echo(json.dumps({"id": key.id, "name": key.name, "key": text}))
+        click.echo(json.dumps(made))
     else:
-        click.echo(f"{text}\n\nThis is the only time that the key {key.name!r} is shown. Its id is {key.id}.")
+        click.echo(
+            f"{made['key']}\n\nThis is the only time that the key {made['name']!r} is shown. Its id is {made['id']}."
+        )
 
 
 @command.command("list")
@@ -57,26 +61,14 @@ def create(
 @_json
 def list_keys(data: str | None, as_json: bool) -> None:
     """Show every key, without its text."""
-
-    async def find(keys: Any, operator: Any) -> Any:
-        return await keys.list(operator)
-
-    found = _with_keys(data, find)
+    found = _ask(data, "GET", "/v1/keys")["keys"]
     if as_json:
-        rows = [
-            {
-                "id": k.id, "name": k.name, "hint": k.hint, "account": k.account_id, "agents": sorted(k.agents) if k.agents else None,
-                "permissions": sorted(k.permissions), "createdAt": k.created_at.isoformat(), "revokedAt": k.revoked_at.isoformat() if k.revoked_at else None,
-            }
-            for k in found
-        ]  # fmt: skip
-        click.echo(json.dumps(rows))
+        click.echo(json.dumps(found))
         return
-    for k in found:
-        state = "revoked" if k.revoked_at else "valid"
-        click.echo(
-            f"{k.id}  {k.name}  …{k.hint}  {state}  account={k.account_id or 'all'}  {','.join(sorted(k.permissions))}"
-        )
+    for key in found:
+        state = "revoked" if key["revokedAt"] else "valid"
+        where = f"account={key['accountId'] or 'all'}"
+        click.echo(f"{key['id']}  {key['name']}  …{key['hint']}  {state}  {where}  {','.join(key['permissions'])}")
     if not found:
         click.echo("No keys yet besides the operator's. Make one with `vivavoce keys create NAME`.")
 
@@ -86,21 +78,25 @@ def list_keys(data: str | None, as_json: bool) -> None:
 @_data
 def revoke(key: str, data: str | None) -> None:
     """Make a key (its id or name) invalid, for good."""
-
-    async def do(keys: Any, operator: Any) -> Any:
-        return await keys.revoke(operator, key)
-
-    revoked = _with_keys(data, do)
-    click.echo(f"The key {revoked.name!r} is no longer valid.")
+    revoked = _ask(data, "DELETE", f"/v1/keys/{quote(key, safe='')}")
+    click.echo(f"The key {revoked['name']!r} is no longer valid.")
 
 
-def _with_keys(data: str | None, use: Any) -> Any:
-    from vivavoce.cli.local import owned  # noqa: PLC0415  # not needed for --help
+def _ask(data: str | None, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The same request, whether a server has the data folder or nobody does."""
+    from vivavoce.cli.local import Remote, owned, server_of, stored_key  # noqa: PLC0415  # not needed for --help
     from vivavoce.cli.loop import run  # noqa: PLC0415
-    from vivavoce.service.keys import OPERATOR  # noqa: PLC0415
 
-    async def do() -> Any:
-        async with owned(settings.load(data=data, model="local")) as started:
-            return await use(started.services.keys, OPERATOR)
+    config = settings.load(data=data, model="local")
 
-    return run(do())
+    async def ask() -> dict[str, Any]:
+        address = server_of(config)
+        if address is not None:
+            async with Remote(address, stored_key(config)) as server:
+                return await server.call(method, path, body)
+        from vivavoce.cli.within import within  # noqa: PLC0415
+
+        async with owned(config) as started, within(started) as server:
+            return await server.call(method, path, body)
+
+    return run(ask())

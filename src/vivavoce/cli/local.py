@@ -51,10 +51,14 @@ class Remote:
             await asyncio.sleep(0)
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        return await self.call("POST", path, body)
+
+    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         assert self._session is not None
         headers = {"X-API-KEY": self._key, "content-type": "application/json"}
+        data = msgspec.json.encode(body) if body is not None else None
         try:
-            async with self._session.post(self._url + path, data=msgspec.json.encode(body), headers=headers) as reply:
+            async with self._session.request(method, self._url + path, data=data, headers=headers) as reply:
                 raw = await reply.read()
                 status = reply.status
         except (aiohttp.ClientError, TimeoutError) as error:
@@ -70,3 +74,9 @@ class Remote:
         if status >= 400:
             raise UsageError(str(found.get("error") or f"status {status}"))
         return dict(found)
+
+
+def stored_key(settings: Settings) -> str:
+    """The operator's key of this data folder, or the one that the environment gives."""
+    path = settings.data / "api-key"
+    return settings.api_key or (path.read_text("utf-8").strip() if path.is_file() else "")

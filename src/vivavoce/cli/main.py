@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import shutil
 import sys
 from typing import Any
 
@@ -18,6 +19,11 @@ COMMANDS = {
     "new": "Make a small working agent to start from.",
     "keys": "Create, list and revoke API keys.",
 }
+
+
+def own_name() -> str:
+    """How to call this command from here: by its name where that works, else by its path."""
+    return "vivavoce" if shutil.which("vivavoce") or not sys.argv[0].endswith("vivavoce") else sys.argv[0]
 
 
 class Commands(click.Group):

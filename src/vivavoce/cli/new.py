@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import click
 
+from vivavoce.cli.main import own_name
 from vivavoce.domain.ids import clean_name
 from vivavoce.errors import UsageError
+
+_SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @click.command("new")
@@ -20,9 +24,11 @@ def command(folder: str) -> None:
     if target.exists() and any(target.iterdir()):
         raise UsageError(f"{folder} is not empty; name a new folder.")
     template = resources.files("vivavoce.cli").joinpath("template")
-    _copy(template, target, clean_name(target.resolve().name) or "agent")
+    name = target.resolve().name
+    agent_id = name if _SLUG.fullmatch(name) else clean_name(name) or "agent"
+    _copy(template, target, agent_id)
     click.echo(
-        f"Made {folder}. Talk to it with `vivavoce chat {folder} --trace`, or serve it with `vivavoce serve {folder}`."
+        f"Made {folder}, the agent {agent_id}. Talk to it with `{own_name()} chat {folder} --trace`, or serve it with `{own_name()} serve {folder}`."
     )
 
 

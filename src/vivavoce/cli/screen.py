@@ -13,7 +13,10 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from vivavoce.functions.runtime.conversation import BUILT_IN_STATE
+
 WIDEST_VALUE = 100
+_BUILT_IN = {*BUILT_IN_STATE, "listen_for_sms"}  # set on every conversation before its start function
 
 
 class Screen:
@@ -116,7 +119,9 @@ def _effects(event: dict[str, Any]) -> list[tuple[str, Text]]:
             found.append((key, Text(_short(event[key]))))
     changes = event["state_changes"] or {"added": {}, "updated": {}, "removed": []}
     found += [
-        ("state", Text(f"+ {k} = {_short(v)}", style="green")) for k, v in changes["added"].items() if v is not None
+        ("state", Text(f"+ {k} = {_short(v)}", style="green"))
+        for k, v in changes["added"].items()
+        if v is not None and k not in _BUILT_IN
     ]
     found += [
         ("state", Text(f"~ {k} = {_short(v[1])}  (was {_short(v[0])})", style="cyan"))

@@ -54,6 +54,13 @@ def command(
         click.echo("Try it:\n")
         click.echo(f"  curl -s {address}/v1/agents/{agents[0]}/debug-chat \\\n    -H 'X-API-KEY: {started.api_key}' \\")
         click.echo("    -H 'Content-Type: application/json' -d '{\"clientEnv\": \"sandbox\"}'\n")
+        click.echo("Then say something, with the conversationId of the reply:\n")
+        click.echo(
+            f"  curl -s {address}/v1/agents/{agents[0]}/debug-chat/CONVERSATION_ID \\\n    -H 'X-API-KEY: {started.api_key}' \\"
+        )
+        click.echo(
+            '    -H \'Content-Type: application/json\' -d \'{"clientEnv": "sandbox", "message": "When are you open?"}\'\n'
+        )
         click.echo(
             f"Or talk in another terminal:  vivavoce chat {folders[0]} --url {address} --api-key {started.api_key}"
         )

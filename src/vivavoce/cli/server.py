@@ -18,7 +18,7 @@ import uvicorn
 from watchfiles import awatch
 
 from vivavoce.api.app import application
-from vivavoce.errors import UsageError
+from vivavoce.errors import UsageError, VivavoceError
 from vivavoce.project import layout
 from vivavoce.service.deployments import Served
 from vivavoce.settings import Settings
@@ -91,6 +91,9 @@ async def serve(
     announce: Callable[[Running, str], None],
 ) -> None:
     """Runs until it is told to stop (SIGINT or SIGTERM), then lets running turns finish."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is not a folder. Name the folder that holds project.yaml.")
     sock = _listen(host, port)
     name = f"[{host}]" if ":" in host else host
     address = f"http://{name}:{sock.getsockname()[1]}"
@@ -164,18 +167,22 @@ def _listen(host: str, port: int) -> socket.socket:
 
 async def _follow(started: Running, served: Served) -> None:
     """Loads the folder again when a file of it changes. A folder with errors leaves the last good version serving."""
-    folder = served.folder
+    folder, deployments = served.folder, started.services.deployments
     async for _ in awatch(folder, watch_filter=lambda _, path: _belongs(folder, path), debounce=200, step=50):
         try:
-            again = await started.services.deployments.serve(folder)
+            again = await deployments.serve(folder)
             await started.functions.prepare(again.deployment.tree)
             settle_memory()
-        except UsageError as error:
+        except VivavoceError as error:
+            deployments.refused[served.agent_id] = error.message
             log.error("the change was not taken, the last good version goes on: %s", error.message)
         except Exception as error:  # a watcher that dies would leave the author puzzled
+            deployments.refused[served.agent_id] = f"Loading failed: {type(error).__name__}"
             log.error("reloading failed: %s", type(error).__name__, exc_info=error)
         else:
             log.info("reloaded %s: %s", again.agent_id, again.deployment.tree[:12])
+            for fault in again.loaded.faults:
+                log.warning("%s:%d: %s", fault.path, fault.line, fault.message)
 
 
 def _belongs(folder: Path, path: str) -> bool:

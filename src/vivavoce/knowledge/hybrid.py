@@ -16,6 +16,7 @@ from vivavoce.knowledge.lexical import MATCH_SCORE, Lexical, nearest
 COSINE_MATCH = 0.38  # what a loose paraphrase scores with the packaged model; lies at the format's threshold
 WORDS_SHARE = 0.2  # how much shared words add to it
 BEST_OF = 3  # a topic is as near as the mean of its nearest texts: one odd example must not decide
+FOLLOW_UP_WORDS = 3  # a question this short may lean on what was said before it
 EXACT_MARGIN = 0.15  # what the single nearest text may fall short and still count alone
 BATCH = 64
 
@@ -38,7 +39,7 @@ class Hybrid:
         self._counts = np.array([min(BEST_OF, max(len(row), 1)) for row in rows], dtype=np.float32)
         self._vectors = np.zeros((0, 0), dtype=np.float32)
         # Embedding a folder takes a second or more; whoever asks meanwhile waits for it, nobody else does.
-        self._embedding = threading.Thread(target=self._embed, args=(texts,), name="embed-topics", daemon=True)
+        self._embedding = threading.Thread(target=self._embed, args=(texts,), name="embed-topics")
         self._embedding.start()
 
     def _embed(self, texts: list[str]) -> None:
@@ -53,12 +54,16 @@ class Hybrid:
         )
 
     def _scores(self, query: str, earlier: tuple[str, ...]) -> npt.NDArray[np.float32]:
-        words = self._lexical.scores(query, earlier)
-        self._embedding.join()
-        if not len(self._vectors) or not query.strip():
-            return words
+        alone = self._scored(query, self._lexical.scores(query))
+        if not earlier or len(query.split()) > FOLLOW_UP_WORDS or (len(alone) and float(alone.max()) >= MATCH_SCORE):
+            return alone
         # A follow-up of a word or two means little alone.
-        text = f"{earlier[0]} {query}" if earlier and len(query.split()) <= 3 else query
+        return self._scored(f"{earlier[0]} {query}", self._lexical.scores(query, earlier))
+
+    def _scored(self, text: str, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        self._embedding.join()
+        if not len(self._vectors) or not text.strip():
+            return words
         vector = np.array(self._embedder.embed([text[:1000]])[0], dtype=np.float32)
         cosine = np.append(self._vectors @ vector, np.float32(0.0))[self._texts_of]
         nearest_first = -np.partition(-cosine, range(BEST_OF), axis=1)[:, :BEST_OF]

@@ -66,8 +66,13 @@ class Lexical:
         return {t: (np.array(ids, dtype=np.int32), np.array(w, dtype=np.float32)) for t, (ids, w) in entries.items()}
 
     def scores(self, query: str, earlier: tuple[str, ...] = ()) -> npt.NDArray[np.float32]:
-        """Similarity of each topic, 0 to 1, in the order of `names`."""
-        weights = self._weights(query, earlier)
+        """Similarity of each topic, 0 to 1, in the order of `names`. Earlier inputs count only when the query says little."""
+        alone = self._score(self._weights(query, ()))
+        if not earlier or (len(alone) and float(alone.max()) >= MATCH_SCORE):
+            return alone
+        return self._score(self._weights(query, earlier))
+
+    def _score(self, weights: dict[str, float]) -> npt.NDArray[np.float32]:
         total = np.zeros(len(self._topic_of), dtype=np.float32)
         norm = 0.0
         for term, weight in weights.items():

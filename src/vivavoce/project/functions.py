@@ -36,9 +36,8 @@ def parse(path: str, content: bytes, kind: FunctionKind, flow: str | None, fault
             module = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None) or 1
-        faults.warn(
-            path, line, "syntax", f"This is not valid Python: {error}. Calls of {stem} will fail; all else works."
-        )
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        faults.error(path, line, "syntax", f"This is not valid Python: {reason}.")
         return None
     _warn_of_missing_features(path, module, faults)
     main = next(

@@ -50,6 +50,7 @@ class Deployments:
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
         self._sources: dict[str, dict[str, bytes]] = {}
         self._loading: dict[str, asyncio.Task[Prepared]] = {}
+        self.refused: dict[str, str] = {}  # agents whose folder has changed into something that cannot be served
         self._sandbox: dict[tuple[str, str], Deployment | None] = {}  # asked once: only this process publishes
 
     # Folders.
@@ -77,6 +78,7 @@ class Deployments:
             loaded=loaded,
         )
         self._served[identity.agent_id] = served
+        self.refused.pop(identity.agent_id, None)
         return served
 
     async def _deploy(self, account_id: str, agent_id: str, tree: Tree) -> Deployment:

@@ -89,10 +89,13 @@ class Keys:
 
     async def revoke(self, principal: Principal, id: str) -> Key:
         require(principal, "admin")
-        for key in await self.list(principal):
-            if id in (key.id, key.name):
-                revoked = replace(key, revoked_at=key.revoked_at or self._clock.now())
-                await self._store.put_key(revoked)
-                await self.load()
-                return revoked
-        raise NotFound(f"There is no key {id!r}.")
+        keys = await self.list(principal)
+        found = [key for key in keys if key.id == id] or [k for k in keys if k.name == id and k.revoked_at is None]
+        if not found:
+            raise NotFound(f"There is no valid key {id!r}.")
+        if len(found) > 1:
+            raise Invalid(f"There are {len(found)} keys named {id!r}; give the id of one.")
+        revoked = replace(found[0], revoked_at=found[0].revoked_at or self._clock.now())
+        await self._store.put_key(revoked)
+        await self.load()
+        return revoked

@@ -1,0 +1,63 @@
+"""API keys over HTTP, for whoever may administer."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vivavoce.api.route import Answer, Call, Route
+from vivavoce.domain.principal import EVERY_PERMISSION
+from vivavoce.wire.keys import CreateKeyBody, key_summary
+
+_encode = msgspec.json.Encoder().encode
+
+
+async def create(call: Call) -> Answer:
+    body: CreateKeyBody = call.body
+    key, text = await call.services.keys.create(
+        call.principal,
+        body.name,
+        account_id=body.account_id,
+        permissions=tuple(body.permissions) if body.permissions is not None else tuple(EVERY_PERMISSION),
+        agents=body.agents,
+    )
+    return Answer(status=201, body=_encode({**key_summary(key), "key": text}))
+
+
+async def list_keys(call: Call) -> Answer:
+    keys = await call.services.keys.list(call.principal)
+    return Answer(body=_encode({"keys": [key_summary(key) for key in keys]}))
+
+
+async def revoke(call: Call) -> Answer:
+    key = await call.services.keys.revoke(call.principal, call.request.path_params["keyId"])
+    return Answer(body=_encode(key_summary(key)))
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/v1/keys",
+        handler=create,
+        summary="Make a key; its text is in this reply and nowhere else.",
+        permission="admin",
+        request=CreateKeyBody,
+        status=201,
+        errors=(400, 401, 403),
+    ),
+    Route(
+        method="GET",
+        path="/v1/keys",
+        handler=list_keys,
+        summary="Every key, without its text.",
+        permission="admin",
+        errors=(401, 403),
+    ),
+    Route(
+        method="DELETE",
+        path="/v1/keys/{keyId}",
+        handler=revoke,
+        summary="Make a key, by its id or name, invalid for good.",
+        permission="admin",
+        errors=(400, 401, 403, 404),
+    ),
+)
