@@ -87,6 +87,12 @@ class PayloadTooLarge(VivavoceError):
     status = 413
 
 
+class RequestTimeout(VivavoceError):
+    code = "REQUEST_TIMEOUT"
+    status = 408
+    retryable = True
+
+
 class Unavailable(VivavoceError):
     code = "SERVICE_UNAVAILABLE"
     status = 503

@@ -19,6 +19,7 @@ from vivavoce.domain.agent import Agent
 from vivavoce.engine.draft import Options, Ports
 from vivavoce.errors import UsageError
 from vivavoce.functions.host import Host
+from vivavoce.functions.interface import FunctionsUnavailable
 from vivavoce.functions.sandbox import Guards
 from vivavoce.knowledge.interface import Retriever
 from vivavoce.models.interface import Model
@@ -87,7 +88,10 @@ async def running(
         )
         for folder in folders:
             served = await deployments.serve(folder)
-            await functions.prepare(served.deployment.tree)
+            try:
+                await functions.prepare(served.deployment.tree)
+            except FunctionsUnavailable as error:  # its functions will fail; the rest of it, and other agents, work
+                log.error("the functions of %s cannot run: %s", served.agent_id, error.message)
         work.start()
         try:
             yield Running(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,10 +12,19 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from vivavoce.domain.agent import Agent, Identity, Parameter, StopKeyword, Topic, Variants
-from vivavoce.domain.conversation import Message, ModelExchange, ModelReply, ModelRequest, Rendered, SystemPart, Turn
-from vivavoce.domain.marks import MARK, escape, unmark, unmark_all
+from vivavoce.domain.conversation import (
+    Conversation,
+    Message,
+    ModelExchange,
+    ModelReply,
+    ModelRequest,
+    Rendered,
+    SystemPart,
+    Turn,
+)
 from vivavoce.engine.guard import Guard
-from vivavoce.engine.rendering import Renderer, select
+from vivavoce.engine.heard import Heard
+from vivavoce.engine.rendering import Renderer
 from vivavoce.engine.tools import arguments
 from vivavoce.knowledge.lexical import Lexical
 from vivavoce.store import codec
@@ -72,7 +82,7 @@ def test_a_pattern_that_backtracks_without_end_does_not_hold_up_the_server() -> 
     assert released.endswith("x?") and guard.slow == {"trap"} and time.monotonic() - began < 2
 
 
-def renderer(**view: Any) -> Renderer:
+def renderer(heard: str = "", **view: Any) -> Renderer:
     import msgspec
 
     agent = Agent(
@@ -81,13 +91,21 @@ def renderer(**view: Any) -> Renderer:
         translations={"hi": {"en-GB": "Hello", "de-DE": "Hallo"}},
         variables=frozenset({"known"}),
     )
-    return Renderer(
-        agent,
-        view={k: Raw(msgspec.json.encode(v)) for k, v in view.items()},
-        variant="v",
-        language="de-DE",
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    conversation = Conversation(
+        account_id="a",
+        agent_id="b",
+        id="c",
+        environment="sandbox",
         channel="chat.polyai",
+        tree="t",
+        started_at=now,
+        last_turn_at=now,
     )
+    words = Heard(conversation)
+    words.hear({"said": [heard]})
+    shown = {k: Raw(msgspec.json.encode(v)) for k, v in view.items()}
+    return Renderer(agent, view=shown, variant="v", language="de-DE", channel="chat.polyai", heard=words)
 
 
 @pytest.mark.parametrize(
@@ -115,16 +133,30 @@ def test_the_authors_words_and_the_conversations_values_stay_apart() -> None:
     assert found.literals == ("Dear ", " of ", ".") and found.values == ("Ada", "York")
 
 
-@given(st.text(alphabet="{}$fnvrbl:<>/languagechat x{{fn:a}}", max_size=60))
-def test_what_was_marked_is_never_read_as_a_reference_and_comes_back_unchanged(said: str) -> None:
-    marked = escape({"said": [said]})
-    assert unmark_all(marked) == {"said": [said]}
+@given(
+    st.text(alphabet="{}$fnvrbl:<>/languagechat x{{fn:a}}\u200b\ue0f0é", max_size=60),
+    st.sampled_from(["as it is", "visible", "ascii", "echoed twice"]),
+)
+def test_a_reference_that_was_said_stays_words_however_author_code_cleans_it(said: str, cleaning: str) -> None:
+    echoed = {
+        "as it is": said,
+        "visible": "".join(c for c in said if c.isprintable()),
+        "ascii": said.encode("ascii", "ignore").decode(),
+        "echoed twice": f"{said} | {said}",
+    }[cleaning]
     opened: list[tuple[str, str]] = []
-    shown = renderer(f="SECRET", a="SECRET", n="SECRET").function_result(
-        marked["said"][0], expose=lambda *r: opened.append(r)
+    view = dict.fromkeys("abcdefghlnrtv", "SECRET")
+    shown = renderer(heard=said, **view).function_result(echoed, expose=lambda *r: opened.append(r))
+    assert "SECRET" not in shown and opened == []
+
+
+def test_what_nobody_said_is_rendered_in_results_and_a_result_has_a_longest_length() -> None:
+    opened: list[tuple[str, str]] = []
+    found = renderer(heard="{{fn:evil}}", a="x" * 1000).function_result(
+        "{fn:good} {{fn:evil}} $a", expose=lambda *r: opened.append(r)
     )
-    assert shown == said and opened == []
-    assert unmark(select(marked["said"][0], "en", "voice")) == said
+    assert found == f"good {{{{fn:evil}}}} {'x' * 1000}" and opened == [("fn", "good")]
+    assert len(renderer(a="x" * 10_000).function_result("$a " * 1000)) == 100_000
 
 
 @given(st.text(max_size=200))
@@ -178,8 +210,6 @@ rendered = st.builds(
     st.floats(allow_nan=False, allow_infinity=False),
 )
 def test_a_turn_is_read_back_as_it_was_written(parts: list[Rendered], said: list[str], distance: float) -> None:
-    from datetime import UTC, datetime
-
     now = datetime(2026, 1, 1, tzinfo=UTC)
     messages = tuple(Message(role="user", content=text) for text in said)
     request = ModelRequest(system=tuple(SystemPart(title="t", content=p) for p in parts), history=messages)
@@ -216,7 +246,3 @@ def test_a_retrieval_with_nothing_in_common_finds_nothing() -> None:
     assert (
         index.search("", (), limit=5, threshold=0.4) == [] and Lexical(()).search("x", (), limit=5, threshold=1) == []
     )
-
-
-def test_the_mark_never_leaves() -> None:
-    assert MARK not in unmark(escape("{{fn:x}} $y"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -17,11 +18,12 @@ from vivavoce.api import chat, conversations, keys, problems
 from vivavoce.api.openapi import DOCS_PAGE, document
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.domain.principal import Principal
-from vivavoce.errors import Invalid, PayloadTooLarge, VivavoceError
+from vivavoce.errors import Invalid, PayloadTooLarge, RequestTimeout, VivavoceError
 from vivavoce.service.access import require
 from vivavoce.service.services import Services
 
 MAX_BODY_BYTES = 2 << 20
+BODY_SECONDS = 20.0
 _NOBODY = Principal(key_id="", permissions=frozenset())
 _MAX_CORRELATION = 128
 _ALWAYS = (
@@ -142,11 +144,15 @@ async def _body(request: Request) -> bytes:
         raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.")
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY_BYTES:
-            raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.")
-        parts.append(part)
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > MAX_BODY_BYTES:
+                    raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.")
+                parts.append(part)
+    except TimeoutError:
+        raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
     return b"".join(parts)
 
 

@@ -45,6 +45,7 @@ class OwnerLock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             os.close(self._descriptor)
+            self._descriptor = -1
             owner = address_of_owner(self._path.parent)
             where = f" at {owner}" if owner else ""
             raise UsageError(

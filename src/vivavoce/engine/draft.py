@@ -39,7 +39,6 @@ from vivavoce.domain.conversation import (
     Utterance,
 )
 from vivavoce.domain.flow import PromptStep
-from vivavoce.domain.marks import unmark_all
 from vivavoce.engine import citation, effects, flows, prompt, tools
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.guard import Guard
@@ -183,13 +182,21 @@ class Draft:
         self.notices.append(Notice(code=code, message=message))
 
     def renderer(self) -> Renderer:
-        return Renderer(self.agent, view=self.view, variant=self.variant, language=self.language, channel=self.channel)
+        return Renderer(
+            self.agent,
+            view=self.view,
+            variant=self.variant,
+            language=self.language,
+            channel=self.channel,
+            heard=self.session.heard,
+        )
 
     # Input and retrieval.
 
     def hear(self) -> bool:
         """Takes the input in. True when the user has been silent too often."""
         text = self.input.text or self.input.dtmf
+        self.session.heard.hear(text)
         self.history.append(Utterance(role="user", text=text))
         if self.input.is_silence:
             self.silence_count += 1
@@ -356,6 +363,7 @@ class Draft:
         options = self.ports.options
         timeout = options.delayed_function_timeout if function.delay else options.function_timeout
         asks: list[FunctionExchange] = []
+        self.session.heard.hear(arguments)
         place = self.place
         started_at, began = self.ports.clock.now(), perf_counter()
         outcome = await self.ports.functions.call(
@@ -520,6 +528,7 @@ class Draft:
             except ModelError as error:
                 asks.append(FunctionExchange(kind="prompt_llm", request=body, error=error.message))
                 raise
+            self.session.heard.hear(value)
             asks.append(FunctionExchange(kind="prompt_llm", request=body, answer=value))
             return value
 
@@ -656,7 +665,7 @@ class Draft:
 
 
 def _shown(raw: Raw) -> Any:
-    return unmark_all(msgspec.json.decode(raw))
+    return msgspec.json.decode(raw)
 
 
 def _json_of(text: str) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 from msgspec import Struct
 
 from vivavoce.domain.conversation import HandoffRequest, Notice, Transition
-from vivavoce.domain.marks import unmark_all
 from vivavoce.functions.interface import Outcome
 
 
@@ -71,7 +70,7 @@ def settle(outcome: Outcome) -> Effect:
         language=queued.language,
         voice=queued.voice,
         disabled_topics=queued.disabled_topics,
-        listen=unmark_all(listen) if isinstance(listen, dict) else None,
+        listen=listen if isinstance(listen, dict) else None,
         notices=tuple(notices),
     )
 
@@ -102,7 +101,6 @@ def _handoff(value: Any, notices: list[Notice]) -> HandoffRequest | None:
     if not isinstance(value, dict):
         notices.append(Notice(code="handoff", message="A handoff must be True or an object; it was ignored."))
         return None
-    value = unmark_all(value)
     route = {k: v for k, v in value.items() if k not in ("type", "reason", "utterance") and isinstance(v, dict)}
     destination, reason = _text(value.get("type")) or "", _text(value.get("reason")) or ""
     only_hangs_up = set(route) == {"bye"} and not destination and not reason

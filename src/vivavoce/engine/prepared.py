@@ -14,10 +14,11 @@ _NOTHING: frozenset[str] = frozenset()
 class Prepared:
     """`tree` names the agent's content; `retriever` searches its topics."""
 
-    def __init__(self, agent: Agent, retriever: Retriever, tree: str) -> None:
+    def __init__(self, agent: Agent, retriever: Retriever, tree: str, code: dict[str, bytes]) -> None:
         self.agent = agent
         self.retriever = retriever
         self.tree = tree
+        self.code = code  # the tree's Python files, for the process that runs them
         self.topic_tools = {
             topic.name: tuple(
                 (ref.kind, ref.name) for ref in references.find(topic.actions) if ref.kind in ("ho", "twilio_sms")

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 
 from vivavoce.domain.agent import Agent
 from vivavoce.domain.conversation import Rendered
-from vivavoce.domain.marks import MARK, unmark
+from vivavoce.engine.heard import Heard, target
 
 _ALIASES = {"sms": "twilio_sms", "va": "attr"}
 _VALUES = ("vrbl", "tn", "attr", "entity")
@@ -24,6 +24,7 @@ _REFERENCE = re.compile(
 )
 _TAG = re.compile(r"<(language|channel):([\w-]+)>|</(language|channel)>")
 MOST_PASSES = 3
+MAX_CHARACTERS = 100_000  # of one value, and of one rendered result
 
 
 class Slot(Struct, frozen=True):
@@ -40,8 +41,8 @@ class Template(Struct, frozen=True, kw_only=True):
 
 
 @lru_cache(maxsize=8192)
-def template(text: str, *, bare: bool = False, clashes: frozenset[str] = frozenset()) -> Template:
-    """`bare` also takes {fn:x}, which author f-strings make of {{fn:x}}; `clashes` are global names shown as name_global."""
+def template(text: str, *, clashes: frozenset[str] = frozenset()) -> Template:
+    """`clashes` are global names that are shown as name_global."""
     literals: list[str] = [""]
     slots: list[Slot] = []
     tools: list[tuple[str, str]] = []
@@ -51,10 +52,8 @@ def template(text: str, *, bare: bool = False, clashes: frozenset[str] = frozens
         end = match.end()
         kind, name = match["kind"], match["name"]
         if match["bare_kind"]:
-            if not bare:
-                literals[-1] += match.group()
-                continue
-            kind, name = match["bare_kind"], match["bare_name"]
+            literals[-1] += match.group()
+            continue
         if kind:
             kind = _ALIASES.get(kind, kind)
             if kind in _TOOLS:
@@ -113,14 +112,22 @@ class Renderer:
     """Renders for one conversation as it stands: its state, variant, language and channel."""
 
     def __init__(
-        self, agent: Agent, *, view: Mapping[str, Raw], variant: str | None, language: str, channel: str
+        self,
+        agent: Agent,
+        *,
+        view: Mapping[str, Raw],
+        variant: str | None,
+        language: str,
+        channel: str,
+        heard: Heard | None = None,
     ) -> None:
         self._agent = agent
         self._view = view
         self._attributes = agent.variants.attributes.get(variant or "", {})
         self._language = language
         self._family = channel_family(channel)
-        self.missing: set[str] = set()  # references that named nothing
+        self._heard = heard
+        self._values: dict[str, str] = {}
 
     def render(
         self, text: str, *, clashes: frozenset[str] = frozenset(), expose: Callable[[str, str], None] | None = None
@@ -132,25 +139,41 @@ class Renderer:
                 expose(kind, name)
         if not found.slots:
             return found.static
-        return Rendered.of(found.literals, tuple(unmark(self._value(slot, expose, 1)) for slot in found.slots))
+        return Rendered.of(found.literals, tuple(self._value(slot, expose, 1) for slot in found.slots))
 
     def function_result(self, text: str, *, expose: Callable[[str, str], None] | None = None) -> str:
-        """A string that author code returned: rendered, except where it repeats the caller."""
-        if "{" not in text and "$" not in text and MARK not in text:
-            return text
-        # The result holds the caller's data: its template must not stay in a shared cache.
-        found = template.__wrapped__(text, bare=True)
-        for kind, name in found.tools if expose is not None else ():
-            expose(kind, name)  # type: ignore[misc]  # not None here
-        return unmark(Rendered.of(found.literals, tuple(self._value(slot, expose, 1) for slot in found.slots)).text)
+        """A string that author code returned: rendered, except for references that the caller or the model has said."""
+        return self._untrusted(text, expose, 0) if "{" in text or "$" in text else text
+
+    def _untrusted(self, text: str, expose: Callable[[str, str], None] | None, depth: int) -> str:
+        parts: list[str] = []
+        size = end = 0
+        for match in _REFERENCE.finditer(text):
+            parts.append(text[end : match.start()])
+            end = match.end()
+            parts.append(self._reference(match, expose, depth))
+            size += len(parts[-1]) + len(parts[-2])
+            if size > MAX_CHARACTERS:
+                return "".join(parts)[:MAX_CHARACTERS]
+        parts.append(text[end:])
+        return "".join(parts)
+
+    def _reference(self, match: re.Match[str], expose: Callable[[str, str], None] | None, depth: int) -> str:
+        kind = match["kind"] or match["bare_kind"] or ("braced" if match["braced"] else "variable")
+        kind = _ALIASES.get(kind, kind)
+        name = match["name"] or match["bare_name"] or match["braced"] or match["variable"]
+        if self._heard is not None and target(kind, name) in self._heard:
+            return match.group()
+        if kind in _TOOLS:
+            if expose is not None:
+                expose(kind, name)
+            return str(name)
+        return self._value(Slot(kind, name, match.group()), expose, depth + 1)
 
     def _value(self, slot: Slot, expose: Callable[[str, str], None] | None, depth: int) -> str:
         value = self._lookup(slot)
-        if depth < MOST_PASSES and ("{{" in value or "$" in value):
-            nested = template.__wrapped__(value)
-            for kind, name in nested.tools if expose is not None else ():
-                expose(kind, name)  # type: ignore[misc]  # not None here
-            return Rendered.of(nested.literals, tuple(self._value(s, expose, depth + 1) for s in nested.slots)).text
+        if depth < MOST_PASSES and ("{" in value or "$" in value) and value != slot.source:
+            return self._untrusted(value, expose, depth)
         return value
 
     def _lookup(self, slot: Slot) -> str:
@@ -162,8 +185,6 @@ class Renderer:
         if slot.kind == "vrbl":
             return self._state(name)
         if slot.kind == "attr":
-            if name not in self._attributes:
-                self.missing.add(slot.source)
             return self._attributes.get(name, "")
         if slot.kind == "tn":
             texts = self._agent.translations.get(name, {})
@@ -178,8 +199,9 @@ class Renderer:
         return "" if name in self._agent.variables else slot.source
 
     def _state(self, name: str) -> str:
-        raw = self._view.get(name)
-        if raw is None:
-            return ""
-        value = msgspec.json.decode(raw)
-        return "" if value is None else str(value)
+        found = self._values.get(name)
+        if found is None:
+            raw = self._view.get(name)
+            value = msgspec.json.decode(raw) if raw is not None else None
+            found = self._values[name] = "" if value is None else str(value)[:MAX_CHARACTERS]
+        return found

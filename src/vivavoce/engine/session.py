@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vivavoce.domain.conversation import Conversation, Message, Snapshot, Turn, Utterance
+from vivavoce.engine.heard import Heard
 from vivavoce.engine.prepared import Prepared
 
 
@@ -21,6 +22,7 @@ class Session:
         self.messages: list[Message] = []
         self.metrics: list[tuple[str, object]] = []
         self.turns = 0
+        self.heard = Heard(conversation)
         for turn in turns:
             self._fold(turn)
 
@@ -33,6 +35,7 @@ class Session:
         self.history.extend(utterances(turn))
         self.messages.extend(turn.messages)
         self.metrics.extend((metric.name, metric.value) for metric in turn.metrics)
+        self.heard.turn(turn)
         self.turns = turn.index + 1
 
     @property

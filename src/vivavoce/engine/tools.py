@@ -18,6 +18,8 @@ SMS_TOOL = "send_sms_template"
 LANGUAGE_TOOL = "switch_language"
 _ZERO: dict[str, Any] = {"string": "", "integer": 0, "number": 0.0, "boolean": False}
 _DEFAULT_SUFFIX = "_global"
+LARGEST = 2**63  # beyond it a number is no longer one for the wire, and no sensible argument
+MAX_DEPTH = 32
 MAX_VISIBLE = 1024  # combinations of references whose tools are remembered
 
 
@@ -134,7 +136,18 @@ def arguments(text: str, parameters: tuple[Parameter, ...]) -> tuple[dict[str, A
         return {}, "The arguments are not valid JSON. Call the function again with a JSON object."
     if not isinstance(given, dict):
         return {}, "The arguments are not a JSON object. Call the function again with one."
+    if not is_plain(given):
+        return {}, "The arguments are out of all proportion. Call the function again with sensible ones."
     return {p.name: _coerced(given.get(p.name), p) for p in parameters}, None
+
+
+def is_plain(value: Any, depth: int = 0) -> bool:
+    """True for data of sensible depth whose numbers fit into 64 bits."""
+    if isinstance(value, dict):
+        return depth < MAX_DEPTH and all(is_plain(v, depth + 1) for v in value.values())
+    if isinstance(value, list):
+        return depth < MAX_DEPTH and all(is_plain(v, depth + 1) for v in value)
+    return not isinstance(value, int) or -LARGEST <= value < LARGEST
 
 
 def _coerced(value: Any, parameter: Parameter) -> Any:
@@ -160,11 +173,11 @@ def _coerced(value: Any, parameter: Parameter) -> Any:
 def _number(value: Any) -> float | int | None:
     """None when the value is no finite number: author code then sees what the model sent."""
     if isinstance(value, (bool, int)):
-        return int(value)
+        return int(value) if abs(value) < LARGEST else None
     try:
         found = float(value)
     except (TypeError, ValueError, OverflowError):
         return None
     if found != found or found in (float("inf"), float("-inf")):
         return None
-    return int(found) if found.is_integer() else found
+    return int(found) if found.is_integer() and abs(found) < LARGEST else found if abs(found) < LARGEST else None

@@ -12,7 +12,7 @@ _YES = re.compile(
     r"that works|works for me|fine|great|agreed|i agree|confirm(?:ed)?|lovely|all good|looks good|spot on|indeed|brilliant)\b"
 )
 _NO = re.compile(
-    r"\b(no|nope|nah|not|don't|do not|doesn't|isn't|wrong|incorrect|never|neither|stop|rather not|change|actually|mistake)\b"
+    r"\b(no|nope|nah|not|don't|do not|doesn't|isn't|wrong|incorrect|never|neither|stop|rather not|change|mistake)\b"
 )
 _SOFT = re.compile(r"\b(no problem|no worries|not a problem|why not|don't mind|can't wait)\b")
 

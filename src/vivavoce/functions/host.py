@@ -12,8 +12,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections import OrderedDict
-from collections.abc import Callable
+from collections import OrderedDict, deque
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 
 BOOT_SECONDS = 60.0  # to import a whole folder
 MAX_ZYGOTES = 16
+MAX_BOOT_FRAME_BYTES = 4 << 20
+MOST_ASKS = 200  # call-backs of one function call
 FIRST_UID = 61_184  # systemd's range for users that exist only while a service runs
 UID_COUNT = 4_000
-
-_decode_outcome = msgspec.msgpack.Decoder(Outcome).decode
 
 
 class Host:
@@ -40,7 +40,7 @@ class Host:
 
     def __init__(
         self,
-        agent_of: Callable[[str], tuple[Agent, dict[str, bytes]]],
+        agent_of: Callable[[str], Awaitable[tuple[Agent, dict[str, bytes]]]],
         *,
         workers: int = 64,
         memory_bytes: int = 1 << 30,
@@ -92,8 +92,10 @@ class Host:
             self._drop(key)
         for task in self._zygotes.values():
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError, VivavoceError):
+            try:
                 (await task).close()
+            except (asyncio.CancelledError, Exception) as error:  # one that never started must not keep the others
+                log.debug("a zygote had not started: %s", type(error).__name__)
         self._zygotes.clear()
 
     @property
@@ -132,16 +134,19 @@ class Host:
 
     def _retire(self) -> None:
         """The least recently used trees give up their processes when there are too many."""
-        while len(self._zygotes) > MAX_ZYGOTES:
-            tree, task = next(iter(self._zygotes.items()))
-            if not task.done() or (not task.cancelled() and not task.exception() and task.result().is_busy):
-                break
-            del self._zygotes[tree]
-            if not task.cancelled() and not task.exception():
-                task.result().close()
+        for tree, task in list(self._zygotes.items()):
+            if len(self._zygotes) <= MAX_ZYGOTES:
+                return
+            if not task.done():
+                continue
+            if task.cancelled() or task.exception():
+                del self._zygotes[tree]
+            elif not any(w.is_busy for w in self._workers.values() if w.zygote is task.result()):
+                del self._zygotes[tree]
+                task.result().close()  # its warm workers go with it; they were only a cache
 
     async def _boot(self, tree: str) -> _Zygote:
-        agent, files = self._agent_of(tree)
+        agent, files = await self._agent_of(tree)
         zygote = _Zygote()
         try:
             await asyncio.wait_for(
@@ -152,9 +157,12 @@ class Host:
             raise FunctionsUnavailable(
                 f"The folder's functions took more than {BOOT_SECONDS:.0f} s to import."
             ) from None
-        except (OSError, frames.Closed) as error:
+        except (OSError, frames.Closed, msgspec.MsgspecError) as error:
             zygote.close()
             raise FunctionsUnavailable("The process for the folder's functions could not be started.") from error
+        except BaseException:
+            zygote.close()
+            raise
         return zygote
 
 
@@ -213,6 +221,7 @@ class _Zygote:
         self._scratch = ""
         self._numbers = itertools.count(1)
         self._project: dict[str, Any] = {}
+        self._orders: deque[tuple[bytes, socket.socket | None]] = deque()
         self.live = 0
         self.guards = Guards()
         self.failures: dict[str, str] = {}
@@ -220,10 +229,6 @@ class _Zygote:
     @property
     def is_dead(self) -> bool:
         return self._process is None or self._process.poll() is not None
-
-    @property
-    def is_busy(self) -> bool:
-        return self.live > 0
 
     async def boot(self, message: dict[str, Any]) -> None:
         uid = next(_uids)
@@ -256,10 +261,9 @@ class _Zygote:
         loop = asyncio.get_running_loop()
         body = frames.encode({**message, "uid": uid, "scratch": self._scratch})
         await loop.sock_sendall(ours, frames.LENGTH.pack(len(body)) + body)
-        (length,) = frames.LENGTH.unpack(await _read(loop, ours, frames.LENGTH.size))
-        ready = frames.decode(await _read(loop, ours, length))
-        self.guards = msgspec.convert(ready["guards"], Guards)
-        self.failures = ready["failures"]
+        # The guards are told before the first line of the folder runs, and so cannot be made up by it.
+        self.guards = msgspec.convert(await _receive(loop, ours), Guards)
+        self.failures = msgspec.convert(await _receive(loop, ours), dict[str, str])
         for module, reason in self.failures.items():
             log.warning("a function module cannot be imported: module=%s reason=%s", module, reason)
 
@@ -268,13 +272,7 @@ class _Zygote:
             raise FunctionsUnavailable("The process for the folder's functions has ended.")
         ours, theirs = socket.socketpair()
         number = next(self._numbers)
-        try:
-            socket.send_fds(self._control, [b"F" + number.to_bytes(8, "big")], [theirs.fileno()])
-        except OSError as error:
-            ours.close()
-            raise FunctionsUnavailable("The process for the folder's functions has ended.") from error
-        finally:
-            theirs.close()
+        self._order(b"F" + number.to_bytes(8, "big"), theirs)
         ours.setblocking(False)
         self.live += 1
         _, protocol = await asyncio.get_running_loop().create_connection(lambda: _Worker(self, number), sock=ours)
@@ -282,9 +280,32 @@ class _Zygote:
 
     def kill(self, number: int) -> None:
         self.live -= 1
-        if self._control is not None:
-            with contextlib.suppress(OSError):
-                self._control.send(b"K" + number.to_bytes(8, "big"))
+        self._order(b"K" + number.to_bytes(8, "big"), None)
+
+    def _order(self, message: bytes, descriptor: socket.socket | None) -> None:
+        """Orders reach the zygote in this order, even when it is slow to take them: none is ever dropped."""
+        self._orders.append((message, descriptor))
+        if len(self._orders) == 1:
+            self._send_orders()
+
+    def _send_orders(self) -> None:
+        control = self._control
+        if control is None:
+            return
+        loop = asyncio.get_running_loop()
+        while self._orders:
+            message, descriptor = self._orders[0]
+            try:
+                socket.send_fds(control, [message], [descriptor.fileno()] if descriptor is not None else [])
+            except BlockingIOError:
+                loop.add_writer(control, self._send_orders)
+                return
+            except OSError:
+                pass  # the zygote is gone: whoever waits for the worker sees its socket close
+            self._orders.popleft()
+            if descriptor is not None:
+                descriptor.close()
+        loop.remove_writer(control)
 
     def real_time_config(self, environment: str) -> dict[str, Any]:
         name = {"live": "live", "pre-release": "pre_release"}.get(environment, "draft_and_sandbox")
@@ -293,12 +314,25 @@ class _Zygote:
 
     def close(self) -> None:
         if self._control is not None:
+            with contextlib.suppress(RuntimeError):  # no loop runs any more
+                asyncio.get_running_loop().remove_writer(self._control)
             self._control.close()
             self._control = None
+        for _, descriptor in self._orders:
+            if descriptor is not None:
+                descriptor.close()
+        self._orders.clear()
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+async def _receive(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Any:
+    (length,) = frames.LENGTH.unpack(await _read(loop, sock, frames.LENGTH.size))
+    if length > MAX_BOOT_FRAME_BYTES:
+        raise frames.Closed("the process answered with too much")
+    return frames.decode(await _read(loop, sock, length))
 
 
 async def _read(loop: asyncio.AbstractEventLoop, sock: socket.socket, count: int) -> bytes:
@@ -322,7 +356,7 @@ class _Worker(asyncio.Protocol):
     """The connection to one worker. One call at a time; its asks are answered as they come, side by side."""
 
     def __init__(self, zygote: _Zygote, number: int) -> None:
-        self._zygote = zygote
+        self.zygote = zygote
         self._number = number
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
@@ -331,6 +365,7 @@ class _Worker(asyncio.Protocol):
         self._asks: set[asyncio.Task[None]] = set()
         self._is_closed = False
         self._is_open = False
+        self._asked = 0
         self._known_history = 0
         self._known_metrics = 0
         self._known_state: bytes | None = None
@@ -355,11 +390,14 @@ class _Worker(asyncio.Protocol):
     ) -> Outcome:
         if self._is_closed or self._transport is None:
             raise _WorkerDied("The function's process had ended.", had_begun=False)
-        frame = self._frame(function, arguments, view)
+        try:
+            body = frames.encode(self._frame(function, arguments, view))
+        except (OverflowError, ValueError, TypeError, RecursionError) as error:
+            return Outcome(error=f"The call cannot be passed on: {error}.")
         loop = asyncio.get_running_loop()
         self._outcome = outcome = loop.create_future()
         self._answer = answer
-        body = frames.encode(frame)
+        self._asked = 0
         self._transport.write(frames.LENGTH.pack(len(body)) + body)
         timer = loop.call_later(timeout, self._expire, timeout)
         try:
@@ -408,7 +446,7 @@ class _Worker(asyncio.Protocol):
                 "caller": conversation.from_number,
                 "callee": conversation.to_number,
                 "language": view.language,
-                "real_time_config": self._zygote.real_time_config(conversation.environment),
+                "real_time_config": self.zygote.real_time_config(conversation.environment),
                 "state": view.state,
             }
         return frame
@@ -424,7 +462,7 @@ class _Worker(asyncio.Protocol):
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True
-            self._zygote.kill(self._number)
+            self.zygote.kill(self._number)
             if self._transport is not None:
                 self._transport.abort()
 
@@ -447,7 +485,7 @@ class _Worker(asyncio.Protocol):
             del self._buffer[: 4 + length]
             try:
                 self._received(body)
-            except (msgspec.MsgspecError, KeyError, TypeError) as error:
+            except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
                 self._fail(f"The function's process answered with nonsense ({type(error).__name__}).")
                 self.close()
                 return
@@ -456,7 +494,9 @@ class _Worker(asyncio.Protocol):
         kind = _decode_kind(body).t
         if kind == "done":
             if self._outcome is not None and not self._outcome.done():
-                self._outcome.set_result(_decode_outcome(body))
+                outcome = _decode_outcome(body)
+                _check(outcome)
+                self._outcome.set_result(outcome)
         elif kind == "ask":
             ask = _decode_ask(body)
             task = asyncio.get_running_loop().create_task(self._respond(ask))
@@ -465,8 +505,11 @@ class _Worker(asyncio.Protocol):
 
     async def _respond(self, ask: _AskFrame) -> None:
         reply: dict[str, Any] = {"t": "answer", "n": ask.n}
+        self._asked += 1
         if self._answer is None:
             reply["error"] = "no call is running"
+        elif self._asked > MOST_ASKS:
+            reply["error"] = f"a function may ask at most {MOST_ASKS} times in one call"
         else:
             try:
                 reply["value"] = await self._answer(Ask(kind=ask.kind, body=ask.body))
@@ -481,6 +524,23 @@ class _Worker(asyncio.Protocol):
         self.close()
 
 
+def _no_extension(code: int, data: memoryview) -> Any:
+    raise ValueError(f"extension {code}")
+
+
+def _check(outcome: Outcome) -> None:
+    """A worker may send anything: what cannot be written as JSON must not get as far as the record."""
+    for value in outcome.view.values():
+        msgspec.json.decode(value)
+    queued = outcome.queued
+    parts = (outcome.returned, queued.handoff, queued.voice, queued.asr_biasing, outcome.metrics, outcome.messages)
+    if any(parts):
+        msgspec.json.encode(parts)
+    for entry in outcome.logs:
+        if entry.fields:
+            msgspec.json.encode(entry.fields)
+
+
 class _Kind(msgspec.Struct):
     t: str
 
@@ -491,5 +551,6 @@ class _AskFrame(msgspec.Struct):
     body: dict[str, Any]
 
 
+_decode_outcome = msgspec.msgpack.Decoder(Outcome, ext_hook=_no_extension).decode
 _decode_kind = msgspec.msgpack.Decoder(_Kind).decode
 _decode_ask = msgspec.msgpack.Decoder(_AskFrame).decode

@@ -12,17 +12,26 @@ import socket
 import sys
 from typing import Any
 
-from vivavoce.domain.marks import escape
 from vivavoce.functions import frames, sandbox
 from vivavoce.functions.runtime import clock
 from vivavoce.functions.runtime.conversation import Conversation, Flow, initial_state
-from vivavoce.functions.runtime.session import Channel, Effects, LogHandler, Printed, Running, describe, sendable
+from vivavoce.functions.runtime.session import (
+    Channel,
+    Effects,
+    LogHandler,
+    Printed,
+    Running,
+    clean_text,
+    describe,
+    sendable,
+)
 from vivavoce.functions.runtime.state import StateView, encode_view
 
 
 def main(sock: socket.socket, project: dict[str, Any]) -> None:
     """Never returns."""
     try:
+        os.setsid()
         sandbox.die_with_parent()
         sandbox.hide_memory()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -34,6 +43,9 @@ def main(sock: socket.socket, project: dict[str, Any]) -> None:
         pass  # the server is done with this conversation, or gone
     finally:
         os._exit(0)
+
+
+MAX_RETURNED_DEPTH = 64
 
 
 class _Worker:
@@ -49,10 +61,14 @@ class _Worker:
             frame = self.channel.next_call()
             try:
                 outcome = self.answer(frame)
-            except MemoryError as error:
+                self.channel.send({"t": "done", **outcome})
+            except frames.Closed:
+                raise
+            except (
+                BaseException
+            ) as error:  # author code can leave anything anywhere; the call fails, the worker does not
                 gc.collect()
-                outcome = {"error": describe(error)}
-            self.channel.send({"t": "done", **outcome})
+                self.channel.send({"t": "done", "error": describe(error)})
 
     def answer(self, frame: dict[str, Any]) -> dict[str, Any]:
         Running.effects = effects = Effects()
@@ -75,7 +91,7 @@ class _Worker:
             "warnings": warnings,
         }
         if isinstance(returned, str) or returned is None:
-            answer["returned"] = returned
+            answer["returned"] = sendable(returned)
         elif isinstance(returned, dict):
             answer["returned"] = _plain(returned)
         else:
@@ -98,7 +114,7 @@ class _Worker:
     def call(self, conv: Conversation, frame: dict[str, Any]) -> tuple[Any, str | None]:
         try:
             function = getattr(importlib.import_module(frame["module"]), frame["name"])
-            arguments = escape(frame["arguments"])
+            arguments = frame["arguments"]
             if frame["flow"] is None:
                 return function(conv, **arguments), None
             return function(conv, Flow(conv, self.project["flow_functions"].get(frame["flow"], {})), **arguments), None
@@ -108,12 +124,12 @@ class _Worker:
             return None, describe(error)
 
 
-def _plain(value: Any) -> Any:
-    """A returned dict as plain data, with the marks of caller text still in its texts."""
+def _plain(value: Any, depth: int = 0) -> Any:
+    """A returned dict as plain data."""
+    if depth > MAX_RETURNED_DEPTH:
+        return None
     if isinstance(value, dict):
-        return {str(k): _plain(v) for k, v in value.items()}
+        return {clean_text(str(k)): _plain(v, depth + 1) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, str):
-        return value
+        return [_plain(v, depth + 1) for v in value]
     return sendable(value)

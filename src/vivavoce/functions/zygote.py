@@ -45,11 +45,12 @@ def _serve(control: socket.socket, boot: dict[str, Any], has_namespace: bool) ->
 
     clock.install()
     guards = _guard(boot, has_namespace)
+    frames.send(control, guards)
     imports.install(boot["files"])
     failures = _import_all(boot["modules"])
     gc.collect()
     gc.freeze()
-    frames.send(control, {"t": "ready", "guards": guards, "failures": failures})
+    frames.send(control, failures)
     _fork_loop(control, boot["project"], worker)
 
 
@@ -118,8 +119,7 @@ def _fork_loop(control: socket.socket, project: dict[str, Any], worker: Any) -> 
         elif action == b"K":
             pid = workers.pop(number, 0)
             if pid:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                _kill_group(pid)
 
 
 def _reap(workers: dict[int, int]) -> None:
@@ -130,6 +130,15 @@ def _reap(workers: dict[int, int]) -> None:
             return
         if pid == 0:
             return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)  # what it has forked goes with it
         for number, known in list(workers.items()):
             if known == pid:
                 del workers[number]
+
+
+def _kill_group(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)  # it may not have become the leader of its group yet

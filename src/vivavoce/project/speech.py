@@ -14,7 +14,7 @@ LEVELS = ("default", "boosted", "maximum")
 def check_pattern(source: Mapping, key: str, pattern: str) -> bool:
     try:
         regex.compile(pattern)
-    except (regex.error, RecursionError) as error:
+    except (regex.error, RecursionError, OverflowError, ValueError, MemoryError) as error:
         source.error(key, "bad-regex", f"{pattern!r} is not a regular expression: {error}.")
         return False
     return True

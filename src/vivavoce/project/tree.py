@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from vivavoce.domain.deployment import Tree
@@ -20,17 +22,19 @@ def read_tree(folder: Path) -> Tree:
     root = folder.resolve()
     files: dict[str, bytes] = {}
     total = 0
-    for path in _walk(root):
-        relative = path.relative_to(root).as_posix()
-        if not layout.belongs(relative) or not path.resolve().is_relative_to(root):
-            continue
-        size = path.stat().st_size
+    for relative, path, size in _files(root):
         total += size
         if size > layout.MAX_FILE_BYTES or total > layout.MAX_TREE_BYTES:
             raise UsageError(
-                f"{relative} is too large: a file may hold {layout.MAX_FILE_BYTES >> 20} MiB and a folder {layout.MAX_TREE_BYTES >> 20} MiB."
+                f"{relative} is too large: a file may hold {layout.MAX_FILE_BYTES >> 20} MiB"
+                f" and a folder {layout.MAX_TREE_BYTES >> 20} MiB."
             )
-        files[relative] = path.read_bytes()
+        try:
+            files[relative] = path.read_bytes()
+        except FileNotFoundError:
+            continue  # taken away since it was listed; the watcher will come again
+        except OSError as error:
+            raise UsageError(f"{relative} cannot be read: {error.strerror}.") from error
     return Tree(hash=tree_hash(files), files=files)
 
 
@@ -42,19 +46,18 @@ def tree_hash(files: dict[str, bytes]) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(folder: Path) -> tuple[tuple[str, int, int], ...]:
-    """Cheap to take again and again: changes whenever a file of the format does."""
-    root = folder.resolve()
-    found = []
+def _files(root: Path) -> Iterator[tuple[str, Path, int]]:
+    """(relative path, path, size) of the regular files of the format that lie within the folder."""
     for path in _walk(root):
         relative = path.relative_to(root).as_posix()
-        if layout.belongs(relative):
-            try:
-                stat = path.stat()
-            except FileNotFoundError:
-                continue  # an editor replaced it between the listing and here; the next look sees it
-            found.append((relative, stat.st_mtime_ns, stat.st_size))
-    return tuple(found)
+        try:
+            relative.encode()
+            status = path.stat()
+            is_inside = path.resolve(strict=True).is_relative_to(root)
+        except (OSError, UnicodeEncodeError, RuntimeError):
+            continue  # a link that leads nowhere or in a ring, a name that is no text, a file that just went away
+        if layout.belongs(relative) and is_inside and stat.S_ISREG(status.st_mode):
+            yield relative, path, status.st_size
 
 
 _PRUNED = {"_gen", "tests", "node_modules", "__pycache__", "venv"}

@@ -20,9 +20,11 @@ from vivavoce.engine.draft import Ports
 from vivavoce.engine.prepared import Prepared
 from vivavoce.engine.progress import Finished, Progress
 from vivavoce.engine.session import Session
+from vivavoce.engine.tools import is_plain
 from vivavoce.errors import (
     AgentNotFound,
     ConversationEnded,
+    ConversationExists,
     ConversationNotFound,
     ConversationTimedOut,
     IdempotencyKeyReused,
@@ -125,11 +127,17 @@ class Chats:
         deployment = await self._deployments.resolve(principal, agent_id, opening.environment)
         prepared = await self._deployments.prepared(deployment.tree)
         conversation, snapshot = self._new(opening, prepared, deployment.account_id, agent_id, deployment.id)
-        key = ("open", principal.account_id, idempotency.key) if idempotency is not None else _key(conversation)
-        async with self._claims.hold(key):
+        repeats = (
+            ("open", principal.account_id, idempotency.key) if idempotency is not None else ("open", conversation.id)
+        )
+        async with self._claims.hold(repeats), self._claims.hold(_key(conversation)):
             if idempotency is not None and (known := await self._answered(deployment.account_id, idempotency)):
                 yield known
                 return
+            if opening.id is not None and await self._store.get(conversation.account_id, agent_id, opening.id):
+                raise ConversationExists(
+                    f"There is already a conversation {opening.id!r}; leave conversationId out to get a new one."
+                )
             session = Session(conversation, prepared, snapshot)
             async for progress in turn.start(session, self._ports):
                 if isinstance(progress, Finished):
@@ -213,6 +221,8 @@ class Chats:
             raise Invalid(
                 "conversationId should be 1-128 letters, digits and . _ : @ + -, beginning with a letter or digit."
             )
+        if not is_plain(opening.integration_attributes):
+            raise Invalid("integrationAttributes may be nested 32 levels deep, with whole numbers of at most 64 bits.")
         variant = opening.variant or agent.variants.default
         if opening.variant and opening.variant not in agent.variants.names:
             raise Invalid(

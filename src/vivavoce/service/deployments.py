@@ -48,7 +48,6 @@ class Deployments:
         self._make_retriever = make_retriever
         self._served: dict[str, Served] = {}
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
-        self._sources: dict[str, dict[str, bytes]] = {}
         self._loading: dict[str, asyncio.Task[Prepared]] = {}
         self.refused: dict[str, str] = {}  # agents whose folder has changed into something that cannot be served
         self._sandbox: dict[tuple[str, str], Deployment | None] = {}  # asked once: only this process publishes
@@ -123,17 +122,17 @@ class Deployments:
         return await asyncio.to_thread(self._prepare, loaded.agent, tree)
 
     def _prepare(self, agent: Agent, tree: Tree) -> Prepared:
-        prepared = Prepared(agent, self._make_retriever(agent), tree.hash)
+        code = {path: content for path, content in tree.files.items() if path.endswith(".py")}
+        prepared = Prepared(agent, self._make_retriever(agent), tree.hash, code)
         self._prepared[tree.hash] = prepared
-        self._sources[tree.hash] = {path: content for path, content in tree.files.items() if path.endswith(".py")}
         while len(self._prepared) > MOST_PREPARED:
-            oldest, _ = self._prepared.popitem(last=False)
-            self._sources.pop(oldest, None)
+            self._prepared.popitem(last=False)
         return prepared
 
-    def code_of(self, tree: str) -> tuple[Agent, dict[str, bytes]]:
-        """The agent and the Python files of a tree that `prepared` has answered for."""
-        return self._prepared[tree].agent, self._sources[tree]
+    async def code_of(self, tree: str) -> tuple[Agent, dict[str, bytes]]:
+        """The agent and the Python files of a tree."""
+        prepared = await self.prepared(tree)
+        return prepared.agent, prepared.code
 
     # Agents and environments.
 

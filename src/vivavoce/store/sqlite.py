@@ -11,6 +11,7 @@ import queue
 import sqlite3
 import threading
 import uuid
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -188,6 +189,10 @@ class SqliteStore:
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, read)
         except sqlite3.Error as error:
             raise StoreError(f"The database could not be read: {error}.") from error
+        except (msgspec.MsgspecError, zlib.error, KeyError, TypeError) as error:
+            raise StoreError(
+                f"A row of the database is damaged ({type(error).__name__}); restore it from a copy."
+            ) from error
 
     def _reading(self, read: Callable[[sqlite3.Connection], T]) -> T:
         connection = getattr(self._local, "connection", None)

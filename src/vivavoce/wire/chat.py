@@ -8,11 +8,9 @@ import msgspec
 from msgspec import Raw, Struct
 
 from vivavoce.domain.conversation import Conversation, Snapshot, Turn
-from vivavoce.domain.marks import MARK
 from vivavoce.wire.functions import function_event, metric_map
 from vivavoce.wire.requests import llm_request
 
-_MARK = MARK.encode()
 _encode = msgspec.json.Encoder().encode
 
 
@@ -107,6 +105,4 @@ def debug_chat(
 
 
 def encode(response: Any) -> bytes:
-    """JSON without the marks that guard the caller's words inside the server."""
-    body = _encode(response)
-    return body.replace(_MARK, b"") if _MARK in body else body
+    return _encode(response)

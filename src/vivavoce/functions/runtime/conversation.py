@@ -6,9 +6,8 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from vivavoce.domain.marks import escape, escape_text, unmark
 from vivavoce.functions.runtime import clock, values
-from vivavoce.functions.runtime.session import Running, sendable
+from vivavoce.functions.runtime.session import Running, clean_text, sendable
 from vivavoce.functions.runtime.state import State
 
 BUILT_IN_STATE = (
@@ -221,12 +220,12 @@ class Utils:
         """Asks the server's model; safe to call from several threads at once."""
         assert Running.channel is not None
         body = {
-            "prompt": unmark(str(prompt)),
+            "prompt": clean_text(str(prompt)),
             "show_history": bool(show_history),
             "return_json": bool(return_json),
             "model": str(model),
         }
-        return escape(Running.channel.ask("prompt_llm", body))
+        return Running.channel.ask("prompt_llm", body)
 
     def get_secret(self, name: str) -> NoReturn:
         not_yet("conv.utils.get_secret")
@@ -251,9 +250,9 @@ def _queue_message(
     Running.effects.messages.append(
         {
             "kind": kind,
-            "to": unmark(str(to or "")),
-            "sender": str(sender or ""),
-            "content": str(content or ""),
+            "to": clean_text(str(to or "")),
+            "sender": clean_text(str(sender or "")),
+            "content": clean_text(str(content or "")),
             "template": template,
             "fields": {k: sendable(v) for k, v in fields.items()},
         }
@@ -270,8 +269,8 @@ class Conversation:
         self.project_id: str = opened["project_id"]
         self.env: str = opened["env"]
         self.channel_type: str = opened["channel"]
-        self.sip_headers: dict[str, str] = escape(opened["sip_headers"])
-        self.integration_attributes: dict[str, Any] = escape(opened["integration_attributes"])
+        self.sip_headers: dict[str, str] = opened["sip_headers"]
+        self.integration_attributes: dict[str, Any] = opened["integration_attributes"]
         self.caller_number: str | None = opened["caller"]
         self.callee_number: str | None = opened["callee"]
         self.state = State()
@@ -321,9 +320,9 @@ class Conversation:
         self.current_flow, self.current_step = patch["flow"], patch["step"]
         self.language = patch["language"]
         self._variant_name = patch["variant"]
-        self.transcript_alternatives = [escape_text(text) for text in patch["alternatives"]]
+        self.transcript_alternatives = list(patch["alternatives"])
         for role, text in patch["history"]:
-            self.history.append((UserInput if role == "user" else AgentResponse)(escape_text(text)))
+            self.history.append((UserInput if role == "user" else AgentResponse)(text))
         for name, value in patch["metrics"]:
             self.metric_events.append(values.MetricEvent(name, value))
             self._written_once.add(name)
@@ -491,10 +490,8 @@ class Conversation:
         shown = True if value is None else value
         if not isinstance(shown, (str, int, float, bool)):
             shown = str(shown)
-        if isinstance(shown, str):
-            shown = unmark(shown)
         Running.effects.metrics.append(
-            {"name": str(name), "value": sendable(shown), "at": clock.aware_now(), "write_once": write_once}
+            {"name": clean_text(str(name)), "value": sendable(shown), "at": clock.aware_now(), "write_once": write_once}
         )
         self.metric_events.append(values.MetricEvent(str(name), shown))
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import msgspec
 
-from vivavoce.domain.marks import unmark, unmark_all
 from vivavoce.functions import frames
 from vivavoce.functions.runtime import clock
 
@@ -93,7 +92,7 @@ class Effects:
         entry = {
             "logger": logger,
             "level": level,
-            "content": unmark(str(content))[:MAX_LOG_CHARACTERS],
+            "content": clean_text(str(content)[:MAX_LOG_CHARACTERS]),
             "at": clock.aware_now(),
             "is_pii": bool(is_pii),
             "fields": {str(k): sendable(v) for k, v in fields.items()},
@@ -164,15 +163,24 @@ def describe(error: BaseException) -> str:
         message = str(error)
     except Exception:  # an author's __str__ may raise
         message = ""
-    return unmark(f"{type(error).__name__}: {message}"[:2000] if message else type(error).__name__) + place
+    return clean_text(f"{type(error).__name__}: {message}"[:2000] if message else type(error).__name__) + place
+
+
+def clean_text(text: str) -> str:
+    """Text that can be written as UTF-8: half of a surrogate pair becomes a question mark."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def sendable(value: Any) -> Any:
     """Plain data for the wire out of anything at all."""
     if isinstance(value, str):
-        return unmark(value)
+        return clean_text(value)
     if value is None or isinstance(value, (bool, float)) or (isinstance(value, int) and -(2**63) <= value < 2**63):
         return value
     from vivavoce.functions.runtime.state import encode_view  # noqa: PLC0415  # state is loaded after this module
 
-    return unmark_all(msgspec.json.decode(encode_view(value)))
+    return msgspec.json.decode(encode_view(value))

@@ -7,6 +7,9 @@ from typing import Any
 
 import msgspec
 
+MAX_STATE_BYTES = 8 << 20
+_DOUBTFUL = (b"functions.", b"flows.", b"Error", b"Exception")  # classes of authors, and exceptions of anybody
+
 
 class State(dict[str, Any]):
     """A dict whose missing attributes are None, as agents expect; a missing key is still a KeyError."""
@@ -53,6 +56,11 @@ class StateView:
         pickled = _pickle(state, extra, warnings)
         if pickled == self.pickled and not warnings:
             return None, {}, [], warnings
+        if len(pickled) > MAX_STATE_BYTES:
+            warnings.append(
+                f"conv.state is larger than {MAX_STATE_BYTES >> 20} MiB; what this call changed is not kept"
+            )
+            return None, {}, [], warnings
         self.pickled = pickled
         before = self.json
         after = {str(key): encode_view(value) for key, value in state.items()}
@@ -63,20 +71,28 @@ class StateView:
 
 def _pickle(state: State, extra: dict[str, Any], warnings: list[str]) -> bytes:
     try:
-        return _dumps((dict(state), extra))
+        return _kept((dict(state), extra))
     except Exception:  # any class of the author may raise anything while it is pickled
         kept: dict[str, Any] = {}
         for key, value in list(state.items()):
             try:
-                _dumps(value)
+                _kept(value)
                 kept[key] = value
             except Exception as error:  # the same
                 warnings.append(f"conv.state.{key} cannot be kept for the next turn: {type(error).__name__}")
         try:
-            return _dumps((kept, extra))
+            return _kept((kept, extra))
         except Exception:  # values that pickle alone but not together
             warnings.append("conv.variant was not kept for the next turn")
             return _dumps((kept, {}))
+
+
+def _kept(value: Any) -> bytes:
+    """The pickle, sure to come back: classes that go in and do not come out again are common among exceptions."""
+    pickled = _dumps(value)
+    if any(hint in pickled for hint in _DOUBTFUL):
+        pickle.loads(pickled)  # noqa: S301  # made a moment ago, here
+    return pickled
 
 
 def _dumps(value: Any) -> bytes:

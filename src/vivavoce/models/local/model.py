@@ -97,6 +97,10 @@ class LocalModel:
         small_talk = phrases.small_talk(said)
         if small_talk == "greeting":
             return Decision(text=GREETING)
+        if phrases.asks_whether_heard(said):
+            return Decision(text="I can hear you well. What can I do for you?")
+        if phrases.is_refusal(said):
+            return Decision(text=f"All right. {ANYTHING_ELSE}")
         if phrases.is_goodbye(said) and not phrases.is_question(said):
             general = self._general(request, said)
             if general is not None:

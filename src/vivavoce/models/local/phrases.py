@@ -47,3 +47,19 @@ def yes_no_outside(said: str) -> str | None:
     ):
         return "You are welcome. Is there anything else I can do for you?"
     return None
+
+
+def asks_whether_heard(said: str) -> bool:
+    return re.search(r"\b(?:can|do) you hear me\b|\bare you (?:still )?there\b", said, re.IGNORECASE) is not None
+
+
+def is_refusal(said: str) -> bool:
+    """ "I don't want to book": the words of a wish, and no wish."""
+    return (
+        re.search(
+            r"\bi (?:don'?t|do not|no longer) want (?:to|a|an|any)\b(?!.*\b(?:but|instead|rather|talk|speak)\b)",
+            said,
+            re.IGNORECASE,
+        )
+        is not None
+    )

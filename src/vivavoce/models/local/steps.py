@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from vivavoce.domain.conversation import Message, ModelRequest, Tool
+from vivavoce.domain.conversation import ModelRequest, Tool
 from vivavoce.entities.choices import find_choice, find_yes_no
 from vivavoce.entities.numbers import digit_runs, find_number
 from vivavoce.entities.people import find_email, find_name, find_phone
@@ -34,30 +34,78 @@ def next_move(request: ModelRequest, intents: Intents, *, is_fresh: bool = False
     """`is_fresh` when the step was only just entered: nothing said before counts as an answer to its yes or no."""
     assert request.step is not None
     tools = _step_tools(request)
-    said = _last_words(request)
     if not is_fresh:
+        said = _last_words(request)
+        given = _given_now(request, tools)
+        if given is not None:
+            return given
         special = intents.special(said, tools)
         if special is not None:
             return call(request, special.name, intents)
         decided = _decided(said, tools)
         if decided is not None:
             return call(request, decided.name, intents)
-    wanting = [tool for tool in tools if tool.schema["properties"]]
-    best: tuple[int, Tool, dict[str, Any], list[str]] | None = None
-    for tool in wanting:
-        known, missing = fill(request, tool)
-        asked = _said(request)[-1][0] if _said(request) else ""
-        fresh = 0 if is_fresh else sum(_value(request, tool, name, said, asked) is not None for name in known)
-        score = fresh * 10 + len(known) - 5 * len(missing)
-        if best is None or score > best[0]:
-            best = (score, tool, known, missing)
-    if best is not None:
-        _, tool, known, missing = best
-        if not missing:
-            return Decision(call=(tool.name, {**_zeros(tool), **known}), is_sure=True)
-        return Decision(text=_question(request, tool, missing), is_sure=is_fresh or bool(known))
+        partly = _partly_given(request, tools)
+        if partly is not None:
+            return partly
+    # The first function of the prompt that takes something is what the step waits for; what was said before may do for it
+    # once, and not again after it has run.
+    main = next((tool for tool in tools if tool.schema["properties"]), None)
+    if main is not None and not _has_run(request, main):
+        known, missing = fill(request, main)
+        if not missing and is_fresh:
+            return Decision(call=(main.name, {**_zeros(main), **known}))
+        if missing:
+            return Decision(text=_question(request, main, missing), is_sure=is_fresh)
     own = questions(request.step.text.text)
     return Decision(text=own[0] if own else "Shall I go ahead?", is_sure=is_fresh)
+
+
+def _given_now(request: ModelRequest, tools: list[Tool]) -> Decision | None:
+    """A call whose arguments are complete with what was said just now, for a tool that this step does not mainly wait for."""
+    said = _said(request)[-1:]
+    for tool in tools:
+        properties = tool.schema["properties"]
+        fresh = [
+            name for name in properties if said and _value(request, tool, name, said[0][1], said[0][0]) is not None
+        ]
+        known, missing = fill(request, tool)
+        if fresh and not missing and len(fresh) == len(properties):
+            return Decision(call=(tool.name, {**_zeros(tool), **known}))
+    return None
+
+
+def _partly_given(request: ModelRequest, tools: list[Tool]) -> Decision | None:
+    """The function that the last words give most to: called when the rest is known, else asked on for."""
+    said = _said(request)[-1:]
+    best: tuple[int, Tool, dict[str, Any], list[str]] | None = None
+    for tool in tools:
+        properties = tool.schema["properties"]
+        fresh = sum(
+            bool(said) and _value(request, tool, name, said[0][1], said[0][0]) is not None for name in properties
+        )
+        known, missing = fill(request, tool)
+        if fresh and (best is None or fresh * 10 - len(missing) > best[0]):
+            best = (fresh * 10 - len(missing), tool, known, missing)
+    if best is None:
+        return None
+    _, tool, known, missing = best
+    if missing:
+        return Decision(text=_question(request, tool, missing))
+    return Decision(call=(tool.name, {**_zeros(tool), **known}))
+
+
+def _has_run(request: ModelRequest, tool: Tool) -> bool:
+    """Whether it was called since the flow was entered."""
+    count = 0
+    reach = _reach(request)
+    for message in reversed(request.history):
+        if message.role == "function" and message.name == tool.name:
+            return True
+        count += message.role == "user"
+        if count >= reach:
+            return False
+    return False
 
 
 def answers_step(request: ModelRequest, intents: Intents) -> bool:
@@ -96,10 +144,14 @@ def fill(request: ModelRequest, tool: Tool, *, only_last: bool = False) -> tuple
     said = _said(request)
     if only_last:
         said = said[-1:]
+    reach = _reach(request)
+    since, rejection = _rejected(request)
     known: dict[str, Any] = {}
     missing = []
     for name, schema in tool.schema["properties"].items():
-        for asked, words in reversed(said[-_reach(request) :]):
+        for number, (asked, words) in enumerate(reversed(said)):
+            if number >= reach or (number >= since and _asks_again(rejection, name, schema)):
+                continue
             value = _value(request, tool, name, words, asked)
             if value is not None:
                 known[name] = value
@@ -134,19 +186,36 @@ def last_question(request: ModelRequest) -> str:
 
 
 def _reach(request: ModelRequest) -> int:
-    """How many of the caller's messages still count: all since a function last failed to use what they gave."""
+    """How many of the caller's messages count: those from the one on that led into this flow."""
+    own = set(request.step.functions) if request.step is not None else set()
+    outside = {tool.name for tool in request.tools} - own
+    count = 0
+    is_entered = False
+    for message in reversed(request.history):
+        if message.role == "user":
+            count += 1
+            if is_entered:
+                break
+        elif message.role == "function" and message.name in outside:
+            is_entered = True
+    return max(count, 1)
+
+
+def _rejected(request: ModelRequest) -> tuple[int, str]:
+    """(how many messages came since a function of this step last could not use what it was given, what it said)."""
+    own = set(request.step.functions) if request.step is not None else set()
     since = 0
     for message in reversed(request.history):
         if message.role == "user":
             since += 1
-        elif _is_rejection(message, request) and since:
-            return since
-    return max(since, 1)
+        elif message.role == "function" and message.name in own and message.content and since:
+            return since, message.content.lower()
+    return since, ""
 
 
-def _is_rejection(message: Message, request: ModelRequest) -> bool:
-    own = set(request.step.functions) if request.step is not None else set()
-    return message.role == "function" and message.name in own and bool(message.content)
+def _asks_again(rejection: str, name: str, schema: dict[str, Any]) -> bool:
+    keys = {*name.split("_"), *_nouns(schema.get("description", ""))}
+    return any(re.search(rf"\b{re.escape(key)}\b", rejection) for key in keys if len(key) > 2)
 
 
 def _step_tools(request: ModelRequest) -> list[Tool]:

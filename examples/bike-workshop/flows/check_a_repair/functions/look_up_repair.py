@@ -24,4 +24,4 @@ def look_up_repair(conv: Conversation, flow: Flow, repair_number: str):
     conv.state.repair_summary = says
     conv.state.outcome = "status told"
     flow.goto_step("Repair found", "Found")
-    return f'Say: "I have it: {says}. Shall I leave it at that, or would you like to cancel it?"'
+    return f'Say: "I have it: {says}. Is that all right, or is there something to change?"'
