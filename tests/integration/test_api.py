@@ -358,11 +358,13 @@ def test_an_answered_turn_survives_kill_9_and_the_conversation_goes_on_in_its_fl
     async def go() -> None:
         arguments = ("--data", str(tmp_path / "data"), "--model", f"scripted:{play}")
         server = Process(str(folder), *arguments)
-        async with aiohttp.ClientSession() as session:
-            http = Api(session, server.address)
-            one = (await http.open())["conversationId"]
-            assert (await http.say(one, "act"))[1]["metadata"]["inStep"] == "First"
-        server.kill()
+        try:
+            async with aiohttp.ClientSession() as session:
+                http = Api(session, server.address)
+                one = (await http.open())["conversationId"]
+                assert (await http.say(one, "act"))[1]["metadata"]["inStep"] == "First"
+        finally:
+            server.kill()
         import shutil
 
         shutil.rmtree(folder)
