@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from vivavoce.wiring import Running, running
 
 log = logging.getLogger(__name__)
 LOCK = "owner.lock"
+SWITCH_SECONDS = 0.0005
 COLLECT_AFTER = 10_000  # new objects
 BACKLOG = 1024  # connections that wait to be accepted
 SHUTDOWN_SECONDS = 35  # a turn that waits for its model may take as long
@@ -114,7 +116,7 @@ async def serve(
             followed = started.services.deployments.served if is_reloading else []
             watchers = [asyncio.create_task(_follow(started, served)) for served in followed]
             announce(started, address)
-            settle_memory()
+            settle()
             try:
                 await _Server(config).serve(sockets=[sock])
             finally:
@@ -125,8 +127,10 @@ async def serve(
         lock.give_back()
 
 
-def settle_memory() -> None:
-    """Takes what was loaded out of the garbage collector's sight: scanning it again and again is felt as pauses."""
+def settle() -> None:
+    """Readies the interpreter for serving: what was loaded leaves the garbage collector's sight, since scanning it again
+    and again is felt as pauses; and the store's writer gets its turn without waiting for a whole slice."""
+    sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()
     gc.set_threshold(COLLECT_AFTER, 20, 20)
@@ -173,7 +177,7 @@ async def _follow(started: Running, served: Served) -> None:
         try:
             again = await deployments.serve(folder)
             await started.functions.prepare(again.deployment.tree)
-            settle_memory()
+            settle()
         except VivavoceError as error:
             deployments.refused[served.agent_id] = error.message
             log.error("the change was not taken, the last good version goes on: %s", error.message)

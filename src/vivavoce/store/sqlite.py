@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import queue
 import sqlite3
 import threading
@@ -34,7 +35,7 @@ T = TypeVar("T")
 GROUP = 256  # writes in one commit at most
 READERS = 4
 CHECKPOINT_SECONDS = 1.0
-CHECKPOINT_BYTES = 4 << 20  # of WAL, before a checkpoint is worth its reads
+CHECKPOINT_BYTES = 16 << 20  # of WAL, before a checkpoint is worth its reads
 MAX_KNOWN_TEXTS = 200_000
 
 SQL = statements("sqlite")
@@ -141,14 +142,19 @@ class SqliteStore:
         results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
+            is_alone = len(batch) == 1  # then the transaction itself is its savepoint
             for write, future, _ in batch:
-                connection.execute("SAVEPOINT one")
+                if not is_alone:
+                    connection.execute("SAVEPOINT one")
                 try:
                     results.append((future, write(connection), None))
-                except Exception as error:  # noqa: BLE001  # told to the one who asked for this write
-                    connection.execute("ROLLBACK TO one")
+                except Exception as error:  # told to the one who asked for this write
                     results.append((future, None, error))
-                connection.execute("RELEASE one")
+                    connection.execute("ROLLBACK" if is_alone else "ROLLBACK TO one")
+                    if is_alone:
+                        connection.execute("BEGIN IMMEDIATE")
+                if not is_alone:
+                    connection.execute("RELEASE one")
             connection.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
@@ -172,6 +178,8 @@ class SqliteStore:
             raise StoreError(f"The database could not be written: {error}.") from error
 
     def _checkpoint_loop(self) -> None:
+        with contextlib.suppress(OSError, AttributeError):  # only where threads have a priority of their own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         connection = self._connect()
         wal = self._path.with_name(self._path.name + "-wal")
         while not self._stopping.wait(CHECKPOINT_SECONDS):

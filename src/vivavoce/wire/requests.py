@@ -45,9 +45,37 @@ def _tools(tools: tuple[Tool, ...]) -> list[dict[str, Any]]:
     ]
 
 
+class _WrittenHistory:
+    """JSON of histories that grow by a few messages from request to request: only what is new is written."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._known: dict[int, tuple[Message, int, Message, bytes]] = {}  # first message -> (it, count, last, JSON)
+
+    def __call__(self, history: tuple[Message, ...]) -> Raw:
+        if not history:
+            return Raw(b"[]")
+        key = id(history[0])
+        known = self._known.get(key)
+        count, body = 0, b""
+        if (
+            known is not None
+            and known[0] is history[0]
+            and known[1] <= len(history)
+            and history[known[1] - 1] is known[2]
+        ):
+            count, body = known[1], known[3]
+        if count < len(history):
+            body += (b"," if body else b"") + _encode([_message(m) for m in history[count:]])[1:-1]
+            if len(self._known) >= self._most:
+                self._known.clear()
+            self._known[key] = (history[0], len(history), history[-1], body)
+        return Raw(b"[" + body + b"]")
+
+
 _written_text = _Written(lambda text: text, 4096)
 _written_tools = _Written(_tools, 1024)
-_written_message = _Written(_message, 65_536)
+_written_history = _WrittenHistory(4096)
 _written_queries = _Written(lambda queries: [{"query": query} for query in queries], 8192)
 
 
@@ -98,7 +126,7 @@ def llm_request(exchange: ModelExchange, conversation: Conversation, turn: Turn)
                 }
                 for topic in request.topics
             ],
-            "conversation_history": [_written_message(m) for m in request.history],
+            "conversation_history": _written_history(request.history),
             "functions": _written_tools(request.tools),
             "inference_config": {
                 "max_tokens": inference.max_tokens,
