@@ -40,7 +40,7 @@ MAX_KNOWN_TEXTS = 200_000
 
 SQL = statements("sqlite")
 _encode = msgspec.json.Encoder().encode
-_Write = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop]
+_Write = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop, bool]
 
 
 def at(moment: datetime) -> str:
@@ -141,36 +141,33 @@ class SqliteStore:
         """Each write stands or falls alone; all that stand share one commit."""
         results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            is_alone = len(batch) == 1  # then the transaction itself is its savepoint
-            for write, future, _ in batch:
-                if not is_alone:
+            if len(batch) == 1 and batch[0][3]:
+                results.append(_written(connection, batch[0]))
+            else:
+                connection.execute("BEGIN IMMEDIATE")
+                for item in batch:
                     connection.execute("SAVEPOINT one")
-                try:
-                    results.append((future, write(connection), None))
-                except Exception as error:  # told to the one who asked for this write
-                    results.append((future, None, error))
-                    connection.execute("ROLLBACK" if is_alone else "ROLLBACK TO one")
-                    if is_alone:
-                        connection.execute("BEGIN IMMEDIATE")
-                if not is_alone:
+                    results.append(_written(connection, item))
+                    if results[-1][2] is not None:
+                        connection.execute("ROLLBACK TO one")
                     connection.execute("RELEASE one")
-            connection.execute("COMMIT")
+                connection.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
             self._known_texts.clear()
-            results = [(future, None, error) for _, future, _ in batch]
-        for loop in {id(entry[2]): entry[2] for entry in batch}.values():
+            results = [(item[1], None, error) for item in batch]
+        for loop in {id(item[2]): item[2] for item in batch}.values():
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(_resolve, results)
 
-    async def _do(self, write: Callable[[sqlite3.Connection], T]) -> T:
+    async def _do(self, write: Callable[[sqlite3.Connection], T], *, is_single: bool = False) -> T:
+        """`is_single` when the write is one statement, and so its own transaction when nothing else waits."""
         if self._writer is None:
             raise StoreError("The store is closed.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._writes.put((write, future, loop))
+        self._writes.put((write, future, loop, is_single))
         try:
             # Whoever cancels its wait does not undo a write that may already be on the disk.
             return await asyncio.shield(future)
@@ -278,19 +275,29 @@ class SqliteStore:
     ) -> None:
         body, texts = codec.encode_turn(turn)
         packed = codec.encode_snapshot(snapshot)
-        head = {**_head(conversation), "expected": turn.index}
-        has_new_state = any(call.state_changes for call in turn.calls)
+        values = {
+            **_head(conversation),
+            "expected": turn.index,
+            "body": body,
+            "state": snapshot.state if any(call.state_changes for call in turn.calls) else None,
+            "snapshot_body": packed[0],
+            "snapshot_state": packed[1],
+            "snapshot_view": packed[2],
+        }
+        new_texts = texts.keys() - self._known_texts
 
         def write(c: sqlite3.Connection) -> None:
-            row = c.execute(SQL["advance_conversation"], head).fetchone()
-            if row is None:
+            try:
+                c.execute(SQL["append_turn"], values)
+            except sqlite3.IntegrityError as error:
                 raise PositionConflict(
                     f"Conversation {conversation.id!r} no longer stands at turn {turn.index}; the turn was not written."
-                )
-            self._put_turn(c, row[0], turn.index, body, texts, packed, snapshot.state if has_new_state else None)
+                ) from error
+            if new_texts:
+                self._put_texts(c, texts)
             _put_rest(c, work, reply)
 
-        await self._do(write)
+        await self._do(write, is_single=not (new_texts or work or reply))
 
     def _put_turn(
         self, c: sqlite3.Connection, number: int, position: int, body: bytes, texts: dict[str, bytes],
@@ -425,6 +432,13 @@ class SqliteStore:
     async def next_due(self) -> datetime | None:
         row = await self._read(lambda c: c.execute(SQL["next_due"]).fetchone())
         return moment(row[0]) if row and row[0] else None
+
+
+def _written(connection: sqlite3.Connection, item: _Write) -> tuple[asyncio.Future[Any], Any, BaseException | None]:
+    try:
+        return item[1], item[0](connection), None
+    except Exception as error:  # told to the one who asked for this write
+        return item[1], None, error
 
 
 def _resolve(results: list[tuple[asyncio.Future[Any], Any, BaseException | None]]) -> None:

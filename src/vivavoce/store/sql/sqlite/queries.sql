@@ -27,6 +27,14 @@ UPDATE conversations SET turns = :turns, is_ended = :is_ended, head = :head
 WHERE account_id = :account_id AND agent_id = :agent_id AND id = :id AND turns = :expected AND is_ended = 0
 RETURNING number;
 
+-- name: append_turn
+INSERT INTO appended_turns (
+    account_id, agent_id, id, expected, turns, is_ended, head, body, state, snapshot_body, snapshot_state, snapshot_view
+) VALUES (
+    :account_id, :agent_id, :id, :expected, :turns, :is_ended, :head, :body, :state, :snapshot_body, :snapshot_state,
+    :snapshot_view
+);
+
 -- name: find_conversation
 SELECT number, head FROM conversations WHERE agent_id = :agent_id AND id = :id AND account_id = :account_id;
 
