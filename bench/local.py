@@ -12,11 +12,13 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections import Counter
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from vivavoce import settings
+from vivavoce.knowledge.embedded import packaged
 from vivavoce.service.chats import Opening, Said, Taken
 from vivavoce.service.keys import OPERATOR
 from vivavoce.wiring import Running, running
@@ -121,6 +123,13 @@ async def main() -> None:
     options = parser.parse_args()
     show = options.errors and options.tune
     half = "tuning" if options.tune else "held-out"
+    embedder = packaged()
+    if embedder is not None:
+        embedder.embed(["warm"])
+        began = time.perf_counter()
+        for n in range(100):
+            embedder.embed([f"can I bring my bike in on the {n}th please"])
+        print(f"Embedding one question: {(time.perf_counter() - began) * 10:.1f} ms\n")
     print(f"| {half} | right | of | share |\n|---|---|---|---|")
     for retrieval in ("hybrid", "lexical"):
         os.environ["VIVAVOCE_RETRIEVAL"] = retrieval

@@ -33,7 +33,6 @@ class Settings(Struct, frozen=True, kw_only=True):
     idle_seconds: float = 600.0
     max_turns: int = 200
     log_level: str = "info"
-    secrets_file: Path | None = None
 
 
 def default_data(environ: Mapping[str, str]) -> Path:
@@ -73,7 +72,6 @@ def load(
         idle_seconds=_number(env, "VIVAVOCE_IDLE_SECONDS", 600.0),
         max_turns=int(_number(env, "VIVAVOCE_MAX_TURNS", 200)),
         log_level=env.get("VIVAVOCE_LOG_LEVEL") or "info",
-        secrets_file=Path(env["VIVAVOCE_SECRETS"]) if env.get("VIVAVOCE_SECRETS") else None,
     )
 
 

@@ -112,6 +112,23 @@ def test_an_import_of_a_name_that_its_sibling_lacks_is_told_without_running_it(t
     assert ("functions/a.py", 1, "import") in codes(found)
 
 
+def test_a_move_to_a_flow_or_step_that_does_not_exist_is_told(tmp_path: Path) -> None:
+    files = {
+        "functions/a.py": "def a(conv):\n    conv.goto_flow('Nowhere')\n",
+        "flows/f/flow_config.yaml": "name: F\ndescription: d\nstart_step: S\n",
+        "flows/f/steps/s.yaml": "step_type: advanced_step\nname: S\nprompt: p\n",
+        "flows/f/functions/b.py": "def b(conv, flow):\n    flow.goto_step('S')\n    flow.goto_step('Gone')\n",
+    }
+    found = codes(loaded(tmp_path, files))
+    assert {("functions/a.py", 2, "unknown-reference"), ("flows/f/functions/b.py", 3, "unknown-reference")} <= found
+    assert ("flows/f/functions/b.py", 2, "unknown-reference") not in found
+
+
+def test_configuration_that_has_no_effect_yet_is_named(tmp_path: Path) -> None:
+    found = loaded(tmp_path, {"agent_settings/experimental_config.json": '{\n "memory": {"x": 1}\n}'})
+    assert ("agent_settings/experimental_config.json", 2, "not-implemented") in codes(found)
+
+
 def test_an_experimental_configuration_with_a_fault_is_ignored_as_a_whole(tmp_path: Path) -> None:
     text = '{\n "ragdoll": {"top_k": 2},\n "conversation_control": {"max_silence_count": "three"}\n}'
     found = loaded(tmp_path, {"agent_settings/experimental_config.json": text})

@@ -17,20 +17,15 @@ from vivavoce.domain.conversation import (
     FunctionCall,
     FunctionExchange,
     HandoffRequest,
-    Inference,
     Message,
     Metric,
     ModelExchange,
-    ModelReply,
     ModelRequest,
     Notice,
     OutgoingMessage,
-    Place,
-    Rendered,
     RetrievedTopic,
     Snapshot,
     StateChanges,
-    SystemPart,
     Timings,
     ToolCall,
     Transition,
@@ -39,13 +34,14 @@ from vivavoce.domain.conversation import (
     Utterance,
 )
 from vivavoce.domain.flow import PromptStep
-from vivavoce.engine import citation, effects, flows, prompt, tools
+from vivavoce.engine import builtins, citation, effects, flows, prompt, tools
+from vivavoce.engine.asks import answerer
 from vivavoce.engine.effects import Effect
-from vivavoce.engine.guard import Guard
+from vivavoce.engine.exchange import Exchange
 from vivavoce.engine.rendering import Renderer
 from vivavoce.engine.session import Session
-from vivavoce.functions.interface import Ask, FunctionExecutor, Outcome, View
-from vivavoce.models.interface import Model, ModelError, complete
+from vivavoce.functions.interface import FunctionExecutor, Outcome, View
+from vivavoce.models.interface import Model
 
 ERROR_RESULT = (
     "The function failed. Do not tell the user why; try another way, or say that it is not possible right now."
@@ -68,54 +64,6 @@ class Ports(Struct, frozen=True, kw_only=True):
     clock: Clock
     random: Random
     options: Options = Options()
-
-
-class Exchange:
-    """A model exchange while it runs."""
-
-    def __init__(self, identifier: str, request: ModelRequest, place: Place, clock: Clock) -> None:
-        self.id = identifier
-        self.request = request
-        self.place = place
-        self.clock = clock
-        self.started_at = clock.now()
-        self.first_text_at: datetime | None = None
-        self.reply: ModelReply | None = None
-        self.error: str | None = None
-        self.finished_at = self.started_at
-        self.delivered = ""
-
-    def first_text(self) -> None:
-        if self.first_text_at is None:
-            self.first_text_at = self.clock.now()
-
-    def failed(self, message: str) -> None:
-        self.error = message
-        self.finished_at = self.clock.now()
-
-    def settled(self, guard: Guard) -> ModelReply:
-        """The reply; one that was cut by a stop keyword before it was complete is what had been heard of it."""
-        if self.reply is None:
-            self.reply = ModelReply(text=guard.heard, finish_reason="stop_keyword")
-        elif guard.stopped is None:
-            guard.finish()
-        self.finished_at = self.clock.now()
-        return self.reply
-
-    def record(self, place_after: Place) -> ModelExchange:
-        return ModelExchange(
-            id=self.id,
-            purpose="turn",
-            request=self.request,
-            reply=self.reply,
-            error=self.error,
-            delivered=self.delivered,
-            started_at=self.started_at,
-            finished_at=self.finished_at,
-            first_text_at=self.first_text_at,
-            place=self.place,
-            place_after=place_after,
-        )
 
 
 class Draft:
@@ -298,56 +246,8 @@ class Draft:
         return function, arguments, None
 
     def built_in(self, call: ToolCall, request: ModelRequest) -> Effect:
-        """Our own tools: handing over, sending a prepared message, changing the language."""
-        try:
-            given = msgspec.json.decode(call.arguments or "{}")
-        except msgspec.DecodeError:
-            given = None
-        if not isinstance(given, dict):
-            return Effect(content="The arguments are not a JSON object. Call the function again with one.")
-        tool = next(t for t in request.tools if t.name == call.name)
-        for name, schema in tool.schema["properties"].items():
-            if "enum" in schema and given.get(name) not in schema["enum"]:
-                return Effect(content=f"{name} must be one of: {', '.join(schema['enum'])}.")
-        self.visit(f"function:{call.name}")
-        if call.name == tools.LANGUAGE_TOOL:
-            self.asr_language = self.tts_language = given["language"]
-            return Effect(content=f"The conversation is now in {given['language']}. Answer in it.")
-        if call.name == tools.SMS_TOOL:
-            return self._send_template(given)
-        effect = Effect(
-            utterance=str(given.get("utterance") or ""),
-            handoff=HandoffRequest(destination=given["handoff_destination"], reason=str(given.get("reason") or "")),
-        )
-        self._speak(effect)
-        return effect
-
-    def _send_template(self, given: dict[str, Any]) -> Effect:
-        template = self.agent.sms_templates[given["template"]]
-        to = str(given.get("to_number") or self.session.conversation.from_number or "")
-        if not to:
-            return Effect(content="There is no number to send it to. Ask the user for one.")
-        sent = OutgoingMessage(
-            kind="sms",
-            to=to,
-            sender=template.senders.get(self.session.conversation.environment) or template.senders.get("live", ""),
-            content=self.renderer().render(template.text).text,
-            template=template.name,
-        )
-        self.calls.append(
-            FunctionCall(
-                id=self.ports.random.uuid(),
-                name=tools.SMS_TOOL,
-                kind="global",
-                module=tools.SMS_TOOL,
-                arguments=given,
-                place=self.place,
-                started_at=self.ports.clock.now(),
-                content="queued",
-                messages=(sent,),
-            )
-        )
-        return Effect(content="The message was sent.")
+        """Runs one of our own tools."""
+        return builtins.run(self, call, request)
 
     def function_result(self, call: ToolCall, content: str) -> None:
         self.messages.append(Message(role="function", content=content, call_id=call.id, name=call.name))
@@ -367,7 +267,7 @@ class Draft:
         place = self.place
         started_at, began = self.ports.clock.now(), perf_counter()
         outcome = await self.ports.functions.call(
-            function, arguments, self._conversation_view(), self._answerer(asks), timeout=timeout
+            function, arguments, self._conversation_view(), answerer(self, asks), timeout=timeout
         )
         took = perf_counter() - began
         self.timings["functions"] += took
@@ -411,7 +311,7 @@ class Draft:
         self.function_result(
             tool_call, ERROR_RESULT if outcome.error is not None and content is None else content or ""
         )
-        self._speak(effect)
+        self.speak(effect)
         return effect
 
     def _conversation_view(self) -> View:
@@ -495,7 +395,7 @@ class Draft:
     def leave_flow(self) -> None:
         self._apply(Effect(transition=Transition(exit_flow=True)))
 
-    def _speak(self, effect: Effect) -> None:
+    def speak(self, effect: Effect) -> None:
         if effect.utterance is not None:
             self.say(effect.utterance)
         if effect.handoff is not None:
@@ -517,63 +417,6 @@ class Draft:
             self.end("handoff")
         else:
             self.end("hangup")
-
-    def _answerer(self, asks: list[FunctionExchange]) -> Any:
-        async def answer(ask: Ask) -> Any:
-            body = ask.body
-            if ask.kind != "prompt_llm":
-                raise ModelError(f"{ask.kind} is not something a function can ask.")
-            try:
-                value = await self._prompt_llm(body)
-            except ModelError as error:
-                asks.append(FunctionExchange(kind="prompt_llm", request=body, error=error.message))
-                raise
-            self.session.heard.hear(value)
-            asks.append(FunctionExchange(kind="prompt_llm", request=body, answer=value))
-            return value
-
-        return answer
-
-    async def _prompt_llm(self, body: dict[str, Any]) -> Any:
-        wants_json = bool(body.get("return_json"))
-        text = str(body.get("prompt", ""))
-        history = tuple(
-            Message(role="user" if said.role == "user" else "assistant", content=said.text)
-            for said in self.history
-            if said.text
-        )
-        request = ModelRequest(
-            system=(SystemPart(title="prompt", content=Rendered(text=text, literals=("", ""), values=(text,))),),
-            history=history if body.get("show_history") else (),
-            inference=Inference(response_format="json_object" if wants_json else None),
-            model=str(body.get("model") or "") or None,
-            language=self.language,
-            now=self.conversation_now(),
-            seed=self.seed,
-        )
-        started_at = self.ports.clock.now()
-        reply, failure = None, None
-        try:
-            reply = await complete(self.ports.model, request)
-            return _json_of(reply.text) if wants_json else reply.text
-        except ModelError as error:
-            failure = error.message
-            raise
-        finally:
-            self.asked.append(
-                ModelExchange(
-                    id=self.ports.random.uuid(),
-                    purpose="function",
-                    request=request,
-                    reply=reply if failure is None else None,
-                    error=failure,
-                    delivered=reply.text if reply else "",
-                    started_at=started_at,
-                    finished_at=self.ports.clock.now(),
-                    place=self.place,
-                    place_after=self.place,
-                )
-            )
 
     # Speech, and the end.
 
@@ -666,12 +509,3 @@ class Draft:
 
 def _shown(raw: Raw) -> Any:
     return msgspec.json.decode(raw)
-
-
-def _json_of(text: str) -> Any:
-    """The JSON object in a model's answer, fences and all."""
-    start, end = text.find("{"), text.rfind("}")
-    try:
-        return msgspec.json.decode(text[start : end + 1]) if start >= 0 else msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        raise ModelError("The model was asked for JSON and answered with something else.") from None

@@ -40,6 +40,8 @@ KNOWN = frozenset(
         "ab",
     ]
 )
+# Keys that change what a conversation says or does on the platform, and nothing here yet.
+NOT_YET = ("filler_utterances", "language_switching", "memory", "webchat", "ab", "csat_sms")
 PLACEHOLDERS = {
     "context_information": "{topics_prompt}",
     "non_english_system": "{language_name}",
@@ -58,10 +60,12 @@ class _Reader:
         self.is_sound = True
 
     def fault(self, key: str, message: str) -> None:
-        name = key.rsplit(".", 1)[-1]
-        line = next((i for i, text in enumerate(self.lines, 1) if f'"{name}"' in text), 1)
         self.is_sound = False
-        self.faults.error(self.path, line, "wrong-type", message)
+        self.faults.error(self.path, self.line_of(key), "wrong-type", message)
+
+    def line_of(self, key: str) -> int:
+        name = key.rsplit(".", 1)[-1]
+        return next((i for i, text in enumerate(self.lines, 1) if f'"{name}"' in text), 1)
 
     def number(self, source: dict[str, Any], key: str, default: Any, *, least: float = 0, whole: bool = False) -> Any:
         value = source.get(key)
@@ -111,6 +115,9 @@ def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults)
     for key in raw:
         if key not in KNOWN:
             read.fault(key, f"{key!r} is not a key of the experimental configuration.")
+    for key in NOT_YET:
+        if raw.get(key):
+            faults.warn(path, read.line_of(key), "not-implemented", f"{key} has no effect in this version.")
     ragdoll = read.table(raw, "ragdoll")
     defaults = RetrievalSettings()
     retrieval = RetrievalSettings(

@@ -18,9 +18,11 @@ LATER = {
     "external_events": "external events",
     "generate_external_event": "external events",
     "goto_csat_flow": "the CSAT flow",
-    "memory": "repeat-caller memory",
     "integrations": "platform integrations",
-    "agentic_dial": "agentic dial",
+    "set_csat_eligibility": "CSAT",
+    "set_csat_phone_number": "CSAT",
+    "set_csat_score": "CSAT",
+    "set_csat_survey_entered": "CSAT",
 }
 LATER_UTILS = {"extract_address", "extract_city", "validate_entity", "get_secret"}
 _VARIABLE = re.compile(r"(?<![\w.])conv\.state\.([A-Za-z_]\w*)\b(?!\s*\()")

@@ -18,6 +18,7 @@ from vivavoce.project import (
     identity,
     imports,
     layout,
+    moves,
     speech,
     topics,
 )
@@ -42,6 +43,7 @@ def load(tree: Tree, *, name: str = "agent") -> Loaded:
     agent = reader.agent(name)
     checks.check(agent, tree, reader.faults)
     imports.check(tree.files, reader.faults)
+    moves.check(agent, tree.files, reader.faults)
     return Loaded(agent=agent, tree=tree, faults=tuple(sorted(set(reader.faults.found))))
 
 

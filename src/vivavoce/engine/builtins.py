@@ -1,0 +1,68 @@
+"""Our own tools: handing over, sending a prepared message, changing the language."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from vivavoce.domain.conversation import FunctionCall, HandoffRequest, ModelRequest, OutgoingMessage, ToolCall
+from vivavoce.engine import tools
+from vivavoce.engine.effects import Effect
+
+if TYPE_CHECKING:
+    from vivavoce.engine.draft import Draft
+
+
+def run(draft: Draft, call: ToolCall, request: ModelRequest) -> Effect:
+    """Our own tools: handing over, sending a prepared message, changing the language."""
+    try:
+        given = msgspec.json.decode(call.arguments or "{}")
+    except msgspec.DecodeError:
+        given = None
+    if not isinstance(given, dict):
+        return Effect(content="The arguments are not a JSON object. Call the function again with one.")
+    tool = next(t for t in request.tools if t.name == call.name)
+    for name, schema in tool.schema["properties"].items():
+        if "enum" in schema and given.get(name) not in schema["enum"]:
+            return Effect(content=f"{name} must be one of: {', '.join(schema['enum'])}.")
+    draft.visit(f"function:{call.name}")
+    if call.name == tools.LANGUAGE_TOOL:
+        draft.asr_language = draft.tts_language = given["language"]
+        return Effect(content=f"The conversation is now in {given['language']}. Answer in it.")
+    if call.name == tools.SMS_TOOL:
+        return _send_template(draft, given)
+    effect = Effect(
+        utterance=str(given.get("utterance") or ""),
+        handoff=HandoffRequest(destination=given["handoff_destination"], reason=str(given.get("reason") or "")),
+    )
+    draft.speak(effect)
+    return effect
+
+
+def _send_template(draft: Draft, given: dict[str, Any]) -> Effect:
+    template = draft.agent.sms_templates[given["template"]]
+    to = str(given.get("to_number") or draft.session.conversation.from_number or "")
+    if not to:
+        return Effect(content="There is no number to send it to. Ask the user for one.")
+    sent = OutgoingMessage(
+        kind="sms",
+        to=to,
+        sender=template.senders.get(draft.session.conversation.environment) or template.senders.get("live", ""),
+        content=draft.renderer().render(template.text).text,
+        template=template.name,
+    )
+    draft.calls.append(
+        FunctionCall(
+            id=draft.ports.random.uuid(),
+            name=tools.SMS_TOOL,
+            kind="global",
+            module=tools.SMS_TOOL,
+            arguments=given,
+            place=draft.place,
+            started_at=draft.ports.clock.now(),
+            content="queued",
+            messages=(sent,),
+        )
+    )
+    return Effect(content="The message was sent.")

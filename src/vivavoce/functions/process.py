@@ -1,0 +1,162 @@
+"""The server's side of one zygote: starts it, and gives it its orders."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import logging
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from typing import Any
+
+import msgspec
+
+from vivavoce.functions import frames
+from vivavoce.functions.connection import Worker
+from vivavoce.functions.interface import FunctionsUnavailable
+from vivavoce.functions.sandbox import Guards
+
+log = logging.getLogger(__name__)
+
+MAX_BOOT_FRAME_BYTES = 4 << 20
+FIRST_UID = 61_184  # systemd's range for users that exist only while a service runs
+UID_COUNT = 4_000
+
+_uids = itertools.cycle(range(FIRST_UID, FIRST_UID + UID_COUNT))
+
+
+class Zygote:
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._scratch = ""
+        self._numbers = itertools.count(1)
+        self._project: dict[str, Any] = {}
+        self._orders: deque[tuple[bytes, socket.socket | None]] = deque()
+        self.live = 0
+        self.guards = Guards()
+        self.failures: dict[str, str] = {}
+
+    @property
+    def is_dead(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    async def boot(self, message: dict[str, Any]) -> None:
+        uid = next(_uids)
+        self._scratch = tempfile.mkdtemp(prefix="vivavoce-")
+        if os.geteuid() == 0:
+            os.chown(self._scratch, uid, uid)
+        else:
+            os.chmod(self._scratch, 0o700)
+        ours, theirs = socket.socketpair()
+        command = [
+            sys.executable,
+            "-I",
+            "-B",
+            "-c",
+            f"from vivavoce.functions.zygote import main; main({theirs.fileno()})",
+        ]
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603, ASYNC220  # our own interpreter; a fork, not a wait
+                command,
+                env={},
+                pass_fds=(theirs.fileno(),),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        self._control = ours
+        self._project = message["project"]
+        loop = asyncio.get_running_loop()
+        body = frames.encode({**message, "uid": uid, "scratch": self._scratch})
+        await loop.sock_sendall(ours, frames.LENGTH.pack(len(body)) + body)
+        # The guards are told before the first line of the folder runs, and so cannot be made up by it.
+        self.guards = msgspec.convert(await _receive(loop, ours), Guards)
+        self.failures = msgspec.convert(await _receive(loop, ours), dict[str, str])
+        for module, reason in self.failures.items():
+            log.warning("a function module cannot be imported: module=%s reason=%s", module, reason)
+
+    async def fork(self) -> Worker:
+        if self._control is None or self.is_dead:
+            raise FunctionsUnavailable("The process for the folder's functions has ended.")
+        ours, theirs = socket.socketpair()
+        number = next(self._numbers)
+        self._order(b"F" + number.to_bytes(8, "big"), theirs)
+        ours.setblocking(False)
+        self.live += 1
+        _, protocol = await asyncio.get_running_loop().create_connection(lambda: Worker(self, number), sock=ours)
+        return protocol
+
+    def kill(self, number: int) -> None:
+        self.live -= 1
+        self._order(b"K" + number.to_bytes(8, "big"), None)
+
+    def _order(self, message: bytes, descriptor: socket.socket | None) -> None:
+        """Orders reach the zygote in this order, even when it is slow to take them: none is ever dropped."""
+        self._orders.append((message, descriptor))
+        if len(self._orders) == 1:
+            self._send_orders()
+
+    def _send_orders(self) -> None:
+        control = self._control
+        if control is None:
+            return
+        loop = asyncio.get_running_loop()
+        while self._orders:
+            message, descriptor = self._orders[0]
+            try:
+                socket.send_fds(control, [message], [descriptor.fileno()] if descriptor is not None else [])
+            except BlockingIOError:
+                loop.add_writer(control, self._send_orders)
+                return
+            except OSError:
+                pass  # the zygote is gone: whoever waits for the worker sees its socket close
+            self._orders.popleft()
+            if descriptor is not None:
+                descriptor.close()
+        loop.remove_writer(control)
+
+    def real_time_config(self, environment: str) -> dict[str, Any]:
+        name = {"live": "live", "pre-release": "pre_release"}.get(environment, "draft_and_sandbox")
+        found: dict[str, Any] = self._project["real_time_config"].get(name, {})
+        return found
+
+    def close(self) -> None:
+        if self._control is not None:
+            with contextlib.suppress(RuntimeError):  # no loop runs any more
+                asyncio.get_running_loop().remove_writer(self._control)
+            self._control.close()
+            self._control = None
+        for _, descriptor in self._orders:
+            if descriptor is not None:
+                descriptor.close()
+        self._orders.clear()
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+async def _receive(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Any:
+    (length,) = frames.LENGTH.unpack(await _read(loop, sock, frames.LENGTH.size))
+    if length > MAX_BOOT_FRAME_BYTES:
+        raise frames.Closed("the process answered with too much")
+    return frames.decode(await _read(loop, sock, length))
+
+
+async def _read(loop: asyncio.AbstractEventLoop, sock: socket.socket, count: int) -> bytes:
+    data = bytearray()
+    while len(data) < count:
+        part = await loop.sock_recv(sock, count - len(data))
+        if not part:
+            raise frames.Closed("the process ended while it started")
+        data += part
+    return bytes(data)
