@@ -19,6 +19,7 @@ MATCH_DISTANCE = 0.4
 CONTENT_WEIGHT = 0.55
 EARLIER_WEIGHT = 0.35
 MAX_QUERY_WORDS = 64
+SHORT_QUERY_WORDS = 2  # words with a meaning of their own
 
 
 class Lexical:
@@ -67,10 +68,16 @@ class Lexical:
 
     def scores(self, query: str, earlier: tuple[str, ...] = ()) -> npt.NDArray[np.float32]:
         """Similarity of each topic, 0 to 1, in the order of `names`. Earlier inputs count only when the query says little."""
-        alone = self._score(self._weights(query, ()))
-        if not earlier or (len(alone) and float(alone.max()) >= MATCH_SCORE):
+        terms = words(query)[:MAX_QUERY_WORDS]
+        alone = self._score(dict.fromkeys(terms, 1.0))
+        if not earlier or not 0 < len(terms) <= SHORT_QUERY_WORDS or float(alone.max(initial=0.0)) >= MATCH_SCORE:
             return alone
-        return self._score(self._weights(query, earlier))
+        # A short follow-up ("and on Sundays?") that says too little leans on what was said before it.
+        weights = dict.fromkeys(terms, 1.0)
+        for text in earlier:
+            for term in words(text)[:MAX_QUERY_WORDS]:
+                weights.setdefault(term, EARLIER_WEIGHT)
+        return self._score(weights)
 
     def _score(self, weights: dict[str, float]) -> npt.NDArray[np.float32]:
         total = np.zeros(len(self._topic_of), dtype=np.float32)
@@ -86,15 +93,6 @@ class Lexical:
         best: npt.NDArray[np.float32] = np.maximum.reduceat(total, self._starts)
         best /= math.sqrt(norm)
         return np.minimum(best, 1.0)
-
-    def _weights(self, query: str, earlier: tuple[str, ...]) -> dict[str, float]:
-        weights = dict.fromkeys(words(query)[:MAX_QUERY_WORDS], 1.0)
-        # A short follow-up ("and on Sundays?") leans on what was said before it; a full question does not.
-        lean = EARLIER_WEIGHT if 0 < len(weights) <= 2 else 0.0
-        for text in earlier if lean else ():
-            for term in words(text)[:MAX_QUERY_WORDS]:
-                weights.setdefault(term, lean)
-        return weights
 
     @property
     def names(self) -> list[str]:
