@@ -17,6 +17,7 @@ from typing import Any
 
 from vivavoce.functions import frames, sandbox
 
+NICE = 5
 ORDER_BYTES = 9  # a letter and a worker's number; read one at a time, since two may have arrived together
 
 
@@ -43,6 +44,7 @@ def _serve(control: socket.socket, boot: dict[str, Any], has_namespace: bool) ->
     import vivavoce.functions.worker as worker  # noqa: PLC0415  # after the fork: the launcher stays small
     from vivavoce.functions.runtime import clock, imports  # noqa: PLC0415
 
+    os.nice(NICE)  # author code that is busy must not starve the server
     clock.install()
     guards = _guard(boot, has_namespace)
     frames.send(control, guards)
