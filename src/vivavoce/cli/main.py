@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -23,7 +24,12 @@ COMMANDS = {
 
 def own_name() -> str:
     """How to call this command from here: by its name where that works, else by its path."""
-    return "vivavoce" if shutil.which("vivavoce") or not sys.argv[0].endswith("vivavoce") else sys.argv[0]
+    if shutil.which("vivavoce") or not sys.argv[0].endswith("/vivavoce"):
+        return "vivavoce"
+    try:
+        return str(Path(sys.argv[0]).absolute().relative_to(Path.cwd()))
+    except ValueError:
+        return sys.argv[0]
 
 
 class Commands(click.Group):

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from vivavoce import settings
+from vivavoce.cli.main import own_name
 
 
 @click.command("serve")
@@ -62,7 +63,7 @@ def command(
             '    -H \'Content-Type: application/json\' -d \'{"clientEnv": "sandbox", "message": "When are you open?"}\'\n'
         )
         click.echo(
-            f"Or talk in another terminal:  vivavoce chat {folders[0]} --url {address} --api-key {started.api_key}"
+            f"Or talk in another terminal:  {own_name()} chat {folders[0]} --url {address} --api-key {started.api_key}"
         )
         for served in started.services.deployments.served:
             for fault in served.loaded.faults:
