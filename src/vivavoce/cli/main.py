@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import os
 import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
@@ -26,10 +26,7 @@ def own_name() -> str:
     """How to call this command from here: by its name where that works, else by its path."""
     if shutil.which("vivavoce") or not sys.argv[0].endswith("/vivavoce"):
         return "vivavoce"
-    try:
-        return str(Path(sys.argv[0]).absolute().relative_to(Path.cwd()))
-    except ValueError:
-        return sys.argv[0]
+    return os.path.relpath(sys.argv[0]) if sys.argv[0].startswith(os.getcwd()) else sys.argv[0]
 
 
 class Commands(click.Group):
