@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -35,7 +36,7 @@ from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.principal import Key
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
-from vivavoce.store.interface import PositionConflict, Reply, Store
+from vivavoce.store.interface import PositionConflict, Reply, Store, StoreError
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.sqlite import SqliteStore
 
@@ -171,6 +172,37 @@ def test_of_two_writers_of_one_position_one_wins(make: MakeStore) -> None:
             await store.append(head(turns=2), turn(1, reply="loser"), Snapshot(), work=[work])
         assert [t.reply for t in await store.turns(head())] == ["reply 0", "winner"]
         assert await store.next_due() is None  # the loser's work went with it
+        await store.close()
+
+    run(check())
+
+
+def test_text_of_a_refused_write_is_written_by_one_that_waited_behind_it(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        asked = exchange(())
+        missing, wanted = store.put_closing(head("missing"), Closing(exchanges=(asked,))), turn(1, exchanges=(asked,))
+        written = store.append(head(turns=2), wanted, Snapshot())
+        refused, _ = await asyncio.gather(missing, written, return_exceptions=True)
+        assert isinstance(refused, StoreError)
+        await store.close()
+        again = await opened(make)
+        assert (await again.turns(head()))[1] == wanted
+        await again.close()
+
+    run(check())
+
+
+def test_text_of_a_refused_write_is_written_by_the_next_that_needs_it(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        wanted = turn(1, exchanges=(exchange(()),))
+        with pytest.raises(StoreError):
+            await store.put_closing(head("missing"), Closing(exchanges=wanted.exchanges))
+        await store.append(head(turns=2), wanted, Snapshot())
+        assert (await store.turns(head()))[1] == wanted
         await store.close()
 
     run(check())

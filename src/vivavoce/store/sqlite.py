@@ -150,6 +150,7 @@ class SqliteStore:
                     results.append(_written(connection, item))
                     if results[-1][2] is not None:
                         connection.execute("ROLLBACK TO one")
+                        self._known_texts.clear()  # some may have gone with it
                     connection.execute("RELEASE one")
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -284,20 +285,20 @@ class SqliteStore:
             "snapshot_state": packed[1],
             "snapshot_view": packed[2],
         }
-        new_texts = texts.keys() - self._known_texts
+        has_new_texts = not texts.keys() <= self._known_texts
 
         def write(c: sqlite3.Connection) -> None:
+            # First, and asked again here: what was known when this write was queued may have been rolled back since.
+            self._put_texts(c, texts)
             try:
                 c.execute(SQL["append_turn"], values)
             except sqlite3.IntegrityError as error:
                 raise PositionConflict(
                     f"Conversation {conversation.id!r} no longer stands at turn {turn.index}; the turn was not written."
                 ) from error
-            if new_texts:
-                self._put_texts(c, texts)
             _put_rest(c, work, reply)
 
-        await self._do(write, is_single=not (new_texts or work or reply))
+        await self._do(write, is_single=not (has_new_texts or work or reply))
 
     def _put_turn(
         self, c: sqlite3.Connection, number: int, position: int, body: bytes, texts: dict[str, bytes],
