@@ -103,6 +103,7 @@ class Draft:
         self.notices: list[Notice] = []
         self.trace: list[str] = []
         self.stop_keywords: list[str] = []
+        self.failed_calls = 0  # in a row
         self.topics: tuple[RetrievedTopic, ...] = ()
         self.found: tuple[tuple[str, float], ...] = ()
         self.exposed: set[str] = set()

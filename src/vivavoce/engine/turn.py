@@ -1,13 +1,14 @@
-"""The loop of a turn: input, retrieval, model, functions, effects, reply. The whole algorithm is in `respond`."""
+"""The loop of a turn: input, retrieval, model, functions, effects, reply. `respond` is the algorithm."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from vivavoce.domain.conversation import Message, ToolCall, UserInput
+from vivavoce.domain.conversation import Message, ModelRequest, ToolCall, UserInput
 from vivavoce.engine import prompt, tools
 from vivavoce.engine.draft import Draft, Ports
 from vivavoce.engine.effects import Effect
+from vivavoce.engine.exchange import Exchange
 from vivavoce.engine.flows import is_function_step
 from vivavoce.engine.guard import Guard
 from vivavoce.engine.progress import CallFinished, CallStarted, Finished, Moved, Progress, TextReleased
@@ -58,7 +59,7 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
             yield progress
     if not draft.is_over:
         draft.retrieve()
-    requests = failed = 0
+    requests = 0
     empty = False
     while not draft.is_over:
         if requests == MAX_REQUESTS:
@@ -91,29 +92,13 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
             draft.notice("slow_stop_keyword", f"A pattern of the stop keyword {name!r} took too long and was left out.")
         if reply.calls:  # text beside a call is not spoken: authors are told never to rely on both
             draft.answered_with_calls(reply.calls)
-            for number, call in enumerate(reply.calls):
-                function, arguments, problem = draft.resolve(call, request)
-                if function is None:
-                    effect = draft.built_in(call, request) if problem is None else Effect(content=problem)
-                    draft.function_result(call, effect.content or "")
-                else:
-                    yield CallStarted(function.name)
-                    effect = await draft.call(function, arguments, tool_call=call, exchange=exchange)
-                    yield CallFinished(draft.calls[-1])
-                    failed = failed + 1 if draft.calls[-1].error else 0
-                if effect.utterance:
-                    yield TextReleased(effect.utterance)
-                if effect.transition:
-                    yield Moved(draft.place)
-                if effect.ends_turn or effect.transition or effect.utterance is not None:
-                    for skipped in reply.calls[number + 1 :]:
-                        draft.function_result(skipped, "Not executed: an earlier call came first.")
-                    break
+            async for progress in _run_calls(draft, request, exchange, reply.calls):
+                yield progress
             if is_function_step(draft.agent, draft.place):
                 async for progress in _run_steps(draft):
                     yield progress
-            if failed >= MAX_FAILED_CALLS and not draft.is_over:
-                draft.notice("functions_failed", f"{failed} calls in a row failed.")
+            if draft.failed_calls >= MAX_FAILED_CALLS and not draft.is_over:
+                draft.notice("functions_failed", f"{draft.failed_calls} calls in a row failed.")
                 draft.say(ports.options.apology)
                 break
             continue
@@ -134,6 +119,30 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
             empty = True
             draft.notice("empty_reply", "The model answered with nothing; it was asked again.")
     yield Finished(*draft.finish())
+
+
+async def _run_calls(
+    draft: Draft, request: ModelRequest, exchange: Exchange, calls: tuple[ToolCall, ...]
+) -> AsyncIterator[Progress]:
+    """The calls of one answer, in order, until one of them settles how the turn goes on."""
+    for number, call in enumerate(calls):
+        function, arguments, problem = draft.resolve(call, request)
+        if function is None:
+            effect = draft.built_in(call, request) if problem is None else Effect(content=problem)
+            draft.function_result(call, effect.content or "")
+        else:
+            yield CallStarted(function.name)
+            effect = await draft.call(function, arguments, tool_call=call, exchange=exchange)
+            yield CallFinished(draft.calls[-1])
+            draft.failed_calls = draft.failed_calls + 1 if draft.calls[-1].error else 0
+        if effect.utterance:
+            yield TextReleased(effect.utterance)
+        if effect.transition:
+            yield Moved(draft.place)
+        if effect.ends_turn or effect.transition or effect.utterance is not None:
+            for skipped in calls[number + 1 :]:
+                draft.function_result(skipped, "Not executed: an earlier call came first.")
+            break
 
 
 async def _stopped(draft: Draft, guard: Guard, text: str) -> AsyncIterator[Progress]:

@@ -34,7 +34,7 @@ from vivavoce.project.identity import is_language
 from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments, environment_of
-from vivavoce.store.interface import PositionConflict, Reply, Store
+from vivavoce.store.interface import Reply, Store
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +230,7 @@ class Chats:
             )
         now = self._ports.clock.now()
         asr = _language(opening.asr_language, "asrLangCode") or agent.languages.default
-        tts = _language(opening.tts_language, "ttsLangCode") or (opening.asr_language or agent.languages.default)
+        tts = _language(opening.tts_language, "ttsLangCode") or asr
         conversation = Conversation(
             account_id=account_id,
             agent_id=agent_id,
@@ -301,12 +301,9 @@ class Chats:
         try:
             write = self._store.create if taken_turn.index == 0 else self._store.append
             await write(conversation, taken_turn, snapshot, work=work, reply=reply)
-        except PositionConflict:
-            self._sessions.pop(key, None)  # somebody else took a turn: what we hold is old
-            await self._ports.functions.evict(conversation)
-            raise
         except BaseException:
-            self._sessions.pop(key, None)  # whether it was written is not known; the store will say
+            # Somebody else took a turn, or whether it was written is not known: the store will say.
+            self._sessions.pop(key, None)
             await self._ports.functions.evict(conversation)
             raise
         session.accept(conversation, taken_turn, snapshot)

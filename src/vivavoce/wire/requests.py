@@ -7,7 +7,16 @@ from typing import Any
 
 from msgspec import Raw, json
 
-from vivavoce.domain.conversation import Conversation, Message, ModelExchange, Tool, Turn, topics_json
+from vivavoce.domain.conversation import (
+    Conversation,
+    Message,
+    ModelExchange,
+    ModelReply,
+    ModelRequest,
+    Tool,
+    Turn,
+    topics_json,
+)
 from vivavoce.wire.times import iso, iso_naive
 
 _encode = json.Encoder().encode
@@ -81,15 +90,6 @@ _written_queries = _Written(lambda queries: [{"query": query} for query in queri
 
 def llm_request(exchange: ModelExchange, conversation: Conversation, turn: Turn) -> dict[str, Any]:
     request, reply = exchange.request, exchange.reply
-    system: list[dict[str, Any]] = [
-        {"title": p.title, "role": "system", "content": _written_text(p.content.text)} for p in request.system
-    ]
-    if request.context is not None:
-        text = request.context.content.text.replace("{topics_prompt}", topics_json(request.topics))
-        system.append({"title": request.context.title, "role": "system", "content": text})
-    if request.step is not None:
-        parts = (request.step.header, request.step.text, request.step.footer)
-        system.append({"title": "step", "role": "system", "content": "\n\n".join(p.text for p in parts if p.text)})
     inference = request.inference
     return {
         "log_id": exchange.id,
@@ -113,7 +113,7 @@ def llm_request(exchange: ModelExchange, conversation: Conversation, turn: Turn)
         "purpose": exchange.purpose,
         "error": exchange.error,
         "llm_request": {
-            "base_system_prompts": system,
+            "base_system_prompts": _system(request),
             "context_information": [
                 {
                     "id": topic.name,
@@ -140,21 +140,36 @@ def llm_request(exchange: ModelExchange, conversation: Conversation, turn: Turn)
             "model_config": {"conversation_id": conversation.id},
             "model_id": request.model or (reply.model if reply is not None else ""),
         },
-        "llm_response": {
-            "content": reply.text,
-            "postprocessed_content": exchange.delivered,
-            "finish_reason": reply.finish_reason,
-            "function_calls": [{"function_id": "", "name": c.name, "parameters": c.arguments} for c in reply.calls],
-            "first_chunk_timestamp": iso(exchange.first_text_at) or "",
-            "model_id": reply.model,
-            "prompt_tokens": float(reply.prompt_tokens),
-            "completion_tokens": float(reply.completion_tokens),
-            "total_tokens": float(reply.prompt_tokens + reply.completion_tokens),
-            "cached_tokens": float(reply.cached_tokens),
-            "cited_topics": list(reply.cited_topics),
-            "out_of_domain": None,
-            "reasoning": None,
-        }
-        if reply is not None
-        else None,
+        "llm_response": _response(exchange, reply) if reply is not None else None,
+    }
+
+
+def _system(request: ModelRequest) -> list[dict[str, Any]]:
+    system: list[dict[str, Any]] = [
+        {"title": p.title, "role": "system", "content": _written_text(p.content.text)} for p in request.system
+    ]
+    if request.context is not None:
+        text = request.context.content.text.replace("{topics_prompt}", topics_json(request.topics))
+        system.append({"title": request.context.title, "role": "system", "content": text})
+    if request.step is not None:
+        parts = (request.step.header, request.step.text, request.step.footer)
+        system.append({"title": "step", "role": "system", "content": "\n\n".join(p.text for p in parts if p.text)})
+    return system
+
+
+def _response(exchange: ModelExchange, reply: ModelReply) -> dict[str, Any]:
+    return {
+        "content": reply.text,
+        "postprocessed_content": exchange.delivered,
+        "finish_reason": reply.finish_reason,
+        "function_calls": [{"function_id": "", "name": c.name, "parameters": c.arguments} for c in reply.calls],
+        "first_chunk_timestamp": iso(exchange.first_text_at) or "",
+        "model_id": reply.model,
+        "prompt_tokens": float(reply.prompt_tokens),
+        "completion_tokens": float(reply.completion_tokens),
+        "total_tokens": float(reply.prompt_tokens + reply.completion_tokens),
+        "cached_tokens": float(reply.cached_tokens),
+        "cited_topics": list(reply.cited_topics),
+        "out_of_domain": None,
+        "reasoning": None,
     }
