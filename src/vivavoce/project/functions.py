@@ -31,15 +31,8 @@ _VARIABLE = re.compile(r"(?<![\w.])conv\.state\.([A-Za-z_]\w*)\b(?!\s*\()")
 def parse(path: str, content: bytes, kind: FunctionKind, flow: str | None, faults: Faults) -> Function | None:
     """The main function of a file, or None (with a fault) when there is none that could be called."""
     stem = PurePosixPath(path).stem
-    try:
-        source = content.decode("utf-8-sig")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # an author's invalid escape is not our news
-            module = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        line = getattr(error, "lineno", None) or 1
-        reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        faults.error(path, line, "syntax", f"This is not valid Python: {reason}.")
+    module = _module(path, content, faults)
+    if module is None:
         return None
     _warn_of_missing_features(path, module, faults)
     main = next(
@@ -70,20 +63,7 @@ def parse(path: str, content: bytes, kind: FunctionKind, flow: str | None, fault
     arguments = [*main.args.posonlyargs, *main.args.args]
     if [a.arg for a in arguments[: len(leading)]] != list(leading):
         faults.warn(path, main.lineno, "signature", f"{stem} should begin with the parameters {', '.join(leading)}.")
-    described = _parameters(main)
-    parameters = []
-    for argument in arguments[len(leading) :] + main.args.kwonlyargs:
-        parameters.append(
-            Parameter(
-                name=argument.arg,
-                type=_type(path, stem, argument, faults),
-                description=described.pop(argument.arg, ""),
-            )
-        )
-    for name in described:
-        faults.warn(path, main.lineno, "parameter", f"@func_parameter describes {name!r}, which {stem} does not take.")
-    order = [name for name in _parameters(main) if name not in described]
-    parameters.sort(key=lambda p: order.index(p.name) if p.name in order else len(order))
+    parameters = _typed_parameters(path, main, [*arguments[len(leading) :], *main.args.kwonlyargs], faults)
     description = _description(main)
     if kind in ("global", "flow") and not description and _decorated(main):
         faults.warn(
@@ -98,11 +78,46 @@ def parse(path: str, content: bytes, kind: FunctionKind, flow: str | None, fault
         module=layout.module_name(path),
         flow=flow,
         description=description,
-        parameters=tuple(parameters),
+        parameters=parameters,
         delay=_delay(path, main, faults),
         path=path,
         line=main.lineno,
     )
+
+
+def _module(path: str, content: bytes, faults: Faults) -> ast.Module | None:
+    try:
+        source = content.decode("utf-8-sig")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an author's invalid escape is not our news
+            return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        line = getattr(error, "lineno", None) or 1
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        faults.error(path, line, "syntax", f"This is not valid Python: {reason}.")
+        return None
+
+
+def _typed_parameters(
+    path: str, main: ast.FunctionDef, arguments: list[ast.arg], faults: Faults
+) -> tuple[Parameter, ...]:
+    """In the order of the decorators, then of the signature."""
+    described = _parameters(main)
+    order = list(described)
+    parameters = [
+        Parameter(
+            name=argument.arg,
+            type=_type(path, main.name, argument, faults),
+            description=described.pop(argument.arg, ""),
+        )
+        for argument in arguments
+    ]
+    for name in described:
+        faults.warn(
+            path, main.lineno, "parameter", f"@func_parameter describes {name!r}, which {main.name} does not take."
+        )
+    parameters.sort(key=lambda p: order.index(p.name) if p.name in order else len(order))
+    return tuple(parameters)
 
 
 def variables(content: bytes) -> set[str]:
