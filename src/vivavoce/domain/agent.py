@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
+from vivavoce.domain.entity import Entity
 from vivavoce.domain.flow import Flow
 
 FunctionKind: TypeAlias = Literal["global", "flow", "step", "start", "end"]
@@ -103,13 +104,6 @@ class SmsTemplate(Struct, frozen=True, kw_only=True):
     name: str
     text: str
     senders: dict[str, str] = {}  # environment -> number or messaging service
-
-
-class Entity(Struct, frozen=True, kw_only=True):
-    name: str
-    type: str
-    description: str = ""
-    config: dict[str, Any] = {}
 
 
 class StopKeyword(Struct, frozen=True, kw_only=True):

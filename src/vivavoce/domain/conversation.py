@@ -277,6 +277,24 @@ class FunctionCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
     exchanges: tuple[FunctionExchange, ...] = ()
 
 
+class Collected(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A valid value of an entity: its canonical text, the same typed as conv.state has it, and what else it tells."""
+
+    value: str
+    typed: Any
+    type: str
+    parts: dict[str, Any] = {}
+
+
+class Extraction(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One attempt to save an entity in a default step. Exactly one of `value` and `error` is set."""
+
+    name: str
+    heard: str
+    value: str | None = None
+    error: str | None = None
+
+
 class Notice(Struct, frozen=True, kw_only=True):
     """Something about a turn that its author should know: a code, and a sentence without personal data."""
 
@@ -319,6 +337,7 @@ class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_delayed: bool = False
     listen: dict[str, Any] | None = None
     stop_keywords: tuple[str, ...] = ()
+    extractions: tuple[Extraction, ...] = ()
     notices: tuple[Notice, ...] = ()
     voice: dict[str, Any] | None = None
     timings: Timings = Timings()
@@ -342,8 +361,8 @@ class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     silence_count: int = 0
     retained: tuple[tuple[str, ...], ...] = ()  # topic names of earlier retrievals, newest first
     disabled_topics: tuple[str, ...] = ()
-    is_step_parked: bool = False  # a function step that ended without a transition
-    delayed: bool = False
+    entities: dict[str, Collected] = {}
+    unsynced: dict[str, Any] = {}  # values that `view` has and the pickle has not: the next call takes them in
 
 
 class Conversation(Struct, frozen=True, kw_only=True, omit_defaults=True):

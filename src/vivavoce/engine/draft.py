@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from time import perf_counter
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Raw, Struct
@@ -13,7 +15,9 @@ from msgspec.structs import replace
 from vivavoce.domain.agent import Function
 from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.conversation import (
+    Collected,
     EndReason,
+    Extraction,
     FunctionCall,
     FunctionExchange,
     HandoffRequest,
@@ -34,7 +38,7 @@ from vivavoce.domain.conversation import (
     Utterance,
 )
 from vivavoce.domain.flow import PromptStep
-from vivavoce.engine import builtins, citation, effects, flows, prompt, tools
+from vivavoce.engine import builtins, citation, collecting, effects, flows, prompt, tools
 from vivavoce.engine.asks import answerer
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.exchange import Exchange
@@ -47,6 +51,7 @@ ERROR_RESULT = (
     "The function failed. Do not tell the user why; try another way, or say that it is not possible right now."
 )
 MAX_CONTENT_CHARACTERS = 100_000
+TIME_ZONE_ATTRIBUTES = ("timezone", "time_zone")
 
 
 class Options(Struct, frozen=True, kw_only=True):
@@ -54,6 +59,7 @@ class Options(Struct, frozen=True, kw_only=True):
     function_timeout: float = 10.0  # seconds
     delayed_function_timeout: float = 30.0  # seconds; for functions with delay control
     max_turns: int = 200
+    time_zone: str = "UTC"  # IANA name; for agents whose variants name none
 
 
 class Ports(Struct, frozen=True, kw_only=True):
@@ -86,6 +92,8 @@ class Draft:
         self.silence_count = before.silence_count
         self.disabled_topics = before.disabled_topics
         self.retained = before.retained
+        self.entities = before.entities
+        self.unsynced = before.unsynced
         self.started_at = ports.clock.now()
         self.began = perf_counter()
         self.seed = ports.random.seed()
@@ -103,6 +111,7 @@ class Draft:
         self.notices: list[Notice] = []
         self.trace: list[str] = []
         self.stop_keywords: list[str] = []
+        self.extractions: list[Extraction] = []
         self.failed_calls = 0  # in a row
         self.topics: tuple[RetrievedTopic, ...] = ()
         self.found: tuple[tuple[str, float], ...] = ()
@@ -121,6 +130,18 @@ class Draft:
         return now if conversation.pinned_at is None else conversation.pinned_at + (now - conversation.started_at)
 
     @property
+    def zone(self) -> ZoneInfo:
+        """The variant's own time zone, where it names one, else the server's."""
+        attributes = self.agent.variants.attributes.get(self.variant or "", {})
+        for name in TIME_ZONE_ATTRIBUTES:
+            if name in attributes and (found := _zone(attributes[name])) is not None:
+                return found
+        return _zone(self.ports.options.time_zone) or ZoneInfo("UTC")
+
+    def local_now(self) -> datetime:
+        return self.conversation_now().astimezone(self.zone)
+
+    @property
     def is_ended(self) -> bool:
         return self.end_reason is not None
 
@@ -137,6 +158,7 @@ class Draft:
             variant=self.variant,
             language=self.language,
             channel=self.channel,
+            entities=self.entities,
             heard=self.session.heard,
         )
 
@@ -232,10 +254,9 @@ class Draft:
             self.notice("unknown_function", f"The model called {call.name[:80]!r}, which it cannot call here.")
             text = prompt.text_of(self.agent, "function_not_found")
             return None, {}, text.replace("{name}", call.name).replace("{available}", ", ".join(available) or "none")
-        if call.name in (tools.HANDOFF_TOOL, tools.SMS_TOOL, tools.LANGUAGE_TOOL):
+        step = flows.step_at(self.agent, self.place)
+        if call.name in (tools.HANDOFF_TOOL, tools.SMS_TOOL, tools.LANGUAGE_TOOL) or self._collects(call):
             return None, {}, None
-        flow = self.agent.flows.get(self.place.flow or "")
-        step = flow.steps.get(self.place.step or "") if flow else None
         clashes = self.prepared.clashes(self.place.flow, step) if isinstance(step, PromptStep) else frozenset()
         function = tools.resolve(self.agent, call.name, self.place.flow, clashes)
         if function is None:
@@ -248,7 +269,25 @@ class Draft:
 
     def built_in(self, call: ToolCall, request: ModelRequest) -> Effect:
         """Runs one of our own tools."""
+        if self._collects(call):
+            step = flows.step_at(self.agent, self.place)
+            assert isinstance(step, PromptStep)
+            return collecting.run(self, call, self.prepared.collecting(self.place.flow or "", step))
         return builtins.run(self, call, request)
+
+    def _collects(self, call: ToolCall) -> bool:
+        """True for a tool of the default step that the conversation is in."""
+        step = flows.step_at(self.agent, self.place)
+        if not isinstance(step, PromptStep) or step.kind != "default":
+            return False
+        return call.name in self.prepared.collecting(self.place.flow or "", step).names
+
+    def collect(self, name: str, collected: Collected) -> None:
+        """Keeps a valid value for conv.entities and, typed, for conv.state."""
+        self.entities = {**self.entities, name: collected}
+        self.view = {**self.view, name: collecting.as_state(collected)}
+        self.unsynced = {**self.unsynced, name: collected.typed}
+        self.session.heard.hear(collected.value)
 
     def function_result(self, call: ToolCall, content: str) -> None:
         self.messages.append(Message(role="function", content=content, call_id=call.id, name=call.name))
@@ -276,7 +315,7 @@ class Draft:
         changes = self._keep_state(outcome)
         content = self._rendered(effect.content)
         effect = replace(effect, content=content, utterance=self._rendered(effect.utterance))
-        self._apply(effect)
+        self.apply(effect)
         for write in outcome.metrics:
             self.metrics.append(Metric(name=write.name, value=write.value, at=write.at))
         self.calls.append(
@@ -331,12 +370,15 @@ class Draft:
             variant=self.variant,
             language=self.language,
             alternatives=(self.input.text,) if self.input.text else (),
-            dtmf=self.input.dtmf,
+            entities=self.entities,
+            unsynced=self.unsynced,
+            zone=self.zone.key,
         )
 
     def _keep_state(self, outcome: Outcome) -> StateChanges:
         if outcome.state is not None:
             self.state = outcome.state
+            self.unsynced = {}
         if not outcome.view and not outcome.removed:
             return StateChanges()
         before, after = self.view, dict(self.view)
@@ -344,6 +386,8 @@ class Draft:
         for key, value in outcome.view.items():
             after[key] = raw = Raw(value)
             shown = _shown(raw)
+            if key in before and bytes(before[key]) == bytes(raw):
+                continue  # what a default step had set already
             if key in before:
                 updated[key] = [_shown(before[key]), shown]
             else:
@@ -367,7 +411,7 @@ class Draft:
             replace(message, content=self.renderer().function_result(message.content)) if message.content else message
         )
 
-    def _apply(self, effect: Effect) -> None:
+    def apply(self, effect: Effect) -> None:
         """In the order: variant, language and voice, topics, transition."""
         if effect.variant is not None:
             if effect.variant in self.agent.variants.names:
@@ -394,7 +438,7 @@ class Draft:
                 self.visit(found.place.node)
 
     def leave_flow(self) -> None:
-        self._apply(Effect(transition=Transition(exit_flow=True)))
+        self.apply(Effect(transition=Transition(exit_flow=True)))
 
     def speak(self, effect: Effect) -> None:
         if effect.utterance is not None:
@@ -473,6 +517,7 @@ class Draft:
             is_delayed=bool((self.listen or {}).get("delayed_response")),
             listen=self.listen,
             stop_keywords=tuple(self.stop_keywords),
+            extractions=tuple(self.extractions),
             notices=tuple(self.notices),
             voice=self.voice,
             timings=Timings(
@@ -494,6 +539,8 @@ class Draft:
             silence_count=self.silence_count,
             retained=self.retained,
             disabled_topics=self.disabled_topics,
+            entities=self.entities,
+            unsynced=self.unsynced,
         )
         return turn, snapshot
 
@@ -506,6 +553,14 @@ class Draft:
             for name, value in (("HANDOFF_TO", self.handoff.destination), ("HANDOFF_REASON", self.handoff.reason)):
                 if name not in written and value:
                     self.metrics.append(Metric(name=name, value=value, at=now))
+
+
+@lru_cache(maxsize=256)
+def _zone(name: str) -> ZoneInfo | None:
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return None
 
 
 def _shown(raw: Raw) -> Any:

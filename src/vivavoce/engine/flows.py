@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from vivavoce.domain.agent import Agent
 from vivavoce.domain.conversation import Notice, Place, Transition
-from vivavoce.domain.flow import Flow, FunctionStep
+from vivavoce.domain.flow import Flow, FunctionStep, Step
 from vivavoce.domain.ids import clean_name
 
 
@@ -70,6 +70,10 @@ def find_step(flow: Flow, name: str) -> tuple[str | None, Notice | None]:
     )
 
 
-def is_function_step(agent: Agent, place: Place) -> bool:
+def step_at(agent: Agent, place: Place) -> Step | None:
     flow = agent.flows.get(place.flow or "")
-    return flow is not None and isinstance(flow.steps.get(place.step or ""), FunctionStep)
+    return flow.steps.get(place.step or "") if flow is not None else None
+
+
+def is_function_step(agent: Agent, place: Place) -> bool:
+    return isinstance(step_at(agent, place), FunctionStep)

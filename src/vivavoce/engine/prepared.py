@@ -5,6 +5,7 @@ from __future__ import annotations
 from vivavoce.domain.agent import Agent, Function
 from vivavoce.domain.conversation import Tool
 from vivavoce.domain.flow import PromptStep
+from vivavoce.engine.collecting import Collecting, collecting
 from vivavoce.knowledge.interface import Retriever
 from vivavoce.project import references
 
@@ -27,6 +28,7 @@ class Prepared:
         }
         self.topic_functions = {name: references.names(topic.actions, "fn") for name, topic in agent.topics.items()}
         self._tools: dict[tuple[str | None, str], Tool] = {}
+        self._collecting: dict[tuple[str, str], Collecting] = {}
         self.visible: dict[object, tuple[Tool, ...]] = {}  # by what was mentioned where; see tools.visible
 
     def tool(self, function: Function, *, name: str | None = None) -> Tool:
@@ -41,6 +43,14 @@ class Prepared:
                 schema={"type": "object", "properties": properties, "required": [p.name for p in function.parameters]},
                 reference=function.module,
             )
+        return found
+
+    def collecting(self, flow: str, step: PromptStep) -> Collecting:
+        """The tools of a default step."""
+        key = (flow, step.name)
+        found = self._collecting.get(key)
+        if found is None:
+            found = self._collecting[key] = collecting(self.agent, step)
         return found
 
     def clashes(self, flow: str | None, step: PromptStep) -> frozenset[str]:

@@ -18,7 +18,7 @@ from vivavoce.domain.conversation import (
     SystemPart,
 )
 from vivavoce.domain.flow import PromptStep
-from vivavoce.engine import tools
+from vivavoce.engine import flows, tools
 from vivavoce.engine.prepared import Prepared
 from vivavoce.engine.rendering import Renderer, channel_family
 
@@ -80,6 +80,8 @@ def build(prepared: Prepared, renderer: Renderer, standing: Standing) -> ModelRe
     exposed = dict.fromkeys(standing.exposed)
     step = _step(agent, standing.place)
     clashes = prepared.clashes(standing.place.flow, step) if step is not None else frozenset()
+    is_default = step is not None and step.kind == "default"
+    own = prepared.collecting(standing.place.flow or "", step) if step is not None and is_default else None
     mentioned: dict[tuple[str, str], None] = {}
 
     def expose(kind: str, name: str) -> None:
@@ -94,7 +96,7 @@ def build(prepared: Prepared, renderer: Renderer, standing: Standing) -> ModelRe
             header=renderer.render(text_of(agent, "step_header")),
             text=renderer.render(step.prompt, clashes=clashes, expose=expose),
             footer=renderer.render(text_of(agent, "step_footer")),
-            functions=step.functions,
+            functions=own.names if own is not None else step.functions,
         )
     override = inference(agent, standing, step)
     if standing.place.flow is None or override.topic_functions_in_flows:
@@ -111,7 +113,7 @@ def build(prepared: Prepared, renderer: Renderer, standing: Standing) -> ModelRe
         context=SystemPart(title="context_information", content=_context(agent)) if standing.topics else None,
         step=step_prompt,
         history=standing.history,
-        tools=tools.visible(prepared, tuple(mentioned), standing.place.flow, clashes),
+        tools=tools.visible(prepared, tuple(mentioned), standing.place, clashes, own.tools if own is not None else ()),
         inference=Inference(
             max_tokens=override.max_tokens,
             temperature=override.temperature,
@@ -127,8 +129,7 @@ def build(prepared: Prepared, renderer: Renderer, standing: Standing) -> ModelRe
 
 
 def _step(agent: Agent, place: Place) -> PromptStep | None:
-    flow = agent.flows.get(place.flow or "")
-    step = flow.steps.get(place.step or "") if flow is not None else None
+    step = flows.step_at(agent, place)
     return step if isinstance(step, PromptStep) else None
 
 

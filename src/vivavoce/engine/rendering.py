@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 import msgspec
 from msgspec import Raw, Struct
 
 from vivavoce.domain.agent import Agent
-from vivavoce.domain.conversation import Rendered
+from vivavoce.domain.conversation import Collected, Rendered
 from vivavoce.engine.heard import Heard, target
 
 _ALIASES = {"sms": "twilio_sms", "va": "attr"}
@@ -119,6 +120,7 @@ class Renderer:
         variant: str | None,
         language: str,
         channel: str,
+        entities: Mapping[str, Collected] = MappingProxyType({}),
         heard: Heard | None = None,
     ) -> None:
         self._agent = agent
@@ -126,6 +128,7 @@ class Renderer:
         self._attributes = agent.variants.attributes.get(variant or "", {})
         self._language = language
         self._family = channel_family(channel)
+        self._entities = entities
         self._heard = heard
         self._values: dict[str, str] = {}
 
@@ -190,7 +193,8 @@ class Renderer:
             texts = self._agent.translations.get(name, {})
             return texts.get(self._language) or texts.get(self._agent.languages.default) or name
         if slot.kind == "entity":
-            return f'"{name}"'
+            collected = self._entities.get(name)
+            return collected.value if collected is not None else f'"{name}"'
         if name in self._view:
             return self._state(name)
         for attribute in (name.removeprefix("variant_"), name):

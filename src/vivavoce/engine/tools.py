@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from vivavoce.domain.agent import Agent, Function, Parameter
-from vivavoce.domain.conversation import Tool
+from vivavoce.domain.conversation import Place, Tool
 from vivavoce.engine.prepared import Prepared
 
 Expose: TypeAlias = Callable[[str, str], None]
@@ -24,15 +24,19 @@ MAX_VISIBLE = 1024  # combinations of references whose tools are remembered
 
 
 def visible(
-    prepared: Prepared, mentioned: tuple[tuple[str, str], ...], flow: str | None, clashes: frozenset[str]
+    prepared: Prepared,
+    mentioned: tuple[tuple[str, str], ...],
+    place: Place,
+    clashes: frozenset[str],
+    own: tuple[Tool, ...] = (),
 ) -> tuple[Tool, ...]:
-    """A tool for each thing mentioned, once, in order; what does not exist is left out."""
-    key = (mentioned, flow, clashes)
+    """The step's own tools, then one for each thing mentioned, once, in order; what does not exist is left out."""
+    key = (mentioned, place.flow, place.step if own else None, clashes)
     known = prepared.visible.get(key)
     if known is None:
         if len(prepared.visible) >= MAX_VISIBLE:
             prepared.visible.clear()
-        known = prepared.visible[key] = _visible(prepared, mentioned, flow, clashes)
+        known = prepared.visible[key] = (*own, *_visible(prepared, mentioned, place.flow, clashes))
     return known
 
 

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
+from vivavoce.entities.numbers import TENS, UNITS
+
 _YES = re.compile(
     r"\b(yes|yeah|yep|yup|sure|ok|okay|correct|right|exactly|perfect|absolutely|definitely|certainly|of course|please do|go ahead|"
     r"go for it|do it|do that|book it|sounds? (?:good|great|fine|right)|that's (?:right|it|fine|correct|good|great|all right)|"
@@ -39,13 +41,24 @@ def find_choice(text: str, options: Sequence[str]) -> str | None:
         stems = [_stem(word) for word in option.lower().split()]
         if stems and all(any(_stem(word) == stem for word in said.split()) for stem in stems):
             return option
+    written = _written(said)
+    if written != said:
+        return find_choice(written, options)
+    partly = [option for option in options if any(len(w) > 3 and w in said.split() for w in option.lower().split())]
+    if len(partly) == 1:
+        return partly[0]
     best, score = None, 0.0
     for option in options:
         for word in said.split():
             ratio = SequenceMatcher(None, word, option.lower()).ratio()
             if ratio > score and len(word) > 3:
                 best, score = option, ratio
-    return best if score >= 0.82 else None
+    return best if score >= 0.8 else None
+
+
+def _written(said: str) -> str:
+    """ "iphone fifteen" as "iphone 15"."""
+    return " ".join(str((UNITS | TENS)[word]) if word in UNITS or word in TENS else word for word in said.split())
 
 
 def _stem(word: str) -> str:

@@ -6,14 +6,12 @@ import re
 
 import phonenumbers
 
-from vivavoce.entities.numbers import digit_runs
+from vivavoce.entities.numbers import DIGIT_WORDS, digit_runs
+from vivavoce.entities.spelling import EXPLAINED
 
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
-_SPOKEN_EMAIL = re.compile(
-    r"\b([\w.+-]+(?:\s+(?:dot|underscore|dash)\s+[\w+-]+)*)\s+at\s+([\w-]+(?:\s+dot\s+[\w-]+)+)\b"
-)
 _INTRODUCED = re.compile(
-    r"\b(?:my (?:full )?name(?:'s| is)|name(?:'s| is)?|i am|i'm|this is|it is|it's|that's|that would be|under(?: the name(?: of)?)?|speaking is|the name's)\s+"
+    r"\b(?:my (?:full )?name(?:'s| is)|name(?:'s| is)?|i am|i'm|im|this is|it is|it's|that's|that would be|under(?: the name(?: of)?)?|speaking is|the name's)\s+"
     r"(?:mr\.?|mrs\.?|ms\.?|miss|dr\.?)?\s*([a-zà-ÿ'][\w'’-]*(?:\s+[a-zà-ÿ'][\w'’-]*){0,3})",
     re.IGNORECASE,
 )
@@ -23,6 +21,15 @@ _BOOKED_AS = re.compile(
 )
 _LAST_FIRST = re.compile(
     r"\b([a-zà-ÿ][\w'’-]+),?\s+(?:and\s+)?(?:my\s+)?first(?:\s+name)?(?:\s+is)?,?\s+([a-zà-ÿ][\w'’-]+)", re.IGNORECASE
+)
+_FIRST_LAST = re.compile(
+    r"\bfirst name(?:'s| is)?,?\s+([a-zà-ÿ][\w'’-]+)[,.]?\s+(?:and\s+)?(?:my\s+)?(?:surname|last name|family name|second name)(?:'s| is)?,?\s+([a-zà-ÿ][\w'’-]+)",
+    re.IGNORECASE,
+)
+_NO_NAME = re.compile(
+    r"\b(?:rather not|prefer not|don't want|do not want|won't (?:say|tell|give)|not (?:going to|telling|saying|giving)|none of your|why do you|what do you|"
+    r"i (?:want|need|would like|have)|i'd like|can i|could i|can you|could you|do i|is there|how much|what time)\b",
+    re.IGNORECASE,
 )
 _NOT_NAMES = frozenset(
     [
@@ -138,15 +145,59 @@ _NOT_NAMES = frozenset(
 )
 
 
+_SIGNS = {"dot": ".", "point": ".", "underscore": "_", "dash": "-", "hyphen": "-", "plus": "+"}
+_NOT_LOCAL = frozenset(["is", "it's", "its", "my", "email", "e-mail", "address", "mail", "that's", "thats", "it", "to", "on", "as", "me", "use", "be", "yes", "so"])  # fmt: skip
+
+
 def find_email(text: str) -> str | None:
     if match := _EMAIL.search(text):
         return match.group().rstrip(".").lower()
-    if match := _SPOKEN_EMAIL.search(text.lower()):
-        local = re.sub(
-            r"\s+(dot|underscore|dash)\s+", lambda m: {"dot": ".", "underscore": "_", "dash": "-"}[m[1]], match[1]
-        )
-        return f"{local}@" + re.sub(r"\s+dot\s+", ".", match[2])
+    tokens = re.findall(r"[\w.+'-]+", EXPLAINED.sub(r"\1", text.lower()))
+    for place, token in enumerate(tokens):
+        if token == "at" and place:
+            local, domain = _local_part(tokens[:place]), _domain(tokens[place + 1 :])
+            if local and domain:
+                return f"{local}@{domain}"
     return None
+
+
+def _local_part(before: list[str]) -> str:
+    """Backwards from the "at": spelled letters and digits, signs, and words that signs or digits tie to the rest."""
+    parts: list[str] = []
+    last = ""  # what was taken before: sign, spelled or word
+    for place in range(len(before) - 1, -1, -1):
+        token = before[place].strip(".'")
+        repeat = {"double": 2, "triple": 3}.get(before[place - 1], 1) if place else 1
+        if token in _SIGNS and parts:
+            parts.append(_SIGNS[token])
+            last = "sign"
+        elif token in ("double", "triple") and last == "spelled":
+            continue
+        elif token in DIGIT_WORDS or len(token) == 1 or token.isdigit():
+            if last == "word" and parts[-1] not in _SIGNS.values() and not token.isdigit() and token not in DIGIT_WORDS:
+                break
+            parts.append(DIGIT_WORDS.get(token, token) * repeat)
+            last = "spelled"
+        elif token in _NOT_LOCAL or last == "word" or (last == "spelled" and not parts[-1].isdigit()):
+            break
+        else:
+            parts.append(token)
+            last = "word"
+    return "".join(reversed(parts)).strip("._-+")
+
+
+def _domain(after: list[str]) -> str:
+    parts: list[str] = []
+    for token in after[:12]:
+        word = token.strip("'")
+        if word in _SIGNS:
+            parts.append(_SIGNS[word])
+        elif not parts or parts[-1] in (".", "-") or (len(word) == 1 and len(parts[-1]) == 1):
+            parts.append(word)
+        else:
+            break
+    found = "".join(parts).strip(".-")
+    return found if re.fullmatch(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}", found) else ""
 
 
 def find_phone(text: str, regions: tuple[str, ...] = ("GB", "US")) -> str | None:
@@ -170,6 +221,10 @@ def find_phone(text: str, regions: tuple[str, ...] = ("GB", "US")) -> str | None
 def find_name(text: str) -> str | None:
     """A personal name, capitalised. A bare answer of one to three words is taken for one; a sentence is not."""
     said = re.sub(r"[.!?]+$", "", text.strip())
+    if _NO_NAME.search(said):
+        return None
+    if match := _FIRST_LAST.search(said):
+        return _clean([match[1], match[2]])
     said = re.sub(
         r"(?:,?\s*(?:that's|that is|spelled|spelt))?(?:[\s,-]+[A-Za-z]\b(?!')){3,}", "", said
     )  # spelled out after it
@@ -177,7 +232,7 @@ def find_name(text: str) -> str | None:
         found = _clean([match[2], match[1]])
         if found:
             return found
-    parts = [_clean(part.split()) for part in said.split(",")]
+    parts = [_clean(part.split()) for part in re.split(r"[,.]\s+", said)]
     if len(parts) == 2 and parts[0] and parts[1] and parts[1].endswith(f" {parts[0].split()[-1]}"):
         return parts[1]  # "Hart, Nathan Hart"
     if match := _BOOKED_AS.search(said):
@@ -204,6 +259,6 @@ def _clean(words: list[str]) -> str | None:
     if not kept:
         return None
     return " ".join(
-        word if not word.islower() else "-".join(part[:1].upper() + part[1:] for part in word.split("-"))
+        word if not word.islower() else re.sub(r"(?:^|-|\b[od]')[a-zà-ÿ]|^[od](?=')", lambda m: m.group().upper(), word)
         for word in kept
     )

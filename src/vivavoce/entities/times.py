@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from vivavoce.entities.numbers import ORDINALS, TENS, UNITS, find_number
 
@@ -17,10 +18,12 @@ _ISO = re.compile(r"\b(\d{4})-(\d{1,2})-(\d{1,2})\b")
 _NUMERIC = re.compile(r"\b(\d{1,2})[/.](\d{1,2})(?:[/.](\d{2,4}))?\b")
 _DAY_MONTH = re.compile(rf"\b{_DAY}\s*(?:of\s+)?({_MONTH})\b(?:\s*,?\s*(\d{{4}}))?")
 _MONTH_DAY = re.compile(rf"\b({_MONTH})\s+(?:the\s+)?{_DAY}\b(?:\s*,?\s*(\d{{4}}))?")
-_THE_DAY = re.compile(rf"\bthe\s+{_DAY}\b")
-_IN = re.compile(r"\bin\s+(?:about\s+)?(\w+)\s+(day|week)s?\b")
+_THE_DAY = re.compile(r"\b(?:the\s+(\d{1,2})(?:st|nd|rd|th)?|(\d{1,2})(?:st|nd|rd|th))\b")
+_IN = re.compile(r"\bin\s+(?:about\s+)?(\w+)\s+(day|week|fortnight)s?\b")
+_AGO = re.compile(r"\b(\w+)\s+(day|week|fortnight)s?\s+ago\b")
+_DAYS_OF = {"day": 1, "week": 7, "fortnight": 14}
 _WEEKDAY = re.compile(
-    r"\b(?:(next|this|coming)\s+)?(mon|tues?|wednes|weds?|thurs?|thu|fri|satur|sat|sun)(?:day)?s?\b(\s+week)?"
+    r"\b(?:(next|this|coming|last)\s+)?(mon|tues?|wednes|weds?|thurs?|thu|fri|satur|sat|sun)(?:day)?s?\b(\s+week)?"
 )
 _PREFIX = {
     "mon": 0,
@@ -41,13 +44,24 @@ _PREFIX = {
 
 def find_date(text: str, now: datetime, *, day_first: bool = True) -> date | None:
     """The day that is meant; a day without a year is the next one there is."""
-    said = _ordinals_as_digits(text.lower())
+    said = _ordinals_as_digits(_years_as_digits(text.lower()))
     today = now.date()
-    for find in (_absolute, _relative, _weekday, _day_of_month):
+    if any(pattern.search(said) for pattern in (_ISO, _DAY_MONTH, _MONTH_DAY, _NUMERIC)):
+        return _absolute(said, today, day_first)  # a day that is not in the calendar is none, whatever else was said
+    for find in (_relative, _weekday, _day_of_month):
         found = find(said, today, day_first)
         if found is not None:
             return found
     return None
+
+
+def is_relative_date(text: str) -> bool:
+    """True when the day is told by its distance from today or by its weekday alone: "tomorrow", "next Friday"."""
+    said = _ordinals_as_digits(_years_as_digits(text.lower()))
+    some_day = date(2024, 1, 1)
+    if _absolute(said, some_day, True) is not None:
+        return False
+    return _relative(said, some_day, True) is not None or _weekday(said, some_day, True) is not None
 
 
 def _absolute(said: str, today: date, day_first: bool) -> date | None:
@@ -69,6 +83,16 @@ def _relative(said: str, today: date, _: bool) -> date | None:
         return today + timedelta(days=2)
     if re.search(r"\btomorrow\b|\btmrw\b|\btomorow\b", said):
         return today + timedelta(days=1)
+    if re.search(r"\bday before yesterday\b", said):
+        return today - timedelta(days=2)
+    if re.search(r"\byesterday\b", said):
+        return today - timedelta(days=1)
+    if match := _AGO.search(said):
+        count = int(match[1]) if match[1].isdigit() else UNITS.get(match[1], 1 if match[1] in ("a", "an") else None)
+        if count is not None:
+            return today - timedelta(days=count * _DAYS_OF[match[2]])
+    if re.search(r"\b(?:a )?fortnight(?: from)? today\b|\bin a fortnight\b", said):
+        return today + timedelta(days=14)
     if re.search(r"\b(?:a )?week (?:from )?today\b|\btoday week\b", said):
         return today + timedelta(days=7)
     if re.search(r"\b(today|tonight|this (morning|afternoon|evening)|right away|straight away)\b", said):
@@ -76,7 +100,7 @@ def _relative(said: str, today: date, _: bool) -> date | None:
     if match := _IN.search(said):
         count = int(match[1]) if match[1].isdigit() else UNITS.get(match[1], 1 if match[1] in ("a", "an") else None)
         if count is not None:
-            return today + timedelta(days=count * (7 if match[2] == "week" else 1))
+            return today + timedelta(days=count * _DAYS_OF[match[2]])
     return None
 
 
@@ -85,7 +109,9 @@ def _weekday(said: str, today: date, _: bool) -> date | None:
     if match is None:
         return None
     ahead = (_PREFIX[match[2]] - today.weekday()) % 7 or 7
-    if match[3]:
+    if match[1] == "last":
+        return today + timedelta(days=ahead - 7)
+    if match[3] or re.search(r"\bweek on\s*$", said[: match.start()]):
         ahead += 7
     return today + timedelta(days=ahead)
 
@@ -94,7 +120,7 @@ def _day_of_month(said: str, today: date, _: bool) -> date | None:
     match = _THE_DAY.search(said)
     if match is None:
         return None
-    day = int(match[1])
+    day = int(match[1] or match[2])
     for months in range(13):
         year, month = divmod(today.month - 1 + months, 12)
         found = _date(today.year + year, month + 1, day)
@@ -121,6 +147,32 @@ def _month(name: str) -> int:
     return next(i for i, month in enumerate(MONTHS, 1) if month.startswith(name[:3]))
 
 
+_YEAR = re.compile(
+    rf"\b(?:(nineteen|twenty|eighteen)[ -](?:hundred(?: and)? ?)?(?:oh[ -])?({'|'.join(TENS)}|{'|'.join(w for w, v in UNITS.items() if v)})(?:[ -]({'|'.join(w for w, v in UNITS.items() if 0 < v < 10)}))?"
+    rf"|two thousand(?:(?: and)? ({'|'.join(w for w, v in UNITS.items() if v)}|twenty)(?:[ -]({'|'.join(w for w, v in UNITS.items() if 0 < v < 10)}))?)?)\b(?!\s*(?:of|{_MONTH})\b)"
+)
+_CENTURIES = {"eighteen": 1800, "nineteen": 1900, "twenty": 2000}
+
+
+def _years_as_digits(said: str) -> str:
+    """ "may third nineteen eighty five" becomes "may third 1985"."""
+
+    def written(match: re.Match[str]) -> str:
+        if match[1]:
+            value = TENS.get(match[2], 0) or UNITS.get(match[2], 0)
+            if match[3]:
+                if match[2] not in TENS:
+                    return match.group()
+                value += UNITS[match[3]]
+            elif match[1] == "twenty" and value < 10:  # "twenty five" is a number, "twenty twenty five" a year
+                return match.group()
+            return str(_CENTURIES[match[1]] + value)
+        tail = (TENS | UNITS).get(match[4] or "", 0) + UNITS.get(match[5] or "", 0)
+        return str(2000 + tail)
+
+    return _YEAR.sub(written, said)
+
+
 def _ordinals_as_digits(said: str) -> str:
     """ "the twenty first" becomes "the 21st"."""
 
@@ -129,9 +181,9 @@ def _ordinals_as_digits(said: str) -> str:
 
     said = re.sub(rf"\b({'|'.join(TENS)})[ -]({'|'.join(ORDINALS)})\b", compound, said)
     return re.sub(
-        rf"\b(?<!the )({'|'.join(ORDINALS)})\b(?= of| (?:{_MONTH}))|(?<=the )({'|'.join(ORDINALS)})\b",
-        lambda m: f"{ORDINALS[m[1] or m[2]]}th",
-        said,
+        rf"\b(?<!the )({'|'.join(ORDINALS)})\b(?= of| (?:{_MONTH}))|(?<=the )({'|'.join(ORDINALS)})\b|^\W*({'|'.join(ORDINALS)})\W*$",
+        lambda m: f"{ORDINALS[m[1] or m[2] or m[3]]}th",
+        re.sub(rf"\b({_MONTH}) ({'|'.join(ORDINALS)})\b", lambda m: f"{m[1]} {ORDINALS[m[2]]}th", said),
     )
 
 
@@ -142,15 +194,30 @@ _PAST = re.compile(r"\b(half|quarter|twenty|ten|five)\s+(past|to)\s+(\d{1,2})\b"
 _AT = re.compile(
     r"\b(?:at|around|about|by|from|for|the)\s+(\d{1,2})\b(?!\s*(?:of|st|nd|rd|th|people|persons|days?|pounds?))"
 )
+_IN_THE = re.compile(r"\b(\d{1,2})\s+(?:in the|tonight|tomorrow|this)\b")
+_MILITARY = re.compile(r"\b([01]\d|2[0-3])([0-5]\d)\b(?!\s*\d)")
 _BARE = re.compile(r"^\W*(\d{1,2})\W*(?:please|then|is fine|works|would be good|sounds good)?\W*$")
 _MINUTES = {"half": 30, "quarter": 15, "twenty": 20, "ten": 10, "five": 5}
 
 
-def find_time(text: str, *, likely: tuple[str, ...] = ()) -> str | None:
-    """A time of day as HH:MM. `likely` times (HH:MM) settle whether three is in the night or in the afternoon."""
+class _Hints(NamedTuple):
+    """What settles whether three is in the night or in the afternoon."""
+
+    is_morning: bool
+    is_afternoon: bool
+    likely: tuple[str, ...]  # HH:MM
+    pivot: str  # HH:MM: earlier hours are of the afternoon
+    within: tuple[str, str]  # HH:MM each, "" for open
+
+
+def find_time(
+    text: str, *, likely: tuple[str, ...] = (), pivot: str = "", within: tuple[str, str] = ("", "")
+) -> str | None:
+    """A time of day as HH:MM. An hour without its half is the likely one, the one within the window, or that of the pivot."""
     said = _hours_as_digits(text.lower())
     is_afternoon = bool(re.search(r"\b(afternoon|evening|tonight|pm|p\.m)\b", said))
     is_morning = bool(re.search(r"\b(morning|am|a\.m)\b", said))
+    hints = _Hints(is_morning, is_afternoon, likely, pivot, within)
     if re.search(r"\b(noon|midday)\b", said):
         return "12:00"
     if re.search(r"\bmidnight\b", said):
@@ -158,38 +225,51 @@ def find_time(text: str, *, likely: tuple[str, ...] = ()) -> str | None:
     if match := _PAST.search(said):
         minutes = _MINUTES[match[1]]
         hour, minute = (int(match[3]), minutes) if match[2] == "past" else (int(match[3]) - 1, 60 - minutes)
-        return _settled(hour, minute, None, is_morning, is_afternoon, likely)
+        return _settled(hour, minute, None, hints)
     if match := _CLOCK.search(said):
-        return _settled(int(match[1]), int(match[2]), match[3], is_morning, is_afternoon, likely)
-    for pattern in (_HOUR, _OCLOCK, _AT, _BARE):
+        return _settled(int(match[1]), int(match[2]), match[3], hints)
+    if match := _MILITARY.search(said):
+        return f"{match[1]}:{match[2]}"
+    for pattern in (_HOUR, _OCLOCK, _AT, _IN_THE, _BARE):
         if match := pattern.search(said):
             half = match[2] if pattern is _HOUR else None
-            return _settled(int(match[1]), 0, half, is_morning, is_afternoon, likely)
-    number = find_number(said) if likely else None
-    if number is not None and 1 <= number <= 12:  # a bare hour counts when it is one of those offered
-        found = _settled(number, 0, None, is_morning, is_afternoon, likely)
-        return found if found in likely else None
+            return _settled(int(match[1]), 0, half, hints)
+    number = find_number(said) if likely or any(within) else None
+    if (
+        number is not None and 1 <= number <= 12
+    ):  # a bare hour counts when it is one of those offered, or within the window
+        found = _settled(number, 0, None, hints)
+        return found if found in likely or (found and _within({found}, within)) else None
     return None
 
 
-def _settled(
-    hour: int, minute: int, half: str | None, is_morning: bool, is_afternoon: bool, likely: tuple[str, ...]
-) -> str | None:
+def _settled(hour: int, minute: int, half: str | None, hints: _Hints) -> str | None:
     if not (0 <= hour <= 23 and 0 <= minute <= 59):
         return None
     if hour <= 12:
-        if half == "p" or (half is None and is_afternoon and not is_morning):
+        if half == "p" or (half is None and hints.is_afternoon and not hints.is_morning):
             hour = hour % 12 + 12
-        elif half == "a" or (half is None and is_morning):
+        elif half == "a" or (half is None and hints.is_morning):
             hour %= 12
         else:
             choices = {f"{h:02d}:{minute:02d}" for h in (hour % 12, hour % 12 + 12)}
-            fitting = [time for time in likely if time in choices]
+            fitting = [time for time in hints.likely if time in choices] or _within(choices, hints.within)
             if fitting:
                 return fitting[0]
+            if hints.pivot:
+                return max(choices) if f"{hour % 12:02d}:{minute:02d}" < hints.pivot else min(choices)
             if 1 <= hour <= 7:
                 hour += 12  # nobody means four in the morning
     return f"{hour:02d}:{minute:02d}"
+
+
+def _within(choices: set[str], window: tuple[str, str]) -> list[str]:
+    """The one choice that lies in the window; nothing when both do or neither."""
+    earliest, latest = window
+    if not earliest and not latest:
+        return []
+    inside = [c for c in choices if (earliest or "00:00") <= c <= (latest or "23:59")]
+    return inside if len(inside) == 1 else []
 
 
 def _hours_as_digits(said: str) -> str:

@@ -110,6 +110,9 @@ class Worker(asyncio.Protocol):
                 "alternatives": view.alternatives,
                 "history": [(u.role, u.text) for u in history],
                 "metrics": metrics,
+                "entities": {name: [c.type, c.value, c.parts] for name, c in view.entities.items()},
+                "unsynced": view.unsynced,
+                "zone": view.zone,
             },
         }
         if not self._is_open:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct
 
 from vivavoce.domain.agent import Function
-from vivavoce.domain.conversation import Conversation, LogEntry, OutgoingMessage, Place, Utterance
+from vivavoce.domain.conversation import Collected, Conversation, LogEntry, OutgoingMessage, Place, Utterance
 from vivavoce.errors import VivavoceError
 
 
@@ -33,7 +33,9 @@ class View(Struct, frozen=True, kw_only=True):
     variant: str | None
     language: str
     alternatives: tuple[str, ...] = ()
-    dtmf: str = ""
+    entities: dict[str, Collected] = {}
+    unsynced: dict[str, Any] = {}  # to be set on conv.state before the call
+    zone: str = "UTC"  # IANA name
 
 
 class Ask(Struct, frozen=True, kw_only=True):

@@ -126,12 +126,6 @@ class _Checker:
             ),
             prefix,
         )
-        self.faults.warn(
-            path,
-            1,
-            "not-implemented",
-            f"Step {step.name!r} is a no-code step: its prompt is used, but entities and conditions are not implemented yet.",
-        )
         for name in step.extracted_entities:
             if name not in self.agent.entities:
                 self.faults.error(
@@ -140,7 +134,17 @@ class _Checker:
                     "unknown-reference",
                     f"Step {step.name!r} extracts an entity {name!r} that does not exist.",
                 )
+        collected = {name for s in flow.steps.values() if isinstance(s, PromptStep) for name in s.extracted_entities}
+        seen: set[str] = set()
         for condition in step.conditions:
+            if condition.name in seen:
+                self.faults.error(
+                    path,
+                    self.line(path, condition.name),
+                    "duplicate",
+                    f"There is already a condition named {condition.name!r} in step {step.name!r}.",
+                )
+            seen.add(condition.name)
             if condition.child is not None and condition.child not in flow.steps:
                 self.faults.error(
                     path,
@@ -149,6 +153,13 @@ class _Checker:
                     f"Condition {condition.name!r} leads to a step {condition.child!r} that does not exist.",
                 )
             for name in condition.required_entities:
+                if name in self.agent.entities and name not in collected:
+                    self.faults.warn(
+                        path,
+                        self.line(path, name),
+                        "never-collected",
+                        f"Condition {condition.name!r} needs {name!r}, which no step of the flow extracts.",
+                    )
                 if name not in self.agent.entities:
                     self.faults.error(
                         path,

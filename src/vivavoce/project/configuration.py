@@ -1,16 +1,13 @@
-"""config/: entities, variants, handoffs, SMS templates, translations and API integrations."""
+"""config/: variants, handoffs, SMS templates, translations and API integrations."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
 
-from vivavoce.domain.agent import ApiIntegration, ApiOperation, Entity, Handoff, SmsTemplate, Variants
+from vivavoce.domain.agent import ApiIntegration, ApiOperation, Handoff, SmsTemplate, Variants
 from vivavoce.project.source import Mapping
 
-ENTITY_TYPES = (
-    "numeric", "alphanumeric", "enum", "date", "phone_number", "time", "address", "free_text", "name_config",
-)  # fmt: skip
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 AUTH_TYPES = ("none", "basic", "apiKey", "oauth2")
 _INTEGRATION_NAME = re.compile(r"[a-z_][a-z0-9_]*")
@@ -23,7 +20,7 @@ ENVIRONMENT_KEYS = {
 }
 
 
-def _named(source: Mapping, key: str) -> Iterator[tuple[str, Mapping]]:
+def named(source: Mapping, key: str) -> Iterator[tuple[str, Mapping]]:
     """The items of a list, each with its name; a second item of the same name is a fault."""
     seen: set[str] = set()
     for item in source.mappings(key):
@@ -35,18 +32,6 @@ def _named(source: Mapping, key: str) -> Iterator[tuple[str, Mapping]]:
         yield name, item
         item.close()
     source.close()
-
-
-def entities(source: Mapping) -> dict[str, Entity]:
-    return {
-        name: Entity(
-            name=name,
-            type=item.text("entity_type", "free_text", required=True, one_of=ENTITY_TYPES),
-            description=item.text("description"),
-            config=item.plain("config") or {},
-        )
-        for name, item in _named(source, "entities")
-    }
 
 
 def variants(source: Mapping) -> Variants:
@@ -88,7 +73,7 @@ def variants(source: Mapping) -> Variants:
 
 def handoffs(source: Mapping) -> dict[str, Handoff]:
     found: dict[str, Handoff] = {}
-    for name, item in _named(source, "handoffs"):
+    for name, item in named(source, "handoffs"):
         sip = item.mapping("sip_config")
         method = sip.text("method", "bye", one_of=("invite", "refer", "bye"))
         encryption = sip.text("outbound_encryption")
@@ -113,7 +98,7 @@ def handoffs(source: Mapping) -> dict[str, Handoff]:
 
 def sms_templates(source: Mapping) -> dict[str, SmsTemplate]:
     found = {}
-    for name, item in _named(source, "sms_templates"):
+    for name, item in named(source, "sms_templates"):
         numbers = item.mapping("env_phone_numbers")
         senders = {}
         for key in numbers.keys:
@@ -127,7 +112,7 @@ def sms_templates(source: Mapping) -> dict[str, SmsTemplate]:
 
 def translations(source: Mapping, languages: tuple[str, ...]) -> dict[str, dict[str, str]]:
     found = {}
-    for name, item in _named(source, "translations"):
+    for name, item in named(source, "translations"):
         texts = item.mapping("translations")
         found[name] = {language: texts.text(language) for language in texts.keys}
         if languages and set(texts.keys) != set(languages):
@@ -141,7 +126,7 @@ def translations(source: Mapping, languages: tuple[str, ...]) -> dict[str, dict[
 
 def api_integrations(source: Mapping) -> dict[str, ApiIntegration]:
     found = {}
-    for name, item in _named(source, "api_integrations"):
+    for name, item in named(source, "api_integrations"):
         if not _INTEGRATION_NAME.fullmatch(name):
             item.error("name", "bad-name", f"{name!r} should be lower-case letters, digits and underscores.")
         environments = {}

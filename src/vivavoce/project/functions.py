@@ -24,7 +24,7 @@ LATER = {
     "set_csat_score": "CSAT",
     "set_csat_survey_entered": "CSAT",
 }
-LATER_UTILS = {"extract_address", "extract_city", "validate_entity", "get_secret"}
+LATER_UTILS = {"get_secret"}
 _VARIABLE = re.compile(r"(?<![\w.])conv\.state\.([A-Za-z_]\w*)\b(?!\s*\()")
 
 

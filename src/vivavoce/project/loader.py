@@ -12,6 +12,7 @@ from vivavoce.domain.flow import Flow, FunctionStep, PromptStep
 from vivavoce.project import (
     checks,
     configuration,
+    entities,
     experimental,
     flows,
     functions,
@@ -104,7 +105,7 @@ class _Reader:
             variants=configuration.variants(self.yaml(layout.VARIANTS)),
             handoffs=configuration.handoffs(self.yaml(layout.HANDOFFS)),
             sms_templates=configuration.sms_templates(self.yaml(layout.SMS)),
-            entities=configuration.entities(self.yaml(layout.ENTITIES)),
+            entities=entities.entities(self.yaml(layout.ENTITIES)),
             stop_keywords=speech.stop_keywords(self.yaml(layout.STOP_KEYWORDS)),
             translations=configuration.translations(self.yaml(layout.TRANSLATIONS), configured),
             speech=speech.speech(

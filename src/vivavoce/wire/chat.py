@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from vivavoce.domain.conversation import Conversation, Snapshot, Turn
-from vivavoce.wire.functions import function_event, metric_map
+from vivavoce.wire.functions import extraction, function_event, metric_map
 from vivavoce.wire.requests import llm_request
 
 _encode = msgspec.json.Encoder().encode
@@ -51,7 +51,8 @@ class ChatMetadataResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     llm_requests: list[dict[str, Any]]
     asr_lang_code: str
     tts_lang_code: str
-    notices: list[dict[str, str]]  # ours, as are the next two
+    entities: list[dict[str, Any]]  # ours, as are the next three
+    notices: list[dict[str, str]]
     timings: dict[str, float]
     turn_index: int
 
@@ -90,6 +91,7 @@ def debug_chat(
             llm_requests=[llm_request(exchange, conversation, turn) for exchange in turn.exchanges],
             asr_lang_code=turn.asr_language,
             tts_lang_code=turn.tts_language,
+            entities=[extraction(e) for e in turn.extractions],
             notices=[{"code": notice.code, "message": notice.message} for notice in turn.notices],
             timings={
                 "retrieval": timings.retrieval,

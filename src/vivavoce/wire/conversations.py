@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vivavoce.domain.conversation import Closing, Conversation, Turn
-from vivavoce.wire.functions import function_event, metric_series
+from vivavoce.wire.functions import extraction, function_event, metric_series
 from vivavoce.wire.requests import llm_request
 from vivavoce.wire.times import iso
 
@@ -104,7 +104,7 @@ def _turn(turn: Turn, conversation: Conversation) -> dict[str, Any]:
             "node_trace": list(turn.node_trace),
             "in_flow": turn.place_after.flow,
             "in_step": turn.place_after.step,
-            "entities": [],
+            "entities": [extraction(e) for e in turn.extractions],
             "function_events": [function_event(call, conversation.id, turn.index + 1) for call in turn.calls],
             "retrieved_topics": [name for name, _ in turn.topics],
             "cited_topic": turn.cited_topic,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vivavoce.domain.conversation import FunctionCall, LogEntry, Metric
+from vivavoce.domain.conversation import Extraction, FunctionCall, LogEntry, Metric
 from vivavoce.wire.times import iso, iso_naive, rfc1123
 
 
@@ -53,6 +53,17 @@ def function_event(call: FunctionCall, conversation_id: str, turn_number: int) -
         "exchanges": [
             {"kind": e.kind, "request": e.request, "answer": e.answer, "error": e.error} for e in call.exchanges
         ],
+    }
+
+
+def extraction(found: Extraction) -> dict[str, Any]:
+    """One attempt to save an entity."""
+    return {
+        "name": found.name,
+        "heard": found.heard,
+        "valid": found.error is None,
+        "value": found.value,
+        "error": found.error,
     }
 
 

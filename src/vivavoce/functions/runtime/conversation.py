@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
-from vivavoce.functions.runtime import clock, values
+from vivavoce.functions.runtime import clock, entities, values
 from vivavoce.functions.runtime.session import Running, clean_text, sendable
 from vivavoce.functions.runtime.state import State
 
@@ -212,7 +212,10 @@ class WebchatInterface:
 
 
 class Utils:
-    """conv.utils: the model on demand. The entity helpers are not here yet and say so."""
+    """conv.utils: the model on demand, secrets, and values checked."""
+
+    def __init__(self, conv: Conversation) -> None:
+        self._conv = conv
 
     def prompt_llm(
         self, prompt: str, *, show_history: bool = False, return_json: bool = False, model: str = "gpt-4o"
@@ -230,14 +233,21 @@ class Utils:
     def get_secret(self, name: str) -> NoReturn:
         not_yet("conv.utils.get_secret")
 
-    def validate_entity(self, value: Any, config: Any) -> NoReturn:
-        not_yet("conv.utils.validate_entity")
+    def validate_entity(self, value: Any, config: Any) -> values.EntityValidationResult:
+        """`valid`, `value` and, when it is not valid, `error`."""
+        return entities.validate(value, config)
 
-    def extract_address(self, addresses: Any = None, country: str = "US") -> NoReturn:
-        not_yet("conv.utils.extract_address")
+    def extract_address(self, addresses: Any = None, country: str = "US") -> Any:
+        """The address in the user's last words, or ExtractionError."""
+        return entities.address(self._said(), addresses, country)
 
-    def extract_city(self, city_spellings: Any = None, states: Any = None, country: str = "US") -> NoReturn:
-        not_yet("conv.utils.extract_city")
+    def extract_city(self, city_spellings: Any = None, states: Any = None, country: str = "US") -> Any:
+        """The city in the user's last words, or ExtractionError."""
+        return entities.city(self._said(), city_spellings, states, country)
+
+    def _said(self) -> list[str]:
+        inputs = [said.text for said in self._conv.history if said.role == "user" and said.text]
+        return list(dict.fromkeys([*inputs[-1:], *self._conv.transcript_alternatives]))
 
 
 for _config in values.CONFIGS:
@@ -287,7 +297,7 @@ class Conversation:
         self.api = ApiExecutor()
         self.integrations = Integrations()
         self.webchat = WebchatInterface()
-        self.utils = Utils()
+        self.utils = Utils(self)
         self.log = ConversationLogger()
         self.agentic_dial = AgenticDial()
         self.external_events = ExternalEvents()
@@ -321,6 +331,14 @@ class Conversation:
         self.language = patch["language"]
         self._variant_name = patch["variant"]
         self.transcript_alternatives = list(patch["alternatives"])
+        Running.zone = patch["zone"]
+        self.entities = Entities(
+            {
+                name: values.EntityValidationResult(id=name, name=name, valid=True, value=value, type=type_)
+                for name, (type_, value, _) in patch["entities"].items()
+            }
+        )
+        self.state.update(patch["unsynced"])
         for role, text in patch["history"]:
             self.history.append((UserInput if role == "user" else AgentResponse)(text))
         for name, value in patch["metrics"]:

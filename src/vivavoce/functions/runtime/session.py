@@ -121,6 +121,7 @@ class Running:
 
     effects = Effects()
     channel: Channel | None = None
+    zone = "UTC"  # IANA name
     call: Callable[..., Any] | None = None
 
 
