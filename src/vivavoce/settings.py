@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
@@ -32,6 +33,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     workers: int = 64  # warm author workers kept at most
     idle_seconds: float = 600.0
     max_turns: int = 200
+    secrets_file: Path | None = None
+    secrets: dict[str, str] = {}  # name -> text, from VIVAVOCE_SECRET_NAME
+    private_hosts: tuple[str, ...] = ()  # that conv.api may call
+    api_timeout_seconds: float = 10.0
+    time_zone: str = "UTC"
     log_level: str = "info"
 
 
@@ -63,7 +69,7 @@ def load(
         anthropic_api_key=env.get("ANTHROPIC_API_KEY") or None,
         anthropic_base_url=(env.get("ANTHROPIC_BASE_URL") or "https://api.anthropic.com").rstrip("/"),
         retrieval=_one_of(env, "VIVAVOCE_RETRIEVAL", ("auto", "lexical", "hybrid")),
-        fallback_models=tuple(m.strip() for m in env.get("VIVAVOCE_FALLBACK_MODELS", "").split(",") if m.strip()),
+        fallback_models=_list(env, "VIVAVOCE_FALLBACK_MODELS"),
         apology=env.get("VIVAVOCE_APOLOGY") or APOLOGY,
         model_timeout_seconds=_number(env, "VIVAVOCE_MODEL_TIMEOUT_SECONDS", 30.0),
         function_timeout_seconds=_number(env, "VIVAVOCE_FUNCTION_TIMEOUT_SECONDS", 10.0),
@@ -71,6 +77,11 @@ def load(
         workers=int(_number(env, "VIVAVOCE_WORKERS", 64)),
         idle_seconds=_number(env, "VIVAVOCE_IDLE_SECONDS", 600.0),
         max_turns=int(_number(env, "VIVAVOCE_MAX_TURNS", 200)),
+        secrets_file=Path(env["VIVAVOCE_SECRETS"]).expanduser() if env.get("VIVAVOCE_SECRETS") else None,
+        secrets=_secrets(env),
+        private_hosts=_list(env, "VIVAVOCE_PRIVATE_HOSTS"),
+        api_timeout_seconds=_number(env, "VIVAVOCE_API_TIMEOUT_SECONDS", 10.0),
+        time_zone=_time_zone(env),
         log_level=env.get("VIVAVOCE_LOG_LEVEL") or "info",
     )
 
@@ -82,6 +93,29 @@ def _default_model(env: Mapping[str, str]) -> str:
     if env.get("ANTHROPIC_API_KEY"):
         return "anthropic:claude-sonnet-4-5"
     return "local"
+
+
+def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in env.get(name, "").split(",") if item.strip())
+
+
+def _secrets(env: Mapping[str, str]) -> dict[str, str]:
+    """VIVAVOCE_SECRET_CRM_TOKEN is the secret `crm_token`, and `CRM_TOKEN` too: names of variables have no small letters."""
+    found = {}
+    for variable, text in env.items():
+        if variable.startswith("VIVAVOCE_SECRET_") and text:
+            name = variable.removeprefix("VIVAVOCE_SECRET_")
+            found[name] = found[name.lower()] = text
+    return found
+
+
+def _time_zone(env: Mapping[str, str]) -> str:
+    name = env.get("VIVAVOCE_TIME_ZONE") or "UTC"
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise UsageError(f"VIVAVOCE_TIME_ZONE is {name!r}; it should be a name such as Europe/London.") from None
+    return name
 
 
 def _one_of(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:

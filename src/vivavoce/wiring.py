@@ -23,6 +23,9 @@ from vivavoce.functions.interface import FunctionsUnavailable
 from vivavoce.functions.sandbox import Guards
 from vivavoce.knowledge.interface import Retriever
 from vivavoce.models.interface import Model
+from vivavoce.outbound.guarded import GuardedHttp
+from vivavoce.outbound.oauth import Tokens
+from vivavoce.secrets import file as secret_file
 from vivavoce.service.chats import END_FUNCTION, IDLE_END, Chats
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
@@ -70,10 +73,17 @@ async def running(
     try:
         deployments = Deployments(store, clock, random, partial(make_retriever, settings.retrieval))
         functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)
-        options = Options(
-            apology=settings.apology, function_timeout=settings.function_timeout_seconds, max_turns=settings.max_turns
+        outbound = GuardedHttp(settings.private_hosts)
+        ports = Ports(
+            functions=functions,
+            model=model,
+            clock=clock,
+            random=random,
+            secrets=secret_file.load(settings.secrets_file, settings.secrets),
+            outbound=outbound,
+            tokens=Tokens(outbound),
+            options=_options(settings),
         )
-        ports = Ports(functions=functions, model=model, clock=clock, random=random, options=options)
         chats = Chats(store, deployments, ports, idle=timedelta(seconds=settings.idle_seconds))
         api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
         keys = Keys(store, clock, random, bootstrap=api_key)
@@ -106,9 +116,20 @@ async def running(
         finally:
             await work.stop()
             await functions.close()
+            await outbound.close()
     finally:
         await model.close()
         await store.close()
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        apology=settings.apology,
+        function_timeout=settings.function_timeout_seconds,
+        max_turns=settings.max_turns,
+        api_timeout=settings.api_timeout_seconds,
+        time_zone=settings.time_zone,
+    )
 
 
 def make_store(settings: Settings) -> Store:

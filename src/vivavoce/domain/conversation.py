@@ -207,10 +207,13 @@ class LogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: dict[str, Any] = {}
 
 
+FunctionExchangeKind: TypeAlias = Literal["prompt_llm", "secret", "api"]
+
+
 class FunctionExchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One call-back that author code made while it ran, and the answer it got."""
 
-    kind: Literal["prompt_llm", "secret"]
+    kind: FunctionExchangeKind
     request: dict[str, Any]
     answer: Any = None  # withheld for secrets
     error: str | None = None

@@ -1,4 +1,4 @@
-"""The call-backs of author code while it runs: `prompt_llm` is answered by the conversation's model, and recorded."""
+"""The call-backs of author code while it runs: the model, secrets, APIs; each is answered here, and recorded."""
 
 from __future__ import annotations
 
@@ -8,37 +8,70 @@ import msgspec
 
 from vivavoce.domain.conversation import (
     FunctionExchange,
+    FunctionExchangeKind,
     Inference,
+    LogEntry,
     Message,
     ModelExchange,
     ModelRequest,
     Rendered,
     SystemPart,
 )
-from vivavoce.functions.interface import Answer, Ask
+from vivavoce.engine import integrations
+from vivavoce.errors import VivavoceError
+from vivavoce.functions.interface import Ask
 from vivavoce.models.interface import ModelError, complete
 
 if TYPE_CHECKING:
     from vivavoce.engine.draft import Draft
 
 
-def answerer(draft: Draft, asks: list[FunctionExchange]) -> Answer:
-    """What a running function is answered with; each exchange joins `asks`."""
+class Asked:
+    """Answers one running function, and keeps what was asked and what was logged on its behalf."""
 
-    async def answer(ask: Ask) -> Any:
-        body = ask.body
-        if ask.kind != "prompt_llm":
-            raise ModelError(f"{ask.kind} is not something a function can ask.")
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self.exchanges: list[FunctionExchange] = []
+        self.logs: list[LogEntry] = []
+
+    def record(
+        self, kind: FunctionExchangeKind, request: dict[str, Any], *, answer: Any = None, error: str | None = None
+    ) -> None:
+        self.exchanges.append(FunctionExchange(kind=kind, request=request, answer=answer, error=error))
+
+    async def __call__(self, ask: Ask) -> Any:
+        """Raises a VivavoceError, whose message and code reach the author's code."""
+        match ask.kind:
+            case "prompt_llm":
+                return await self._prompt_llm(ask.body)
+            case "secret":
+                return self._secret(str(ask.body.get("name")))
+            case "api":
+                answer = await integrations.call(self._draft, ask.body, self)
+                self._draft.session.heard.hear(answer["body"].decode("utf-8", "replace"))
+                return answer
+            case _:
+                raise ModelError(f"{ask.kind} is not something a function can ask.")
+
+    def _secret(self, name: str) -> Any:
+        draft = self._draft
         try:
-            value = await _prompt_llm(draft, body)
-        except ModelError as error:
-            asks.append(FunctionExchange(kind="prompt_llm", request=body, error=error.message))
+            found = draft.ports.secrets.get(draft.session.conversation.agent_id, name)
+        except VivavoceError as error:
+            self.record("secret", {"name": name}, error=error.message)
             raise
-        draft.session.heard.hear(value)
-        asks.append(FunctionExchange(kind="prompt_llm", request=body, answer=value))
-        return value
+        self.record("secret", {"name": name})
+        return found
 
-    return answer
+    async def _prompt_llm(self, body: dict[str, Any]) -> Any:
+        try:
+            value = await _prompt_llm(self._draft, body)
+        except ModelError as error:
+            self.record("prompt_llm", body, error=error.message)
+            raise
+        self._draft.session.heard.hear(value)
+        self.record("prompt_llm", body, answer=value)
+        return value
 
 
 async def _prompt_llm(draft: Draft, body: dict[str, Any]) -> Any:

@@ -19,7 +19,6 @@ from vivavoce.domain.conversation import (
     EndReason,
     Extraction,
     FunctionCall,
-    FunctionExchange,
     HandoffRequest,
     Message,
     Metric,
@@ -38,14 +37,17 @@ from vivavoce.domain.conversation import (
     Utterance,
 )
 from vivavoce.domain.flow import PromptStep
-from vivavoce.engine import builtins, citation, collecting, effects, flows, prompt, tools
-from vivavoce.engine.asks import answerer
+from vivavoce.engine import builtins, citation, collecting, effects, flows, masking, prompt, tools
+from vivavoce.engine.asks import Asked
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.exchange import Exchange
 from vivavoce.engine.rendering import Renderer
 from vivavoce.engine.session import Session
 from vivavoce.functions.interface import FunctionExecutor, Outcome, View
 from vivavoce.models.interface import Model
+from vivavoce.outbound.interface import Outbound
+from vivavoce.outbound.oauth import Tokens
+from vivavoce.secrets.interface import Secrets
 
 ERROR_RESULT = (
     "The function failed. Do not tell the user why; try another way, or say that it is not possible right now."
@@ -59,6 +61,7 @@ class Options(Struct, frozen=True, kw_only=True):
     function_timeout: float = 10.0  # seconds
     delayed_function_timeout: float = 30.0  # seconds; for functions with delay control
     max_turns: int = 200
+    api_timeout: float = 10.0  # seconds, for one call of conv.api
     time_zone: str = "UTC"  # IANA name; for agents whose variants name none
 
 
@@ -69,6 +72,9 @@ class Ports(Struct, frozen=True, kw_only=True):
     model: Model
     clock: Clock
     random: Random
+    secrets: Secrets
+    outbound: Outbound
+    tokens: Tokens
     options: Options = Options()
 
 
@@ -302,13 +308,14 @@ class Draft:
             self.visit(f"function:{function.name}")
         options = self.ports.options
         timeout = options.delayed_function_timeout if function.delay else options.function_timeout
-        asks: list[FunctionExchange] = []
+        asked = Asked(self)
         self.session.heard.hear(arguments)
         place = self.place
         started_at, began = self.ports.clock.now(), perf_counter()
         outcome = await self.ports.functions.call(
-            function, arguments, self._conversation_view(), answerer(self, asks), timeout=timeout
+            function, arguments, self._conversation_view(), asked, timeout=timeout
         )
+        outcome = masking.masked(outcome, self.ports.secrets, self.session.conversation.agent_id)
         took = perf_counter() - began
         self.timings["functions"] += took
         effect = effects.settle(outcome)
@@ -338,11 +345,11 @@ class Draft:
                 variant=effect.variant,
                 listen=effect.listen,
                 error=outcome.error,
-                logs=outcome.logs,
+                logs=(*asked.logs, *outcome.logs),
                 state_changes=changes,
                 metrics=tuple(Metric(name=m.name, value=m.value, at=m.at) for m in outcome.metrics),
                 messages=tuple(self._rendered_message(m) for m in outcome.messages),
-                exchanges=tuple(asks),
+                exchanges=tuple(asked.exchanges),
             )
         )
         self.notices.extend(effect.notices)

@@ -195,7 +195,7 @@ class Worker(asyncio.Protocol):
             try:
                 reply["value"] = await self._answer(Ask(kind=ask.kind, body=ask.body))
             except VivavoceError as error:
-                reply["error"] = error.message
+                reply["error"], reply["code"] = error.message, error.code
         body = frames.encode(reply)
         if self._transport is not None and not self._is_closed:
             self._transport.write(frames.LENGTH.pack(len(body)) + body)

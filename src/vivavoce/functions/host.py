@@ -173,6 +173,7 @@ def _boot_message(agent: Agent, files: dict[str, bytes], memory_bytes: int, isol
             "flow_functions": {
                 flow: {f.name: f.module for f in by.values()} for flow, by in agent.flow_functions.items()
             },
+            "apis": {name: [o.name for o in api.operations] for name, api in agent.api_integrations.items()},
             "variants": agent.variants.attributes,
             "translations": agent.translations,
             "languages": list(agent.languages.all),

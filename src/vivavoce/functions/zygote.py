@@ -50,6 +50,7 @@ def _serve(control: socket.socket, boot: dict[str, Any], has_namespace: bool) ->
     frames.send(control, guards)
     imports.install(boot["files"])
     failures = _import_all(boot["modules"])
+    _import_what_calls_need(boot)
     gc.collect()
     gc.freeze()
     frames.send(control, failures)
@@ -76,6 +77,14 @@ def _guard(boot: dict[str, Any], has_namespace: bool) -> dict[str, Any]:
         "landlock": landlock,
         "signals": has_namespace or is_other_user or landlock >= 6,
     }
+
+
+def _import_what_calls_need(boot: dict[str, Any]) -> None:
+    """Libraries that the runtime imports when they are first used: imported once here, rather than in every worker."""
+    if boot["project"]["apis"]:
+        importlib.import_module("requests")
+    if any(b"validate_entity" in source for source in boot["files"].values()):
+        importlib.import_module("vivavoce.entities.validation")
 
 
 def _import_all(modules: list[str]) -> dict[str, str]:

@@ -14,7 +14,6 @@ from vivavoce.project.source import Faults
 
 TYPES: dict[str, ParameterType] = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
 LATER = {
-    "api": "API integrations",
     "external_events": "external events",
     "generate_external_event": "external events",
     "goto_csat_flow": "the CSAT flow",
@@ -24,7 +23,6 @@ LATER = {
     "set_csat_score": "CSAT",
     "set_csat_survey_entered": "CSAT",
 }
-LATER_UTILS = {"get_secret"}
 _VARIABLE = re.compile(r"(?<![\w.])conv\.state\.([A-Za-z_]\w*)\b(?!\s*\()")
 
 
@@ -212,17 +210,4 @@ def _warn_of_missing_features(path: str, module: ast.Module, faults: Faults) -> 
                 node.lineno,
                 "not-implemented",
                 f"conv.{node.attr} ({LATER[node.attr]}) is not implemented yet: using it raises NotImplementedError.",
-            )
-        elif (
-            node.attr in LATER_UTILS
-            and isinstance(owner, ast.Attribute)
-            and owner.attr == "utils"
-            and isinstance(owner.value, ast.Name)
-            and owner.value.id == "conv"
-        ):
-            faults.warn(
-                path,
-                node.lineno,
-                "not-implemented",
-                f"conv.utils.{node.attr} is not implemented yet: calling it raises NotImplementedError.",
             )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from vivavoce.functions.runtime import clock, entities, values
-from vivavoce.functions.runtime.session import Running, clean_text, sendable
+from vivavoce.functions.runtime.apis import ApiExecutor
+from vivavoce.functions.runtime.session import AskFailed, Running, clean_text, sendable
 from vivavoce.functions.runtime.state import State
 
 BUILT_IN_STATE = (
@@ -167,13 +168,6 @@ def _main_function(modules: dict[str, str], name: str) -> Callable[..., Any]:
     return found
 
 
-class ApiExecutor:
-    def __getattr__(self, name: str) -> NoReturn:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        not_yet(f"conv.api.{name}")
-
-
 class Integrations:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
@@ -230,8 +224,14 @@ class Utils:
         }
         return Running.channel.ask("prompt_llm", body)
 
-    def get_secret(self, name: str) -> NoReturn:
-        not_yet("conv.utils.get_secret")
+    def get_secret(self, name: str) -> Any:
+        """A secret of this agent: text, or a dict. Raises SecretNotFound or MissingAccess."""
+        assert Running.channel is not None
+        try:
+            return Running.channel.ask("secret", {"name": clean_text(str(name))})
+        except AskFailed as error:
+            kind = values.MissingAccess if error.code == "SECRET_FORBIDDEN" else values.SecretNotFound
+            raise kind(str(error)) from None
 
     def validate_entity(self, value: Any, config: Any) -> values.EntityValidationResult:
         """`valid`, `value` and, when it is not valid, `error`."""
@@ -294,7 +294,7 @@ class Conversation:
         self.real_time_config = ReadOnlyDict(opened["real_time_config"])
         self.memory = Memory({})
         self.functions = FunctionExecutor(self, project["functions"])
-        self.api = ApiExecutor()
+        self.api = ApiExecutor(project["apis"])
         self.integrations = Integrations()
         self.webchat = WebchatInterface()
         self.utils = Utils(self)

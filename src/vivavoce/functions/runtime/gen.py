@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from vivavoce.functions.runtime import values
+from vivavoce.functions.runtime.apis import ApiExecutor
 from vivavoce.functions.runtime.conversation import (
     AgenticDial,
     AgentResponse,
-    ApiExecutor,
     Conversation,
     ConversationLogger,
     Entities,

@@ -18,6 +18,14 @@ MAX_LOG_ENTRIES = 500
 MAX_LOG_CHARACTERS = 20_000
 
 
+class AskFailed(RuntimeError):
+    """The server had no answer; `code` says why."""
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class Channel:
     """Frames to and from the server. Any thread may ask; whichever thread waits first reads for all."""
 
@@ -41,7 +49,7 @@ class Channel:
         self.send({"t": "ask", "n": number, "kind": kind, "body": body})
         answer = self._wait_for(number)
         if answer.get("error"):
-            raise RuntimeError(answer["error"])
+            raise AskFailed(answer["error"], answer.get("code", ""))
         return answer.get("value")
 
     def next_call(self) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Senders of messages: SMS, WhatsApp and e-mail."""

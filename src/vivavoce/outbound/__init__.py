@@ -1,0 +1,1 @@
+"""HTTP to the outside, behind one guard against private addresses."""

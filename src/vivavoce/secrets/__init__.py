@@ -1,0 +1,1 @@
+"""Named secrets of agents: looked up for author code, never written anywhere."""
