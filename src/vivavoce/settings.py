@@ -38,6 +38,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     private_hosts: tuple[str, ...] = ()  # that conv.api may call
     api_timeout_seconds: float = 10.0
     time_zone: str = "UTC"
+    twilio_account_sid: str | None = None
+    twilio_auth_token: str | None = None
+    twilio_base_url: str = "https://api.twilio.com"
+    smtp: str | None = None
+    email_from: str = ""
     log_level: str = "info"
 
 
@@ -82,6 +87,11 @@ def load(
         private_hosts=_list(env, "VIVAVOCE_PRIVATE_HOSTS"),
         api_timeout_seconds=_number(env, "VIVAVOCE_API_TIMEOUT_SECONDS", 10.0),
         time_zone=_time_zone(env),
+        twilio_account_sid=env.get("TWILIO_ACCOUNT_SID") or None,
+        twilio_auth_token=env.get("TWILIO_AUTH_TOKEN") or None,
+        twilio_base_url=env.get("VIVAVOCE_TWILIO_URL") or "https://api.twilio.com",
+        smtp=env.get("VIVAVOCE_SMTP") or None,
+        email_from=env.get("VIVAVOCE_EMAIL_FROM") or "",
         log_level=env.get("VIVAVOCE_LOG_LEVEL") or "info",
     )
 

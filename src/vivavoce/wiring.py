@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -22,6 +22,7 @@ from vivavoce.functions.host import Host
 from vivavoce.functions.interface import FunctionsUnavailable
 from vivavoce.functions.sandbox import Guards
 from vivavoce.knowledge.interface import Retriever
+from vivavoce.messages.interface import Sender
 from vivavoce.models.interface import Model
 from vivavoce.outbound.guarded import GuardedHttp
 from vivavoce.outbound.oauth import Tokens
@@ -30,6 +31,7 @@ from vivavoce.service.chats import END_FUNCTION, IDLE_END, Chats
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.keys import Keys
+from vivavoce.service.outbox import MESSAGE, SENT_KINDS, Outbox
 from vivavoce.service.services import Services
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
@@ -63,7 +65,12 @@ class Running(Struct, frozen=True, kw_only=True):
 
 @asynccontextmanager
 async def running(
-    settings: Settings, *, folders: tuple[Path, ...] = (), in_memory: bool = False, model: Model | None = None
+    settings: Settings,
+    *,
+    folders: tuple[Path, ...] = (),
+    in_memory: bool = False,
+    model: Model | None = None,
+    senders: Mapping[str, Sender] | None = None,
 ) -> AsyncIterator[Running]:
     """Everything started, in order; everything stopped again, in the other order."""
     clock, random = SystemClock(), SystemRandom()
@@ -88,7 +95,16 @@ async def running(
         api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
         keys = Keys(store, clock, random, bootstrap=api_key)
         await keys.load()
-        work = WorkLoop(store, clock, {END_FUNCTION: chats.run_end_function, IDLE_END: chats.end_if_idle})
+        senders = dict(senders) if senders is not None else make_senders(settings)
+        work = WorkLoop(
+            store,
+            clock,
+            {
+                END_FUNCTION: chats.run_end_function,
+                IDLE_END: chats.end_if_idle,
+                MESSAGE: Outbox(store, clock, senders).deliver,
+            },
+        )
         services = Services(
             chats=chats,
             conversations=Conversations(store, deployments),
@@ -117,6 +133,8 @@ async def running(
             await work.stop()
             await functions.close()
             await outbound.close()
+            for sender in set(senders.values()):
+                await sender.close()
     finally:
         await model.close()
         await store.close()
@@ -145,6 +163,27 @@ def _memory() -> Store:
     from vivavoce.store.memory import MemoryStore  # noqa: PLC0415
 
     return MemoryStore()
+
+
+def make_senders(settings: Settings) -> dict[str, Sender]:
+    """Who sends each kind of message: the provider that is configured for it, else the log."""
+    from vivavoce.messages.log import LogSender  # noqa: PLC0415
+
+    senders: dict[str, Sender] = dict.fromkeys(SENT_KINDS, LogSender())
+    if settings.twilio_account_sid and settings.twilio_auth_token:
+        from vivavoce.messages.twilio import TwilioSender  # noqa: PLC0415
+
+        twilio = TwilioSender(
+            account_sid=settings.twilio_account_sid,
+            auth_token=settings.twilio_auth_token,
+            base_url=settings.twilio_base_url,
+        )
+        senders.update(dict.fromkeys(("sms", "whatsapp", "content_template"), twilio))
+    if settings.smtp:
+        from vivavoce.messages.smtp import SmtpSender  # noqa: PLC0415
+
+        senders["email"] = SmtpSender(settings.smtp, sender=settings.email_from)
+    return senders
 
 
 def make_model(settings: Settings) -> Model:

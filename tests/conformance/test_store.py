@@ -16,6 +16,7 @@ from tests.support.talk import run
 from vivavoce.domain.conversation import (
     Closing,
     Conversation,
+    Delivery,
     FunctionCall,
     Message,
     ModelExchange,
@@ -33,6 +34,7 @@ from vivavoce.domain.conversation import (
     UserInput,
 )
 from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
@@ -359,5 +361,54 @@ def test_author_text_is_stored_once_however_many_turns_use_it(tmp_path: Path) ->
         assert all(
             b"Monday" in body for body in bodies
         )  # what was rendered with this conversation's values stays with it
+
+    run(check())
+
+
+def test_what_became_of_a_message_is_kept_with_its_conversation_and_replaced(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        first = Delivery(message_id="m1", status="waiting", provider="p", attempts=1, at=NOW, error="busy")
+        await store.put_delivery(head(), first)
+        await store.put_delivery(head(), Delivery(message_id="m2", status="logged", provider="log", at=NOW))
+        await store.put_delivery(head(), replace(first, status="sent", attempts=2, error=None))
+        assert [(d.message_id, d.status, d.attempts) for d in await store.deliveries(head())] == [
+            ("m1", "sent", 2),
+            ("m2", "logged", 1),
+        ]
+        with pytest.raises(StoreError):
+            await store.put_delivery(head("missing"), first)
+        await store.close()
+
+    run(check())
+
+
+def test_work_that_follows_from_the_end_is_written_with_it(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        await store.put_closing(head(), Closing(), work=[Work(kind="message", key="m", due_at=NOW)])
+        claimed = await store.claim_work(NOW, NOW + timedelta(seconds=9), limit=9)
+        assert [c.work.key for c in claimed] == ["m"]
+        await store.close()
+
+    run(check())
+
+
+def test_a_fact_is_replaced_expires_and_is_removed_and_accounts_are_apart(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        fact = Fact(account_id="acme", agent_id="bot", kind="memory", key="+44", body={"name": "Ada", "n": [1]}, at=NOW)
+        await store.put_fact(fact)
+        await store.put_fact(replace(fact, body={"name": "Bea"}, expires_at=NOW + timedelta(seconds=5)))
+        found = await store.get_fact("acme", "bot", "memory", "+44", NOW)
+        assert found is not None and found.body == {"name": "Bea"} and found.at == NOW
+        assert await store.get_fact("other", "bot", "memory", "+44", NOW) is None
+        assert await store.get_fact("acme", "bot", "memory", "+44", NOW + timedelta(seconds=5)) is None
+        await store.put_fact(fact)
+        assert await store.remove_fact("acme", "bot", "memory", "+44")
+        assert not await store.remove_fact("acme", "bot", "memory", "+44")
+        await store.close()
 
     run(check())

@@ -28,7 +28,7 @@ async def list_conversations(call: Call) -> Answer:
 async def get_conversation(call: Call) -> Answer:
     parameters = call.request.path_params
     found = await call.services.conversations.get(call.principal, parameters["agentId"], parameters["conversationId"])
-    return Answer(body=encode(detail(*found)))
+    return Answer(body=encode(detail(found.conversation, found.turns, found.closing, found.deliveries)))
 
 
 ROUTES = (

@@ -242,14 +242,40 @@ class Metric(Struct, frozen=True, kw_only=True):
 
 
 class OutgoingMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A text message, e-mail or attachment that author code queued."""
+    """A text message, e-mail or attachment that author code queued. `id` is its idempotency key at the provider."""
 
+    id: str = ""
     kind: str
     to: str = ""
     sender: str = ""
     content: str = ""
     template: str = ""
     fields: dict[str, Any] = {}
+    retries: int | None = None  # how often to try again; None is the server's own number
+
+
+class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A provider's word for a message that it took. `is_sent` False when there was no provider to give it to."""
+
+    provider: str
+    id: str = ""
+    is_sent: bool = True
+
+
+class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What has become of a message so far."""
+
+    message_id: str
+    status: Literal["waiting", "sent", "logged", "failed"]
+    provider: str
+    provider_id: str = ""
+    attempts: int = 1
+    at: datetime
+    error: str | None = None
+
+    @property
+    def is_final(self) -> bool:
+        return self.status != "waiting"
 
 
 class FunctionCall(Struct, frozen=True, kw_only=True, omit_defaults=True):

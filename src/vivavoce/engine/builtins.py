@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from vivavoce.domain.agent import SmsTemplate
 from vivavoce.domain.conversation import FunctionCall, HandoffRequest, ModelRequest, OutgoingMessage, ToolCall
 from vivavoce.engine import tools
 from vivavoce.engine.effects import Effect
@@ -46,9 +47,10 @@ def _send_template(draft: Draft, given: dict[str, Any]) -> Effect:
     if not to:
         return Effect(content="There is no number to send it to. Ask the user for one.")
     sent = OutgoingMessage(
+        id=draft.ports.random.uuid(),
         kind="sms",
         to=to,
-        sender=template.senders.get(draft.session.conversation.environment) or template.senders.get("live", ""),
+        sender=_sender(template, draft.session.conversation.environment),
         content=draft.renderer().render(template.text).text,
         template=template.name,
     )
@@ -65,4 +67,10 @@ def _send_template(draft: Draft, given: dict[str, Any]) -> Effect:
             messages=(sent,),
         )
     )
-    return Effect(content="The message was sent.")
+    return Effect(content="The message is on its way.")
+
+
+def _sender(template: SmsTemplate, environment: str) -> str:
+    """The environment's number; a draft has the sandbox's, and whoever has none the live one."""
+    own = template.senders.get("sandbox" if environment == "draft" else environment)
+    return own or template.senders.get("live", "")

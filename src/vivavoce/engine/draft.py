@@ -414,9 +414,8 @@ class Draft:
             self.exposed.add(name)
 
     def _rendered_message(self, message: OutgoingMessage) -> OutgoingMessage:
-        return (
-            replace(message, content=self.renderer().function_result(message.content)) if message.content else message
-        )
+        content = self.renderer().function_result(message.content) if message.content else ""
+        return replace(message, id=self.ports.random.uuid(), content=content)
 
     def apply(self, effect: Effect) -> None:
         """In the order: variant, language and voice, topics, transition."""

@@ -107,7 +107,7 @@ def _find(draft: Draft, body: dict[str, Any]) -> tuple[ApiIntegration, ApiOperat
 def _resource(operation: ApiOperation, body: dict[str, Any]) -> str:
     """The resource with its placeholders filled: by name, then in order."""
     wanted = list(dict.fromkeys(_PLACEHOLDER.findall(operation.resource)))
-    named = {k: v for k, v in (body.get("named") or {}).items()}
+    named = dict(body.get("named") or {})
     unknown = [name for name in named if name not in wanted]
     if unknown:
         raise BadCall(f"{operation.name} has no path variable {unknown[0]!r}; it has: {', '.join(wanted) or 'none'}.")

@@ -69,7 +69,7 @@ class GuardedHttp:
                     return Response(
                         status=reply.status,
                         reason=reply.reason or "",
-                        headers={k: v for k, v in reply.headers.items()},
+                        headers=dict(reply.headers),
                         body=await _body(reply),
                         url=str(reply.url),
                         seconds=perf_counter() - began,

@@ -31,6 +31,7 @@ from vivavoce.errors import (
     Invalid,
 )
 from vivavoce.project.identity import is_language
+from vivavoce.service import outbox
 from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments, environment_of
@@ -204,7 +205,12 @@ class Chats:
             except (ConversationNotFound, AgentNotFound):
                 return
             if await self._store.closing(session.conversation) is None:
-                await self._store.put_closing(session.conversation, await closing.close(session, self._ports))
+                done = await closing.close(session, self._ports)
+                await self._store.put_closing(
+                    session.conversation,
+                    done,
+                    work=outbox.work_for(session.conversation, done.calls, outbox.CLOSING, self._ports.clock.now()),
+                )
             await self._ports.functions.evict(session.conversation)
             self._sessions.pop((account_id, agent_id, id_), None)
 
@@ -292,7 +298,7 @@ class Chats:
         metrics = [*session.metrics, *((m.name, m.value) for m in taken_turn.metrics)]
         taken = Taken(conversation=conversation, turn=taken_turn, snapshot=snapshot, metrics=metrics)
         reply = self._reply(conversation, idempotency, taken) if idempotency is not None else None
-        work: list[Work] = []
+        work = outbox.work_for(conversation, taken_turn.calls, taken_turn.index, taken_turn.finished_at)
         if conversation.is_ended:
             work.append(_end_function(conversation, taken_turn.finished_at))
         elif taken_turn.index == 0:

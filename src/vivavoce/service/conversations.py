@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vivavoce.domain.conversation import Closing, Conversation, Turn
+from msgspec import Struct
+
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, Turn
 from vivavoce.domain.principal import Principal
 from vivavoce.errors import ConversationNotFound
 from vivavoce.service.access import require
 from vivavoce.service.deployments import Deployments
 from vivavoce.store.interface import Store
+
+
+class Found(Struct, frozen=True, kw_only=True):
+    """All that is recorded of one conversation."""
+
+    conversation: Conversation
+    turns: Sequence[Turn]
+    closing: Closing | None
+    deliveries: Sequence[Delivery]
 
 
 class Conversations:
@@ -25,12 +36,15 @@ class Conversations:
         account_id = await self._deployments.account_of(principal, agent_id)
         return await self._store.list(account_id, agent_id, limit=limit, offset=offset)
 
-    async def get(
-        self, principal: Principal, agent_id: str, id: str
-    ) -> tuple[Conversation, Sequence[Turn], Closing | None]:
+    async def get(self, principal: Principal, agent_id: str, id: str) -> Found:
         require(principal, "read", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
         conversation = await self._store.get(account_id, agent_id, id)
         if conversation is None:
             raise ConversationNotFound
-        return conversation, await self._store.turns(conversation), await self._store.closing(conversation)
+        return Found(
+            conversation=conversation,
+            turns=await self._store.turns(conversation),
+            closing=await self._store.closing(conversation),
+            deliveries=await self._store.deliveries(conversation),
+        )

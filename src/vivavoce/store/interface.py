@@ -8,8 +8,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from vivavoce.domain.conversation import Closing, Conversation, Snapshot, Turn
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Turn
 from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
 from vivavoce.domain.work import Work
 from vivavoce.errors import Conflict, ConversationExists, VivavoceError
@@ -102,9 +103,15 @@ class Store(Protocol):
         """Ends a conversation outside of a turn; the expected position is `conversation.turns`."""
         ...
 
-    async def put_closing(self, conversation: Conversation, closing: Closing) -> None:
-        """What came after the end. Written once; a second one replaces the first."""
+    async def put_closing(self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = ()) -> None:
+        """What came after the end, and the work that follows from it. Written once; a second one replaces the first."""
         ...
+
+    async def put_delivery(self, conversation: Conversation, delivery: Delivery) -> None:
+        """Replaces what was known of that message."""
+        ...
+
+    async def deliveries(self, conversation: Conversation) -> Sequence[Delivery]: ...
 
     async def get(self, account_id: str | None, agent_id: str, id: str) -> Conversation | None:
         """`account_id` None looks in every account."""
@@ -125,6 +132,20 @@ class Store(Protocol):
         ...
 
     async def reply(self, account_id: str, key: str, now: datetime) -> Reply | None: ...
+
+    # Facts.
+
+    async def put_fact(self, fact: Fact) -> None:
+        """Replaces the one of the same name."""
+        ...
+
+    async def get_fact(self, account_id: str, agent_id: str, kind: str, key: str, now: datetime) -> Fact | None:
+        """None when there is none, or when it has expired."""
+        ...
+
+    async def remove_fact(self, account_id: str, agent_id: str, kind: str, key: str) -> bool:
+        """True when there was one."""
+        ...
 
     # Keys.
 

@@ -9,8 +9,9 @@ from datetime import datetime
 import msgspec
 from msgspec.structs import replace
 
-from vivavoce.domain.conversation import Closing, Conversation, Snapshot, Turn
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Turn
 from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
@@ -26,6 +27,7 @@ class _Kept:
         self.turns: list[bytes] = []
         self.snapshot: tuple[bytes, bytes, bytes] = (b"", b"", b"")
         self.closing: bytes | None = None
+        self.deliveries: dict[str, Delivery] = {}
 
     @property
     def conversation(self) -> Conversation:
@@ -39,6 +41,7 @@ class MemoryStore:
         self._conversations: dict[_Id, _Kept] = {}
         self._texts: dict[str, bytes] = {}
         self._replies: dict[tuple[str, str], Reply] = {}
+        self._facts: dict[tuple[str, str, str, str], Fact] = {}
         self._keys: dict[str, Key] = {}
         self._work: dict[tuple[str, str], Work] = {}
         self._leases: dict[tuple[str, str], tuple[str, datetime]] = {}
@@ -120,10 +123,28 @@ class MemoryStore:
         self._conversations[_id(conversation)].head = msgspec.json.encode(conversation)
         self._add_work(work)
 
-    async def put_closing(self, conversation: Conversation, closing: Closing) -> None:
+    async def put_closing(self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = ()) -> None:
         body, texts = codec.encode_closing(closing)
         self._texts.update(texts)
         self._kept(conversation).closing = body
+        self._add_work(work)
+
+    async def put_delivery(self, conversation: Conversation, delivery: Delivery) -> None:
+        self._kept(conversation).deliveries[delivery.message_id] = delivery
+
+    async def deliveries(self, conversation: Conversation) -> Sequence[Delivery]:
+        return [d for _, d in sorted(self._kept(conversation).deliveries.items())]
+
+    async def put_fact(self, fact: Fact) -> None:
+        kept = replace(fact, body=msgspec.json.decode(msgspec.json.encode(fact.body)))
+        self._facts[fact.account_id, fact.agent_id, fact.kind, fact.key] = kept
+
+    async def get_fact(self, account_id: str, agent_id: str, kind: str, key: str, now: datetime) -> Fact | None:
+        found = self._facts.get((account_id, agent_id, kind, key))
+        return None if found is None or (found.expires_at is not None and found.expires_at <= now) else found
+
+    async def remove_fact(self, account_id: str, agent_id: str, kind: str, key: str) -> bool:
+        return self._facts.pop((account_id, agent_id, kind, key), None) is not None
 
     def _kept(self, conversation: Conversation) -> _Kept:
         kept = self._conversations.get(_id(conversation))

@@ -21,8 +21,9 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from vivavoce.domain.conversation import Closing, Conversation, Snapshot, Turn
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Turn
 from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
@@ -329,14 +330,29 @@ class SqliteStore:
 
         await self._do(write)
 
-    async def put_closing(self, conversation: Conversation, closing: Closing) -> None:
+    async def put_closing(self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = ()) -> None:
         body, texts = codec.encode_closing(closing)
 
         def write(c: sqlite3.Connection) -> None:
             self._put_texts(c, texts)
             c.execute(SQL["put_closing"], {"conversation": _number(c, conversation), "body": body})
+            _put_rest(c, work, None)
 
         await self._do(write)
+
+    async def put_delivery(self, conversation: Conversation, delivery: Delivery) -> None:
+        def write(c: sqlite3.Connection) -> None:
+            values = {"message": delivery.message_id, "body": _encode(delivery)}
+            c.execute(SQL["put_delivery"], {"conversation": _number(c, conversation), **values})
+
+        await self._do(write)
+
+    async def deliveries(self, conversation: Conversation) -> Sequence[Delivery]:
+        def read(c: sqlite3.Connection) -> list[Delivery]:
+            rows = c.execute(SQL["get_deliveries"], {"conversation": _number(c, conversation)})
+            return [msgspec.json.decode(row[0], type=Delivery) for row in rows]
+
+        return await self._read(read)
 
     async def get(self, account_id: str | None, agent_id: str, id: str) -> Conversation | None:
         name = "find_conversation" if account_id is not None else "find_conversation_anywhere"
@@ -389,6 +405,34 @@ class SqliteStore:
             account_id=account_id, key=key, fingerprint=row[0], status=row[1], body=row[2], expires_at=moment(row[3])
         )
 
+    # Facts.
+
+    async def put_fact(self, fact: Fact) -> None:
+        values = {
+            **_fact_name(fact.account_id, fact.agent_id, fact.kind, fact.key),
+            "body": _encode(fact.body),
+            "at": at(fact.at),
+            "expires_at": at(fact.expires_at) if fact.expires_at is not None else None,
+        }
+        await self._do(lambda c: c.execute(SQL["put_fact"], values) and None)
+
+    async def get_fact(self, account_id: str, agent_id: str, kind: str, key: str, now: datetime) -> Fact | None:
+        name = _fact_name(account_id, agent_id, kind, key)
+        row = await self._read(lambda c: c.execute(SQL["get_fact"], {**name, "now": at(now)}).fetchone())
+        if row is None:
+            return None
+        body, written, expires = row
+        return Fact(
+            **name,
+            body=msgspec.json.decode(body),
+            at=moment(written),
+            expires_at=moment(expires) if expires is not None else None,
+        )
+
+    async def remove_fact(self, account_id: str, agent_id: str, kind: str, key: str) -> bool:
+        name = _fact_name(account_id, agent_id, kind, key)
+        return await self._do(lambda c: c.execute(SQL["remove_fact"], name).fetchone() is not None)
+
     # Keys.
 
     async def put_key(self, key: Key) -> None:
@@ -409,6 +453,7 @@ class SqliteStore:
         def write(c: sqlite3.Connection) -> list[Claimed]:
             found = []
             c.execute(SQL["expire_replies"], {"now": at(now)})
+            c.execute(SQL["expire_facts"], {"now": at(now)})
             for kind, key, due, attempts, payload in c.execute(
                 SQL["due_work"], {"now": at(now), "limit": limit}
             ).fetchall():
@@ -463,6 +508,10 @@ def _head(conversation: Conversation) -> dict[str, Any]:
         "is_ended": conversation.is_ended,
         "head": _encode(conversation),
     }
+
+
+def _fact_name(account_id: str, agent_id: str, kind: str, key: str) -> dict[str, str]:
+    return {"account_id": account_id, "agent_id": agent_id, "kind": kind, "key": key}
 
 
 def _number(c: sqlite3.Connection, conversation: Conversation) -> int:

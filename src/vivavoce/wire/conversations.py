@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vivavoce.domain.conversation import Closing, Conversation, Turn
-from vivavoce.wire.functions import extraction, function_event, metric_series
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, Turn
+from vivavoce.wire.functions import Deliveries, extraction, function_event, metric_series
 from vivavoce.wire.requests import llm_request
 from vivavoce.wire.times import iso
 
@@ -50,26 +50,31 @@ def summary(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def detail(conversation: Conversation, turns: Sequence[Turn], closing: Closing | None) -> dict[str, Any]:
+def detail(
+    conversation: Conversation, turns: Sequence[Turn], closing: Closing | None, deliveries: Sequence[Delivery] = ()
+) -> dict[str, Any]:
+    sent = {delivery.message_id: delivery for delivery in deliveries}
     metrics = [metric for turn in turns for metric in turn.metrics]
     events: dict[str, list[dict[str, Any]]] = {}
     for turn in turns:
         if turn.calls:
-            events[str(turn.index + 1)] = [function_event(call, conversation.id, turn.index + 1) for call in turn.calls]
+            events[str(turn.index + 1)] = [
+                function_event(call, conversation.id, turn.index + 1, sent) for call in turn.calls
+            ]
     if closing is not None:
         metrics += closing.metrics
         last = len(turns)
         for call in closing.calls:
-            events.setdefault(str(last), []).append(function_event(call, conversation.id, last))
+            events.setdefault(str(last), []).append(function_event(call, conversation.id, last, sent))
     return {
         **summary(conversation),
-        "turns": [_turn(turn, conversation) for turn in turns],
+        "turns": [_turn(turn, conversation, sent) for turn in turns],
         "metrics": metric_series(metrics),
         "functionEvents": events,
     }
 
 
-def _turn(turn: Turn, conversation: Conversation) -> dict[str, Any]:
+def _turn(turn: Turn, conversation: Conversation, sent: Deliveries) -> dict[str, Any]:
     is_greeting = turn.index == 0
     has_flow = bool(turn.place_after.flow)
     silent = not is_greeting and turn.input.is_silence
@@ -105,7 +110,7 @@ def _turn(turn: Turn, conversation: Conversation) -> dict[str, Any]:
             "in_flow": turn.place_after.flow,
             "in_step": turn.place_after.step,
             "entities": [extraction(e) for e in turn.extractions],
-            "function_events": [function_event(call, conversation.id, turn.index + 1) for call in turn.calls],
+            "function_events": [function_event(call, conversation.id, turn.index + 1, sent) for call in turn.calls],
             "retrieved_topics": [name for name, _ in turn.topics],
             "cited_topic": turn.cited_topic,
             "safety": {"filters_triggered": {}},

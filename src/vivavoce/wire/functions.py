@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
-from vivavoce.domain.conversation import Extraction, FunctionCall, LogEntry, Metric
+from vivavoce.domain.conversation import Delivery, Extraction, FunctionCall, LogEntry, Metric, OutgoingMessage
 from vivavoce.wire.times import iso, iso_naive, rfc1123
 
+Deliveries: TypeAlias = Mapping[str, Delivery]  # by message id
 
-def function_event(call: FunctionCall, conversation_id: str, turn_number: int) -> dict[str, Any]:
+
+def function_event(
+    call: FunctionCall, conversation_id: str, turn_number: int, deliveries: Deliveries = MappingProxyType({})
+) -> dict[str, Any]:
     """`turn_number` counts from 1, as the keys of functionEvents do."""
     changes = call.state_changes
     return {
@@ -46,13 +52,32 @@ def function_event(call: FunctionCall, conversation_id: str, turn_number: int) -
         "flow": call.place.flow,
         "step": call.place.step,
         "metrics": [{"name": m.name, "value": m.value} for m in call.metrics],
-        "messages": [
-            {"kind": m.kind, "to": m.to, "from": m.sender, "content": m.content, "template": m.template, **m.fields}
-            for m in call.messages
-        ],
+        "messages": [_message(m, deliveries.get(m.id)) for m in call.messages],
         "exchanges": [
             {"kind": e.kind, "request": e.request, "answer": e.answer, "error": e.error} for e in call.exchanges
         ],
+    }
+
+
+def _message(message: OutgoingMessage, delivery: Delivery | None) -> dict[str, Any]:
+    return {
+        **message.fields,
+        "id": message.id,
+        "kind": message.kind,
+        "to": message.to,
+        "from": message.sender,
+        "content": message.content,
+        "template": message.template,
+        "delivery": {
+            "status": delivery.status,
+            "provider": delivery.provider,
+            "provider_id": delivery.provider_id,
+            "attempts": delivery.attempts,
+            "at": iso(delivery.at),
+            "error": delivery.error,
+        }
+        if delivery is not None
+        else None,
     }
 
 

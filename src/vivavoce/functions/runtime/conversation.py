@@ -255,7 +255,14 @@ for _config in values.CONFIGS:
 
 
 def _queue_message(
-    kind: str, *, to: object = "", sender: object = "", content: object = "", template: str = "", **fields: Any
+    kind: str,
+    *,
+    to: object = "",
+    sender: object = "",
+    content: object = "",
+    template: str = "",
+    retries: int | None = None,
+    **fields: Any,
 ) -> None:
     Running.effects.messages.append(
         {
@@ -264,6 +271,7 @@ def _queue_message(
             "sender": clean_text(str(sender or "")),
             "content": clean_text(str(content or "")),
             "template": template,
+            "retries": retries if isinstance(retries, int) and retries >= 0 else None,
             "fields": {k: sendable(v) for k, v in fields.items()},
         }
     )
@@ -478,19 +486,24 @@ class Conversation:
         return [m for m in Running.effects.messages if m["kind"] == "sms"]
 
     def send_sms(self, to_number: str, from_number: str, content: str, retry_count: int | None = None) -> None:
-        _queue_message("sms", to=to_number, sender=from_number, content=content)
+        _queue_message("sms", to=to_number, sender=from_number, content=content, retries=retry_count)
 
     def send_sms_template(self, to_number: str, template: str, retry_count: int | None = None) -> None:
         if template not in self.sms_templates:
             raise values.MissingTemplate(f"there is no SMS template named {template!r}")
-        found = self.sms_templates[template]
-        _queue_message("sms", to=to_number, sender=found.phone_number, content=found.content, template=template)  # type: ignore[attr-defined]
+        found: Any = self.sms_templates[template]
+        _queue_message(
+            "sms", to=to_number, sender=found.phone_number, content=found.content, template=template, retries=retry_count
+        )
 
-    def send_whatsapp(self, to_number: str = "", content: str = "", **fields: Any) -> None:
-        _queue_message("whatsapp", to=to_number, content=content, **fields)
+    def send_whatsapp(self, to_number: str = "", content: str = "", from_number: str = "", **fields: Any) -> None:
+        _queue_message("whatsapp", to=to_number, sender=from_number or self.callee_number, content=content, **fields)
 
-    def send_content_template(self, to_number: str = "", template: str = "", **fields: Any) -> None:
-        _queue_message("content_template", to=to_number, template=template, **fields)
+    def send_content_template(
+        self, to_number: str = "", template: str = "", from_number: str = "", **fields: Any
+    ) -> None:
+        sender = from_number or self.callee_number
+        _queue_message("content_template", to=to_number, sender=sender, template=template, **fields)
 
     def send_email(self, to: str, body: str, subject: str = "") -> None:
         _queue_message("email", to=to, content=body, subject=subject)

@@ -64,7 +64,9 @@ class LocalModel:
 
     def _after_function(self, request: ModelRequest, last: Message) -> Decision:
         if request.step is not None and last.name in request.step.functions:
-            ready = [n for n in called_names(last.content, request.tools) if n in request.step.functions and n != last.name]
+            ready = [
+                n for n in called_names(last.content, request.tools) if n in request.step.functions and n != last.name
+            ]
             if ready:  # a default step says which of its conditions are complete
                 return Decision(call=(ready[0], {}))
         text = spoken(last.content)

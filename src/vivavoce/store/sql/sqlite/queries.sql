@@ -116,3 +116,26 @@ UPDATE work SET due_at = :due_at, lease = NULL, leased_until = NULL WHERE kind =
 
 -- name: next_due
 SELECT min(max(due_at, coalesce(leased_until, due_at))) FROM work;
+
+-- name: put_delivery
+INSERT INTO deliveries (conversation, message, body) VALUES (:conversation, :message, :body)
+ON CONFLICT (conversation, message) DO UPDATE SET body = excluded.body;
+
+-- name: get_deliveries
+SELECT body FROM deliveries WHERE conversation = :conversation ORDER BY message;
+
+-- name: put_fact
+INSERT INTO facts (account_id, agent_id, kind, key, body, at, expires_at)
+VALUES (:account_id, :agent_id, :kind, :key, :body, :at, :expires_at)
+ON CONFLICT (account_id, agent_id, kind, key) DO UPDATE SET body = excluded.body, at = excluded.at, expires_at = excluded.expires_at;
+
+-- name: get_fact
+SELECT body, at, expires_at FROM facts
+WHERE account_id = :account_id AND agent_id = :agent_id AND kind = :kind AND key = :key
+AND (expires_at IS NULL OR expires_at > :now);
+
+-- name: remove_fact
+DELETE FROM facts WHERE account_id = :account_id AND agent_id = :agent_id AND kind = :kind AND key = :key RETURNING 1;
+
+-- name: expire_facts
+DELETE FROM facts WHERE expires_at <= :now;

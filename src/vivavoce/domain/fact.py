@@ -1,0 +1,20 @@
+"""Small facts that outlive one conversation: live configuration, what is remembered of a caller, events that are awaited."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+
+class Fact(Struct, frozen=True, kw_only=True):
+    """`(account, agent, kind, key)` names it; putting it again replaces it. After `expires_at` it is gone."""
+
+    account_id: str
+    agent_id: str
+    kind: str
+    key: str
+    body: dict[str, Any]
+    at: datetime
+    expires_at: datetime | None = None
