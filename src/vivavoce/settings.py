@@ -12,6 +12,7 @@ from msgspec import Struct
 from vivavoce.errors import UsageError
 
 APOLOGY = "I'm sorry, I'm having trouble right now. Could you say that again?"
+SAFETY_REPLY = "I'm sorry, I can't help with that. Is there something else I can do for you?"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -41,6 +42,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     twilio_account_sid: str | None = None
     twilio_auth_token: str | None = None
     twilio_base_url: str = "https://api.twilio.com"
+    safety: str = "auto"  # lexical, openai, or auto: the provider's moderation where OpenAI itself is configured
+    safety_reply: str = SAFETY_REPLY
     smtp: str | None = None
     email_from: str = ""
     log_level: str = "info"
@@ -90,6 +93,8 @@ def load(
         twilio_account_sid=env.get("TWILIO_ACCOUNT_SID") or None,
         twilio_auth_token=env.get("TWILIO_AUTH_TOKEN") or None,
         twilio_base_url=env.get("VIVAVOCE_TWILIO_URL") or "https://api.twilio.com",
+        safety=_one_of(env, "VIVAVOCE_SAFETY", ("auto", "lexical", "openai")),
+        safety_reply=env.get("VIVAVOCE_SAFETY_REPLY") or SAFETY_REPLY,
         smtp=env.get("VIVAVOCE_SMTP") or None,
         email_from=env.get("VIVAVOCE_EMAIL_FROM") or "",
         log_level=env.get("VIVAVOCE_LOG_LEVEL") or "info",

@@ -26,6 +26,7 @@ from vivavoce.messages.interface import Sender
 from vivavoce.models.interface import Model
 from vivavoce.outbound.guarded import GuardedHttp
 from vivavoce.outbound.oauth import Tokens
+from vivavoce.safety.interface import Classifier
 from vivavoce.secrets import file as secret_file
 from vivavoce.service.chats import END_FUNCTION, IDLE_END, Chats
 from vivavoce.service.conversations import Conversations
@@ -71,6 +72,7 @@ async def running(
     in_memory: bool = False,
     model: Model | None = None,
     senders: Mapping[str, Sender] | None = None,
+    classifier: Classifier | None = None,
 ) -> AsyncIterator[Running]:
     """Everything started, in order; everything stopped again, in the other order."""
     clock, random = SystemClock(), SystemRandom()
@@ -81,6 +83,7 @@ async def running(
         deployments = Deployments(store, clock, random, partial(make_retriever, settings.retrieval))
         functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)
         outbound = GuardedHttp(settings.private_hosts)
+        classifier = classifier or make_classifier(settings)
         ports = Ports(
             functions=functions,
             model=model,
@@ -89,6 +92,7 @@ async def running(
             secrets=secret_file.load(settings.secrets_file, settings.secrets),
             outbound=outbound,
             tokens=Tokens(outbound),
+            classifier=classifier,
             options=_options(settings),
         )
         chats = Chats(store, deployments, ports, idle=timedelta(seconds=settings.idle_seconds))
@@ -133,6 +137,7 @@ async def running(
             await work.stop()
             await functions.close()
             await outbound.close()
+            await classifier.close()
             for sender in set(senders.values()):
                 await sender.close()
     finally:
@@ -143,6 +148,7 @@ async def running(
 def _options(settings: Settings) -> Options:
     return Options(
         apology=settings.apology,
+        safety_reply=settings.safety_reply,
         function_timeout=settings.function_timeout_seconds,
         max_turns=settings.max_turns,
         api_timeout=settings.api_timeout_seconds,
@@ -163,6 +169,23 @@ def _memory() -> Store:
     from vivavoce.store.memory import MemoryStore  # noqa: PLC0415
 
     return MemoryStore()
+
+
+def make_classifier(settings: Settings) -> Classifier:
+    """The provider's moderation, with the patterns behind it when it is away; or the patterns alone."""
+    from vivavoce.safety.lexical import LexicalClassifier  # noqa: PLC0415
+
+    has_moderation = bool(settings.openai_api_key) and "api.openai.com" in settings.openai_base_url
+    if settings.safety == "lexical" or (settings.safety == "auto" and not has_moderation):
+        return LexicalClassifier()
+    if not settings.openai_api_key:
+        raise UsageError("VIVAVOCE_SAFETY is openai, which needs OPENAI_API_KEY.")
+    from vivavoce.safety.fallback import Fallback  # noqa: PLC0415
+    from vivavoce.safety.moderation import ModerationClassifier  # noqa: PLC0415
+
+    return Fallback(
+        ModerationClassifier(key=settings.openai_api_key, base_url=settings.openai_base_url), LexicalClassifier()
+    )
 
 
 def make_senders(settings: Settings) -> dict[str, Sender]:

@@ -17,6 +17,7 @@ from vivavoce import settings
 from vivavoce.messages.interface import Sender
 from vivavoce.models.interface import Model
 from vivavoce.models.scripted import Script, ScriptedModel
+from vivavoce.safety.interface import Classifier
 from vivavoce.service.chats import Opening, Said, Taken
 from vivavoce.service.keys import OPERATOR
 from vivavoce.wire.chat import debug_chat, encode
@@ -78,13 +79,16 @@ async def serving(
     data: Path | None = None,
     evicting: bool = False,
     senders: dict[str, Sender] | None = None,
+    classifier: Classifier | None = None,
     **overrides: Any,
 ) -> AsyncIterator[Callable[[], Talk]]:
     """Serves one folder; yields a maker of conversations. On SQLite when `data` is given, else in memory."""
     environ = {"VIVAVOCE_RETRIEVAL": "lexical", "VIVAVOCE_API_KEY": "test-key"}
     config = settings.load(environ=environ, data=data or tempfile.mkdtemp(), model="local")
     config = msgspec.structs.replace(config, **overrides)
-    async with running(config, folders=(folder,), in_memory=data is None, model=model, senders=senders) as started:
+    async with running(
+        config, folders=(folder,), in_memory=data is None, model=model, senders=senders, classifier=classifier
+    ) as started:
         agent = started.services.deployments.served[0].agent_id
         yield lambda: Talk(started, agent, evicting=evicting)
 

@@ -87,7 +87,7 @@ def test_a_default_step_may_not_name_functions(tmp_path: Path) -> None:
 
 def test_author_code_is_never_run_by_loading(tmp_path: Path) -> None:
     marker = tmp_path / "ran"
-    code = f"open({str(marker)!r}, 'w')\n\ndef f(conv: Conversation, n: int):\n    return conv.api.shop.list()\n"
+    code = f"open({str(marker)!r}, 'w')\n\ndef f(conv: Conversation, n: int):\n    return conv.integrations.opentable.list()\n"
     found = loaded(
         tmp_path / "agent",
         {

@@ -82,7 +82,7 @@ async def _remote(
 
     async with Remote(url, key) as server:
 
-        async def send(conversation: str | None, message: str) -> dict[str, Any]:
+        async def send(conversation: str | None, message: str, on_interim: Any = None) -> dict[str, Any]:
             base = f"/v1/agents/{agent}/debug-chat"
             if conversation is None:
                 return await server.post(base, opening)
@@ -104,9 +104,6 @@ async def _here(
 ) -> None:
     """Through the server that owns the data folder when it serves this agent; else in this process."""
     from vivavoce.cli.local import Remote, owned, server_of, stored_key  # noqa: PLC0415
-    from vivavoce.service.chats import Opening, Said, Taken  # noqa: PLC0415
-    from vivavoce.service.keys import OPERATOR  # noqa: PLC0415
-    from vivavoce.wire.chat import debug_chat, encode  # noqa: PLC0415
 
     address = server_of(config)
     if address is not None:
@@ -129,29 +126,44 @@ async def _here(
         return
     async with owned(config, (folder,)) as started:
         agent = started.services.deployments.served[0].agent_id
-
-        async def send(conversation: str | None, message: str) -> dict[str, Any]:
-            chats = started.services.chats
-            if conversation is None:
-                begin = Opening(
-                    environment=environment,
-                    variant=opening.get("variantId"),
-                    channel=opening.get("channel"),
-                    asr_language=opening.get("asrLangCode"),
-                    tts_language=opening.get("ttsLangCode"),
-                    caller_number=opening.get("callerNumber"),
-                )
-                taken = await chats.open(OPERATOR, agent, begin)
-            else:
-                taken = await chats.respond(OPERATOR, agent, conversation, Said(text=message, environment=environment))
-            assert isinstance(taken, Taken)
-            found: dict[str, Any] = json.loads(
-                encode(debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics))
-            )
-            return found
-
-        await _talk(send, messages, as_json, trace)
+        await _talk(_sender(started.services.chats, agent, opening, environment), messages, as_json, trace)
         await started.work.run_due()  # the end function, when the conversation ended
+
+
+def _sender(chats: Any, agent: str, opening: dict[str, Any], environment: str) -> Any:
+    """Sends a line in this process, and tells of the words that are said while the agent is busy."""
+    from vivavoce.engine.progress import InterimSpoken  # noqa: PLC0415
+    from vivavoce.service.chats import Opening, Said, Taken  # noqa: PLC0415
+    from vivavoce.service.keys import OPERATOR  # noqa: PLC0415
+    from vivavoce.wire.chat import debug_chat, encode  # noqa: PLC0415
+
+    async def send(conversation: str | None, message: str, on_interim: Any = None) -> dict[str, Any]:
+        if conversation is None:
+            begin = Opening(
+                environment=environment,
+                variant=opening.get("variantId"),
+                channel=opening.get("channel"),
+                asr_language=opening.get("asrLangCode"),
+                tts_language=opening.get("ttsLangCode"),
+                caller_number=opening.get("callerNumber"),
+            )
+            progresses = chats.opening(OPERATOR, agent, begin)
+        else:
+            said = Said(text=message, environment=environment)
+            progresses = chats.responding(OPERATOR, agent, conversation, said)
+        taken: Taken | None = None
+        async for progress in progresses:
+            if isinstance(progress, InterimSpoken) and on_interim is not None:
+                on_interim(progress.text)
+            elif isinstance(progress, Taken):
+                taken = progress
+        assert taken is not None
+        found: dict[str, Any] = json.loads(
+            encode(debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics))
+        )
+        return found
+
+    return send
 
 
 async def _talk(send: Any, messages: tuple[str, ...], as_json: bool, trace: bool) -> None:
@@ -165,7 +177,7 @@ async def _talk(send: Any, messages: tuple[str, ...], as_json: bool, trace: bool
     while True:
         with screen.thinking():
             try:
-                reply = await send(conversation, message)
+                reply = await send(conversation, message, screen.interim)
             except VivavoceError as error:
                 if conversation is None or is_scripted:
                     raise

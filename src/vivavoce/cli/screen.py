@@ -42,6 +42,11 @@ class Screen:
         if not self._as_json:
             self._console.print(Text.assemble(("you    ", "bold cyan"), message or "(silence)"))
 
+    def interim(self, text: str) -> None:
+        """Words for the wait, which are no part of the reply."""
+        if not self._as_json:
+            self._console.print(Text(f"       … {text}", style="dim italic"))
+
     def problem(self, message: str) -> None:
         click.echo(f"vivavoce: {message}", err=True)
 

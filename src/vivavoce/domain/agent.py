@@ -200,6 +200,15 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     by_variant: dict[str, InferenceOverride] = {}
 
 
+class Fillers(Struct, frozen=True, kw_only=True):
+    """Words that cover a wait; seconds. `texts` by language, "" for any."""
+
+    texts: dict[str, tuple[str, ...]] = {}
+    first_after: float = 3.0
+    interval: float = 3.0
+    is_random: bool = False
+
+
 class Experimental(Struct, frozen=True, kw_only=True):
     """The parts of experimental_config.json that change what the engine does."""
 
@@ -208,6 +217,10 @@ class Experimental(Struct, frozen=True, kw_only=True):
     model: ModelSettings = ModelSettings()
     max_silence_count: int = 3
     hangup_utterance: dict[str, str] = {}  # language ("" for any) -> text
+    fillers: Fillers | None = None  # None when they are off
+    switches_on_request_only: bool = False  # language: not by detection
+    filters_input: bool = True
+    wraps_utterances: bool = False  # web chat: function utterances are put into the model's own words
     handoff_state_keys: tuple[str, ...] = ()
     raw: dict[str, Any] = {}
 

@@ -304,6 +304,27 @@ class FunctionCall(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metrics: tuple[Metric, ...] = ()
     messages: tuple[OutgoingMessage, ...] = ()
     exchanges: tuple[FunctionExchange, ...] = ()
+    interims: tuple[Interim, ...] = ()
+
+
+Severity: TypeAlias = Literal["low", "medium", "high"]
+
+
+class SafetyFinding(Struct, frozen=True, kw_only=True):
+    """What a safety filter found in what the user or the model said, and whether it was kept back for it."""
+
+    side: Literal["input", "output"]
+    category: str
+    severity: Severity
+    is_blocked: bool
+    classifier: str
+
+
+class Interim(Struct, frozen=True, kw_only=True):
+    """Words said while something took its time; `at` seconds after it began. They are not part of the reply."""
+
+    text: str
+    at: float
 
 
 class Collected(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -347,6 +368,8 @@ class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     started_at: datetime
     finished_at: datetime
     input: UserInput = UserInput()
+    corrected: str | None = None  # the input after transcript corrections, where they changed it
+    corrections: tuple[str, ...] = ()  # their names
     reply: str = ""
     calls: tuple[FunctionCall, ...] = ()
     exchanges: tuple[ModelExchange, ...] = ()
@@ -367,11 +390,14 @@ class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     listen: dict[str, Any] | None = None
     stop_keywords: tuple[str, ...] = ()
     extractions: tuple[Extraction, ...] = ()
+    safety: tuple[SafetyFinding, ...] = ()
+    fillers: tuple[Interim, ...] = ()
     notices: tuple[Notice, ...] = ()
     voice: dict[str, Any] | None = None
     timings: Timings = Timings()
     seed: int = 0
     tree: str = ""
+    is_input_withheld: bool = False  # by a safety filter: the agent never saw it
     is_interrupted: bool = False  # cut by a crash; holds what had been released
 
 

@@ -29,7 +29,7 @@ def run(draft: Draft, call: ToolCall, request: ModelRequest) -> Effect:
             return Effect(content=f"{name} must be one of: {', '.join(schema['enum'])}.")
     draft.visit(f"function:{call.name}")
     if call.name == tools.LANGUAGE_TOOL:
-        draft.asr_language = draft.tts_language = given["language"]
+        draft.set_languages(given["language"], given["language"])
         return Effect(content=f"The conversation is now in {given['language']}. Answer in it.")
     if call.name == tools.SMS_TOOL:
         return _send_template(draft, given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 from time import perf_counter
@@ -20,6 +21,7 @@ from vivavoce.domain.conversation import (
     Extraction,
     FunctionCall,
     HandoffRequest,
+    Interim,
     Message,
     Metric,
     ModelExchange,
@@ -27,6 +29,7 @@ from vivavoce.domain.conversation import (
     Notice,
     OutgoingMessage,
     RetrievedTopic,
+    SafetyFinding,
     Snapshot,
     StateChanges,
     Timings,
@@ -39,19 +42,23 @@ from vivavoce.domain.conversation import (
 from vivavoce.domain.flow import PromptStep
 from vivavoce.engine import builtins, citation, collecting, effects, flows, masking, prompt, tools
 from vivavoce.engine.asks import Asked
+from vivavoce.engine.corrections import correct
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.exchange import Exchange
-from vivavoce.engine.rendering import Renderer
+from vivavoce.engine.rendering import Renderer, channel_family
 from vivavoce.engine.session import Session
+from vivavoce.entities.languages import detect, match
 from vivavoce.functions.interface import FunctionExecutor, Outcome, View
 from vivavoce.models.interface import Model
 from vivavoce.outbound.interface import Outbound
 from vivavoce.outbound.oauth import Tokens
+from vivavoce.safety.interface import Classifier
 from vivavoce.secrets.interface import Secrets
 
 ERROR_RESULT = (
     "The function failed. Do not tell the user why; try another way, or say that it is not possible right now."
 )
+WITHHELD = "[What the user said was withheld by a safety filter.]"
 MAX_CONTENT_CHARACTERS = 100_000
 TIME_ZONE_ATTRIBUTES = ("timezone", "time_zone")
 
@@ -60,6 +67,7 @@ class Options(Struct, frozen=True, kw_only=True):
     apology: str = "I'm sorry, I'm having trouble right now. Could you say that again?"
     function_timeout: float = 10.0  # seconds
     delayed_function_timeout: float = 30.0  # seconds; for functions with delay control
+    safety_reply: str = "I'm sorry, I can't help with that. Is there something else I can do for you?"
     max_turns: int = 200
     api_timeout: float = 10.0  # seconds, for one call of conv.api
     time_zone: str = "UTC"  # IANA name; for agents whose variants name none
@@ -75,6 +83,7 @@ class Ports(Struct, frozen=True, kw_only=True):
     secrets: Secrets
     outbound: Outbound
     tokens: Tokens
+    classifier: Classifier
     options: Options = Options()
 
 
@@ -93,8 +102,8 @@ class Draft:
         self.state = before.state
         self.view = before.view
         self.variant = before.variant
-        self.asr_language = user_input.asr_language or before.asr_language
-        self.tts_language = user_input.tts_language or before.tts_language
+        self.asr_language = before.asr_language
+        self.tts_language = before.tts_language
         self.silence_count = before.silence_count
         self.disabled_topics = before.disabled_topics
         self.retained = before.retained
@@ -118,6 +127,11 @@ class Draft:
         self.trace: list[str] = []
         self.stop_keywords: list[str] = []
         self.extractions: list[Extraction] = []
+        self.safety: list[SafetyFinding] = []
+        self.fillers: list[Interim] = []
+        self.text = user_input.text  # what the user is taken to have said
+        self.corrections: tuple[str, ...] = ()
+        self.is_input_withheld = False
         self.failed_calls = 0  # in a row
         self.topics: tuple[RetrievedTopic, ...] = ()
         self.found: tuple[tuple[str, float], ...] = ()
@@ -172,7 +186,10 @@ class Draft:
 
     def hear(self) -> bool:
         """Takes the input in. True when the user has been silent too often."""
-        text = self.input.text or self.input.dtmf
+        if self.text and self.agent.speech.corrections and channel_family(self.channel) == "voice":
+            self.text, self.corrections = correct(self.text, self.agent.speech.corrections)
+        text = self.text or self.input.dtmf
+        self.session.heard.hear(self.input.text)
         self.session.heard.hear(text)
         self.history.append(Utterance(role="user", text=text))
         if self.input.is_silence:
@@ -181,7 +198,38 @@ class Draft:
         else:
             self.silence_count = 0
         self.messages.append(Message(role="user", content=text))
+        self._settle_languages()
         return self.silence_count >= self.agent.experimental.max_silence_count
+
+    def _settle_languages(self) -> None:
+        """The languages that the message asks for, or the one that it is written in."""
+        languages = self.agent.languages
+        asr, tts = self.input.asr_language, self.input.tts_language
+        if asr or tts:
+            found = [tag and (match(tag, languages.all) or tag) for tag in (asr, tts)]
+            for tag in dict.fromkeys(tag for tag in found if tag and languages.additional and tag not in languages.all):
+                self.notice("unconfigured_language", f"{tag} is not a language of this agent, which was asked for it.")
+            self.set_languages(found[0] or self.asr_language, found[1] or self.tts_language)
+        elif languages.additional and self.text and not self.agent.experimental.switches_on_request_only:
+            current = self.language
+            detected = detect(self.text, (current, *languages.all))
+            if detected is not None and detected != current:
+                self.visit(f"language:{detected}")
+                self.set_languages(detected, detected)
+
+    def set_languages(self, asr: str, tts: str) -> None:
+        """For the rest of the turn and from then on; the state's keys of the same meaning follow."""
+        self.asr_language, self.tts_language = asr, tts
+        for key, tag in (("asr_lang_code", asr), ("tts_lang_code", tts)):
+            if key in self.view and _shown(self.view[key]) != tag:
+                self.view = {**self.view, key: Raw(msgspec.json.encode(tag))}
+                self.unsynced = {**self.unsynced, key: tag}
+
+    def withhold_input(self) -> None:
+        """The agent does not see what the user said, now or later."""
+        self.is_input_withheld = True
+        self.history[-1] = Utterance(role="user", text="")
+        self.messages[-1] = Message(role="user", content=WITHHELD)
 
     def retrieve(self) -> None:
         began = perf_counter()
@@ -191,7 +239,7 @@ class Draft:
         if not self.input.is_silence:
             earlier = self.session.inputs[-settings.previous_inputs :] if settings.previous_inputs else []
             matches = self.prepared.retriever.search(
-                self.input.text,
+                self.text,
                 tuple(reversed(earlier)),
                 limit=settings.top_k,
                 threshold=settings.in_flow_threshold if self.place.flow else settings.threshold,
@@ -301,9 +349,18 @@ class Draft:
     # Author functions.
 
     async def call(
-        self, function: Function, arguments: dict[str, Any], *, tool_call: ToolCall, exchange: Exchange | None = None
+        self,
+        function: Function,
+        arguments: dict[str, Any],
+        *,
+        tool_call: ToolCall,
+        exchange: Exchange | None = None,
+        interims: Sequence[Interim] = (),
     ) -> Effect:
-        """Runs it, applies what it did, and adds it to the record and to the model's history."""
+        """Runs it, applies what it did, and adds it to the record and to the model's history.
+
+        `interims` is read when the function has returned: whoever speaks meanwhile adds to it.
+        """
         if function.kind in ("global", "flow"):
             self.visit(f"function:{function.name}")
         options = self.ports.options
@@ -320,9 +377,12 @@ class Draft:
         self.timings["functions"] += took
         effect = effects.settle(outcome)
         changes = self._keep_state(outcome)
-        content = self._rendered(effect.content)
-        effect = replace(effect, content=content, utterance=self._rendered(effect.utterance))
-        self.apply(effect)
+        self.apply(effect)  # first: what it returned is rendered in the language and variant that it chose
+        effect = replace(effect, content=self._rendered(effect.content), utterance=self._rendered(effect.utterance))
+        if self._is_wrapped(effect):
+            own_words = f"Say this to the user in your own words: {effect.utterance}"
+            effect = replace(effect, content=own_words, utterance=None)
+        content = effect.content
         for write in outcome.metrics:
             self.metrics.append(Metric(name=write.name, value=write.value, at=write.at))
         self.calls.append(
@@ -350,6 +410,7 @@ class Draft:
                 metrics=tuple(Metric(name=m.name, value=m.value, at=m.at) for m in outcome.metrics),
                 messages=tuple(self._rendered_message(m) for m in outcome.messages),
                 exchanges=tuple(asked.exchanges),
+                interims=tuple(interims),
             )
         )
         self.notices.extend(effect.notices)
@@ -360,6 +421,11 @@ class Draft:
         )
         self.speak(effect)
         return effect
+
+    def _is_wrapped(self, effect: Effect) -> bool:
+        """Web chat may have the words of functions put into the model's own."""
+        is_asked_for = self.agent.experimental.wraps_utterances and channel_family(self.channel) == "webchat"
+        return is_asked_for and bool(effect.utterance) and not effect.hangup and effect.handoff is None
 
     def _conversation_view(self) -> View:
         metrics = (
@@ -376,7 +442,7 @@ class Draft:
             metrics=tuple(metrics),
             variant=self.variant,
             language=self.language,
-            alternatives=(self.input.text,) if self.input.text else (),
+            alternatives=tuple(dict.fromkeys((self.text, self.input.text))) if self.text else (),
             entities=self.entities,
             unsynced=self.unsynced,
             zone=self.zone.key,
@@ -427,7 +493,7 @@ class Draft:
                     "unknown_variant", f"There is no variant {effect.variant!r}; the variant stays {self.variant!r}."
                 )
         if effect.language is not None:
-            self.asr_language = self.tts_language = effect.language
+            self.set_languages(effect.language, effect.language)
         if effect.voice is not None:
             self.voice = effect.voice
         if effect.disabled_topics is not None:
@@ -505,6 +571,8 @@ class Draft:
             started_at=self.started_at,
             finished_at=now,
             input=self.input,
+            corrected=self.text if self.text != self.input.text else None,
+            corrections=self.corrections,
             reply=self.reply,
             calls=tuple(self.calls),
             exchanges=(*exchanges, *self.asked),
@@ -524,6 +592,9 @@ class Draft:
             listen=self.listen,
             stop_keywords=tuple(self.stop_keywords),
             extractions=tuple(self.extractions),
+            safety=tuple(self.safety),
+            fillers=tuple(self.fillers),
+            is_input_withheld=self.is_input_withheld,
             notices=tuple(self.notices),
             voice=self.voice,
             timings=Timings(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from vivavoce.domain.agent import Agent, Function
-from vivavoce.domain.conversation import Tool
+from vivavoce.domain.conversation import Severity, Tool
 from vivavoce.domain.flow import PromptStep
+from vivavoce.engine import screening
 from vivavoce.engine.collecting import Collecting, collecting
 from vivavoce.knowledge.interface import Retriever
 from vivavoce.project import references
@@ -29,6 +30,7 @@ class Prepared:
         self.topic_functions = {name: references.names(topic.actions, "fn") for name, topic in agent.topics.items()}
         self._tools: dict[tuple[str | None, str], Tool] = {}
         self._collecting: dict[tuple[str, str], Collecting] = {}
+        self._thresholds: dict[str, dict[str, Severity]] = {}
         self.visible: dict[object, tuple[Tool, ...]] = {}  # by what was mentioned where; see tools.visible
 
     def tool(self, function: Function, *, name: str | None = None) -> Tool:
@@ -51,6 +53,13 @@ class Prepared:
         found = self._collecting.get(key)
         if found is None:
             found = self._collecting[key] = collecting(self.agent, step)
+        return found
+
+    def thresholds(self, channel: str) -> dict[str, Severity]:
+        """What the safety filters of a channel block."""
+        found = self._thresholds.get(channel)
+        if found is None:
+            found = self._thresholds[channel] = screening.thresholds(self.agent, channel)
         return found
 
     def clashes(self, flow: str | None, step: PromptStep) -> frozenset[str]:

@@ -13,6 +13,12 @@ class TextReleased(Struct, frozen=True):
     text: str
 
 
+class InterimSpoken(Struct, frozen=True):
+    """Words for the wait; not part of the reply."""
+
+    text: str
+
+
 class CallStarted(Struct, frozen=True):
     name: str
 
@@ -32,4 +38,4 @@ class Finished(Struct, frozen=True):
     snapshot: Snapshot
 
 
-Progress: TypeAlias = TextReleased | CallStarted | CallFinished | Moved | Finished
+Progress: TypeAlias = TextReleased | InterimSpoken | CallStarted | CallFinished | Moved | Finished

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -38,10 +39,12 @@ DEFAULTS = {
     "step_header": "",
     "step_footer": "If the user asks something else first, answer it briefly, then come back to this step.",
     "voice_decorator": "Your words are spoken aloud: short sentences, no lists, no markup.",
+    "non_english_rag": "",
     "webchat_decorator": "Your words are read on a screen: be brief.",
     "sms_decorator": "Your words are sent as text messages: be very brief.",
+    "rcs_decorator": "Your words are sent as text messages: be very brief.",
+    "whatsapp_decorator": "Your words are sent as chat messages on a phone: be brief.",
 }
-_DECORATORS = {"voice": "voice_decorator", "webchat": "webchat_decorator", "sms": "sms_decorator"}
 LANGUAGE_NAMES = {
     "ar": "Arabic", "bg": "Bulgarian", "bs": "Bosnian", "cs": "Czech", "de": "German", "el": "Greek", "en": "English",
     "es": "Spanish", "fr": "French", "hi": "Hindi", "hr": "Croatian", "it": "Italian", "ja": "Japanese", "ko": "Korean",
@@ -110,7 +113,9 @@ def build(prepared: Prepared, renderer: Renderer, standing: Standing) -> ModelRe
     return ModelRequest(
         system=system,
         topics=standing.topics,
-        context=SystemPart(title="context_information", content=_context(agent)) if standing.topics else None,
+        context=SystemPart(title="context_information", content=_context(agent, standing.language))
+        if standing.topics
+        else None,
         step=step_prompt,
         history=standing.history,
         tools=tools.visible(prepared, tuple(mentioned), standing.place, clashes, own.tools if own is not None else ()),
@@ -137,7 +142,7 @@ def _system(agent: Agent, renderer: Renderer, standing: Standing, expose: tools.
     parts = [SystemPart(title="intro", content=renderer.render(_intro(agent)))]
     if agent.rules.strip():
         parts.append(SystemPart(title="rules", content=renderer.render(agent.rules, expose=expose)))
-    decorator = text_of(agent, _DECORATORS[channel_family(standing.channel)])
+    decorator = text_of(agent, f"{_decorated(standing.channel)}_decorator")
     style = "\n".join(filter(None, (decorator, channel_settings(agent, standing.channel).style.strip())))
     if style:
         parts.append(SystemPart(title="style", content=renderer.render(style)))
@@ -145,6 +150,12 @@ def _system(agent: Agent, renderer: Renderer, standing: Standing, expose: tools.
     if language:
         parts.append(SystemPart(title="language", content=Rendered(text=language, literals=(language,))))
     return tuple(parts)
+
+
+def _decorated(channel: str) -> str:
+    """Whose decorator a channel has: its own, where it is one of those that have one, else the voice's."""
+    own = channel.split(".")[0]
+    return own if own in ("webchat", "sms", "rcs", "whatsapp") else "voice"
 
 
 def _intro(agent: Agent) -> str:
@@ -171,19 +182,29 @@ def _article(words: str) -> str:
 def _language(agent: Agent, language: str) -> str:
     lines = []
     if language and not language.lower().startswith("en"):
-        name = LANGUAGE_NAMES.get(language.split("-")[0].lower(), language)
-        lines.append(text_of(agent, "non_english_system").replace("{language_name}", name))
+        lines.append(text_of(agent, "non_english_system").replace("{language_name}", _language_name(language)))
     if agent.languages.additional:
-        names = ", ".join(LANGUAGE_NAMES.get(tag.split("-")[0].lower(), tag) for tag in agent.languages.all)
+        names = ", ".join(dict.fromkeys(_language_name(tag) for tag in agent.languages.all))
         lines.append(text_of(agent, "language_switching_instructions").replace("{available_languages}", names))
     return "\n".join(lines)
 
 
-def _context(agent: Agent) -> Rendered:
-    text = "\n\n".join(
-        filter(None, (text_of(agent, "context_information_precursor"), text_of(agent, "context_information")))
+def _context(agent: Agent, language: str) -> Rendered:
+    is_foreign = bool(language) and not language.lower().startswith("en")
+    foreign = (
+        text_of(agent, "non_english_rag").replace("{language_name}", _language_name(language)) if is_foreign else ""
     )
+    return _joined(text_of(agent, "context_information_precursor"), text_of(agent, "context_information"), foreign)
+
+
+@lru_cache(maxsize=256)
+def _joined(*parts: str) -> Rendered:
+    text = "\n\n".join(filter(None, parts))
     return Rendered(text=text, literals=(text,))
+
+
+def _language_name(tag: str) -> str:
+    return LANGUAGE_NAMES.get(tag.split("-")[0].lower(), tag)
 
 
 def inference(agent: Agent, standing: Standing, step: PromptStep | None) -> InferenceOverride:

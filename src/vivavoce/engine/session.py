@@ -44,7 +44,14 @@ class Session:
         return [said.text for said in self.history if said.role == "user" and said.text]
 
 
+def heard(turn: Turn) -> str:
+    """What the agent took the user to have said."""
+    if turn.is_input_withheld:
+        return ""
+    return turn.corrected if turn.corrected is not None else turn.input.text or turn.input.dtmf
+
+
 def utterances(turn: Turn) -> list[Utterance]:
     """The transcript of one turn. The greeting has no user side."""
-    said = [] if turn.index == 0 else [Utterance(role="user", text=turn.input.text or turn.input.dtmf)]
+    said = [] if turn.index == 0 else [Utterance(role="user", text=heard(turn))]
     return [*said, Utterance(role="agent", text=turn.reply)]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
-from vivavoce.domain.conversation import Message, ModelRequest, ToolCall, UserInput
-from vivavoce.engine import prompt, tools
+from vivavoce.domain.agent import Function
+from vivavoce.domain.conversation import Interim, Message, ModelRequest, ToolCall, UserInput
+from vivavoce.engine import pacing, prompt, screening, tools
 from vivavoce.engine.draft import Draft, Ports
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.exchange import Exchange
@@ -30,10 +33,10 @@ async def start(session: Session, ports: Ports) -> AsyncIterator[Progress]:
     opening: str | None = None
     if function is not None:
         draft.visit("start_function")
-        yield CallStarted(function.name)
-        effect = await draft.call(function, {}, tool_call=_own_call(draft, function.name))
-        yield CallFinished(draft.calls[-1])
-        opening = effect.utterance
+        calling = _Calling(draft, function, {})
+        async for progress in calling:
+            yield progress
+        opening = calling.effect.utterance
         if is_function_step(draft.agent, draft.place):
             async for progress in _run_steps(draft):
                 yield progress
@@ -47,10 +50,17 @@ async def start(session: Session, ports: Ports) -> AsyncIterator[Progress]:
 async def respond(session: Session, user_input: UserInput, ports: Ports) -> AsyncIterator[Progress]:
     """One user contribution and everything the agent does about it."""
     draft = Draft(session, user_input, ports)
-    if draft.hear():
-        draft.visit("silence")
-        draft.say(_hangup_utterance(draft))
-        draft.end("silence")
+    progresses = _respond(draft)
+    fillers = draft.agent.experimental.fillers
+    if fillers is not None:
+        schedule = pacing.fillers(fillers, draft.language, draft.seed)
+        progresses = pacing.filled(progresses, schedule, draft.fillers)
+    async for progress in progresses:
+        yield progress
+
+
+async def _respond(draft: Draft) -> AsyncIterator[Progress]:
+    if await _is_settled_by_input(draft):
         yield TextReleased(draft.reply)
         yield Finished(*draft.finish())
         return
@@ -66,14 +76,14 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
             draft.notice(
                 "loop_limit", f"The model was asked {MAX_REQUESTS} times in this turn without coming to a reply."
             )
-            draft.say(ports.options.apology)
+            draft.say(draft.ports.options.apology)
             break
         requests += 1
         guard = Guard(draft.agent.stop_keywords, draft.language)
         request = draft.request()
         exchange = draft.exchange(request)
         try:
-            async for chunk in ports.model.stream(request):
+            async for chunk in draft.ports.model.stream(request):
                 if isinstance(chunk, TextDelta):
                     exchange.first_text()
                     guard.feed(chunk.text)
@@ -84,8 +94,8 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
         except ModelError as error:
             exchange.failed(error.message)
             draft.notice("model_failed", error.message)
-            draft.say(ports.options.apology)
-            yield TextReleased(ports.options.apology)
+            draft.say(draft.ports.options.apology)
+            yield TextReleased(draft.ports.options.apology)
             break
         reply = exchange.settled(guard)
         for name in guard.slow:
@@ -99,10 +109,12 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
                     yield progress
             if draft.failed_calls >= MAX_FAILED_CALLS and not draft.is_over:
                 draft.notice("functions_failed", f"{draft.failed_calls} calls in a row failed.")
-                draft.say(ports.options.apology)
+                draft.say(draft.ports.options.apology)
                 break
             continue
         text = guard.released.strip()
+        if await screening.blocks(draft, text, "output"):
+            text = draft.ports.options.safety_reply
         exchange.delivered = text
         if guard.stopped is not None:
             async for progress in _stopped(draft, guard, text):
@@ -113,12 +125,69 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
             draft.is_over = True
             yield TextReleased(text)
         elif empty:
-            draft.say(ports.options.apology)
+            draft.say(draft.ports.options.apology)
             draft.is_over = True
         else:
             empty = True
             draft.notice("empty_reply", "The model answered with nothing; it was asked again.")
     yield Finished(*draft.finish())
+
+
+async def _is_settled_by_input(draft: Draft) -> bool:
+    """True when what came in is answered already: the user was silent too often, or said what the filters keep back."""
+    if draft.hear():
+        draft.visit("silence")
+        draft.say(_hangup_utterance(draft))
+        draft.end("silence")
+        return True
+    if await screening.blocks(draft, draft.text, "input"):
+        draft.withhold_input()
+        draft.say(draft.ports.options.safety_reply)
+        return True
+    return False
+
+
+class _Calling:
+    """One run of an author function as progress, its delay messages among it; the effect is there at the end."""
+
+    def __init__(
+        self,
+        draft: Draft,
+        function: Function,
+        arguments: dict[str, Any],
+        *,
+        tool_call: ToolCall | None = None,
+        exchange: Exchange | None = None,
+    ) -> None:
+        """Without a `tool_call` it is the engine that calls, which enters the model's history as if the model had."""
+        self._draft = draft
+        self._function = function
+        self._arguments = arguments
+        self._tool_call = tool_call
+        self._exchange = exchange
+        self.effect = Effect()
+
+    async def __aiter__(self) -> AsyncIterator[Progress]:
+        draft, function = self._draft, self._function
+        call = self._tool_call
+        if call is None:
+            call = ToolCall(id=draft.ports.random.uuid(), name=function.name)
+            draft.messages.append(Message(role="assistant", calls=(call,)))
+        yield CallStarted(function.name)
+        interims: list[Interim] = []
+        work = draft.call(function, self._arguments, tool_call=call, exchange=self._exchange, interims=interims)
+        if function.delay is not None and function.delay.messages and function.kind not in ("start", "end"):
+            renderer = draft.renderer()
+            schedule = ((wait, renderer.render(text).text) for wait, text in pacing.delays(function.delay))
+            task = asyncio.ensure_future(work)
+            async for interim in pacing.waiting(task, schedule, interims):
+                yield interim
+            self.effect = await task
+        else:
+            self.effect = await work
+        yield CallFinished(draft.calls[-1])
+        if self.effect.utterance and function.kind != "start":
+            yield TextReleased(self.effect.utterance)
 
 
 async def _run_calls(
@@ -130,13 +199,14 @@ async def _run_calls(
         if function is None:
             effect = draft.built_in(call, request) if problem is None else Effect(content=problem)
             draft.function_result(call, effect.content or "")
+            if effect.utterance:
+                yield TextReleased(effect.utterance)
         else:
-            yield CallStarted(function.name)
-            effect = await draft.call(function, arguments, tool_call=call, exchange=exchange)
-            yield CallFinished(draft.calls[-1])
+            calling = _Calling(draft, function, arguments, tool_call=call, exchange=exchange)
+            async for progress in calling:
+                yield progress
+            effect = calling.effect
             draft.failed_calls = draft.failed_calls + 1 if draft.calls[-1].error else 0
-        if effect.utterance:
-            yield TextReleased(effect.utterance)
         if effect.transition:
             yield Moved(draft.place)
         if effect.ends_turn or effect.transition or effect.utterance is not None:
@@ -165,14 +235,13 @@ async def _stopped(draft: Draft, guard: Guard, text: str) -> AsyncIterator[Progr
         draft.is_over = bool(text)
         return
     zeros, _ = tools.arguments("", function.parameters)  # the model gave none, and the caller is not asked
-    yield CallStarted(function.name)
-    effect = await draft.call(function, zeros, tool_call=_own_call(draft, function.name))
-    yield CallFinished(draft.calls[-1])
-    if effect.utterance:
-        yield TextReleased(effect.utterance)
+    calling = _Calling(draft, function, zeros)
+    async for progress in calling:
+        yield progress
     if is_function_step(draft.agent, draft.place):
         async for progress in _run_steps(draft):
             yield progress
+    effect = calling.effect
     if not draft.is_over and not effect.content and not effect.transition and draft.reply:
         draft.is_over = True  # the function had nothing to add to what was said
 
@@ -187,12 +256,10 @@ async def _run_steps(draft: Draft) -> AsyncIterator[Progress]:
             draft.leave_flow()
             return
         draft.visit(f"function:{function.name}")
-        yield CallStarted(function.name)
-        effect = await draft.call(function, {}, tool_call=_own_call(draft, function.name))
-        yield CallFinished(draft.calls[-1])
-        if effect.utterance:
-            yield TextReleased(effect.utterance)
-        if effect.transition:
+        calling = _Calling(draft, function, {})
+        async for progress in calling:
+            yield progress
+        if calling.effect.transition:
             yield Moved(draft.place)
         if draft.is_ended or not is_function_step(draft.agent, draft.place):
             return
@@ -204,13 +271,6 @@ async def _run_steps(draft: Draft) -> AsyncIterator[Progress]:
             return
     draft.notice("step_chain", f"More than {MAX_STEP_CHAIN} function steps in a row; the flow was left.")
     draft.leave_flow()
-
-
-def _own_call(draft: Draft, name: str) -> ToolCall:
-    """A call that the engine makes itself enters the model's history as if the model had made it."""
-    call = ToolCall(id=draft.ports.random.uuid(), name=name)
-    draft.messages.append(Message(role="assistant", calls=(call,)))
-    return call
 
 
 def _greeting(draft: Draft) -> str:

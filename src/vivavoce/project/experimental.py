@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from vivavoce.domain.agent import Experimental, InferenceOverride, ModelSettings, RetrievalSettings
+from vivavoce.domain.agent import Experimental, Fillers, InferenceOverride, ModelSettings, RetrievalSettings
 from vivavoce.project.source import Faults
 
 KNOWN = frozenset(
@@ -41,7 +41,7 @@ KNOWN = frozenset(
     ]
 )
 # Keys that change what a conversation says or does on the platform, and nothing here yet.
-NOT_YET = ("filler_utterances", "language_switching", "memory", "webchat", "ab", "csat_sms")
+NOT_YET = ("memory", "ab", "csat_sms")
 PLACEHOLDERS = {
     "context_information": "{topics_prompt}",
     "non_english_system": "{language_name}",
@@ -149,6 +149,10 @@ def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults)
         model=_model(read, read.table(raw, "llm")),
         max_silence_count=read.number(control, "max_silence_count", 3, least=1, whole=True),
         hangup_utterance=_by_language(read, control, "hangup_utterance"),
+        fillers=_fillers(read, read.table(raw, "filler_utterances")),
+        switches_on_request_only=bool(read.flag(read.table(raw, "language_switching"), "explicit_only")),
+        filters_input=_filters_input(read, raw),
+        wraps_utterances=bool(read.flag(read.table(raw, "webchat"), "llm_wrapped_utterances")),
         handoff_state_keys=read.texts(read.table(raw, "handoff_api"), "state_keys"),
         raw=raw,
     )
@@ -156,6 +160,33 @@ def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults)
         faults.warn(path, 1, "ignored", "The experimental configuration has faults and is ignored as a whole.")
         return Experimental()
     return found
+
+
+def _fillers(read: _Reader, source: dict[str, Any]) -> Fillers | None:
+    if not read.flag(source, "is_enabled"):
+        return None
+    interval = read.number(source, "interval_sec", 3.0)
+    given = source.get("utterances")
+    by_language = given if isinstance(given, dict) else {"": given} if given is not None else {}
+    texts: dict[str, tuple[str, ...]] = {}
+    for language, lines in by_language.items():
+        if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
+            read.fault(
+                "utterances", "filler_utterances.utterances should be a list of texts, or one for each language."
+            )
+        else:
+            texts[language] = tuple(lines)
+    return Fillers(
+        texts=texts,
+        first_after=read.number(source, "initial_interval_sec", interval),
+        interval=interval,
+        is_random=bool(read.flag(source, "randomize")),
+    )
+
+
+def _filters_input(read: _Reader, raw: dict[str, Any]) -> bool:
+    filters = read.table(read.table(read.table(raw, "llm"), "safety"), "content_filters")
+    return read.flag(read.table(filters, "user_input"), "is_enabled") is not False
 
 
 def _by_language(read: _Reader, source: dict[str, Any], key: str) -> dict[str, str]:

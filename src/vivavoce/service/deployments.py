@@ -16,6 +16,7 @@ from vivavoce.domain.conversation import ENVIRONMENTS, Environment
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.principal import Principal
 from vivavoce.engine.prepared import Prepared
+from vivavoce.entities import languages
 from vivavoce.errors import AgentNotFound, DraftNotFound, Invalid, UsageError
 from vivavoce.knowledge.interface import Retriever
 from vivavoce.project.loader import Loaded, load
@@ -123,6 +124,8 @@ class Deployments:
 
     def _prepare(self, agent: Agent, tree: Tree) -> Prepared:
         code = {path: content for path, content in tree.files.items() if path.endswith(".py")}
+        if agent.languages.additional:
+            languages.prepare()
         prepared = Prepared(agent, self._make_retriever(agent), tree.hash, code)
         self._prepared[tree.hash] = prepared
         while len(self._prepared) > MOST_PREPARED:

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from vivavoce.domain.conversation import Conversation, Snapshot, Turn
-from vivavoce.wire.functions import extraction, function_event, metric_map
+from vivavoce.wire.functions import extraction, filters_triggered, function_event, metric_map
 from vivavoce.wire.requests import llm_request
 
 _encode = msgspec.json.Encoder().encode
@@ -51,7 +51,10 @@ class ChatMetadataResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     llm_requests: list[dict[str, Any]]
     asr_lang_code: str
     tts_lang_code: str
-    entities: list[dict[str, Any]]  # ours, as are the next three
+    asr_corrected_user_input: str  # ours, as is all that follows
+    safety: dict[str, Any]
+    fillers: list[dict[str, Any]]
+    entities: list[dict[str, Any]]
     notices: list[dict[str, str]]
     timings: dict[str, float]
     turn_index: int
@@ -91,6 +94,9 @@ def debug_chat(
             llm_requests=[llm_request(exchange, conversation, turn) for exchange in turn.exchanges],
             asr_lang_code=turn.asr_language,
             tts_lang_code=turn.tts_language,
+            asr_corrected_user_input=turn.input.text if turn.corrected is None else turn.corrected,
+            safety={"filters_triggered": filters_triggered(turn.safety)},
+            fillers=[{"text": f.text, "at": f.at} for f in turn.fillers],
             entities=[extraction(e) for e in turn.extractions],
             notices=[{"code": notice.code, "message": notice.message} for notice in turn.notices],
             timings={

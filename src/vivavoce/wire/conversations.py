@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Turn
-from vivavoce.wire.functions import Deliveries, extraction, function_event, metric_series
+from vivavoce.wire.functions import Deliveries, extraction, filters_triggered, function_event, metric_series
 from vivavoce.wire.requests import llm_request
 from vivavoce.wire.times import iso
 
@@ -104,7 +104,8 @@ def _turn(turn: Turn, conversation: Conversation, sent: Deliveries) -> dict[str,
         "llm_requests": [llm_request(exchange, conversation, turn) for exchange in turn.exchanges],
         "reviews": [],
         "metadata": {
-            "asr_corrected_user_input": turn.input.text,
+            "asr_corrected_user_input": turn.input.text if turn.corrected is None else turn.corrected,
+            "transcript_corrections": list(turn.corrections),
             "current_node": turn.place_after.node if has_flow else "",
             "node_trace": list(turn.node_trace),
             "in_flow": turn.place_after.flow,
@@ -113,7 +114,8 @@ def _turn(turn: Turn, conversation: Conversation, sent: Deliveries) -> dict[str,
             "function_events": [function_event(call, conversation.id, turn.index + 1, sent) for call in turn.calls],
             "retrieved_topics": [name for name, _ in turn.topics],
             "cited_topic": turn.cited_topic,
-            "safety": {"filters_triggered": {}},
+            "safety": {"filters_triggered": filters_triggered(turn.safety)},
+            "fillers": [{"text": f.text, "at": f.at} for f in turn.fillers],
             "top_transcripts": [{"text": turn.input.text, "intents": []}] if turn.input.text else [],
             "stop_keywords": list(turn.stop_keywords),
             "notices": [{"code": notice.code, "message": notice.message} for notice in turn.notices],

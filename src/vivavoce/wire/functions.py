@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from vivavoce.domain.conversation import Delivery, Extraction, FunctionCall, LogEntry, Metric, OutgoingMessage
+from vivavoce.domain.conversation import (
+    Delivery,
+    Extraction,
+    FunctionCall,
+    LogEntry,
+    Metric,
+    OutgoingMessage,
+    SafetyFinding,
+)
 from vivavoce.wire.times import iso, iso_naive, rfc1123
 
 Deliveries: TypeAlias = Mapping[str, Delivery]  # by message id
@@ -52,6 +60,7 @@ def function_event(
         "flow": call.place.flow,
         "step": call.place.step,
         "metrics": [{"name": m.name, "value": m.value} for m in call.metrics],
+        "delay_responses": [{"text": i.text, "at": i.at} for i in call.interims],
         "messages": [_message(m, deliveries.get(m.id)) for m in call.messages],
         "exchanges": [
             {"kind": e.kind, "request": e.request, "answer": e.answer, "error": e.error} for e in call.exchanges
@@ -79,6 +88,16 @@ def _message(message: OutgoingMessage, delivery: Delivery | None) -> dict[str, A
         if delivery is not None
         else None,
     }
+
+
+def filters_triggered(findings: tuple[SafetyFinding, ...]) -> dict[str, Any]:
+    """What the safety filters found, by side; empty when nothing was."""
+    found: dict[str, Any] = {}
+    for finding in findings:
+        found.setdefault("provider", finding.classifier)
+        side = found.setdefault("user_input" if finding.side == "input" else "agent_response", {})
+        side[finding.category] = {"severity": finding.severity, "blocked": finding.is_blocked}
+    return found
 
 
 def extraction(found: Extraction) -> dict[str, Any]:

@@ -493,7 +493,12 @@ class Conversation:
             raise values.MissingTemplate(f"there is no SMS template named {template!r}")
         found: Any = self.sms_templates[template]
         _queue_message(
-            "sms", to=to_number, sender=found.phone_number, content=found.content, template=template, retries=retry_count
+            "sms",
+            to=to_number,
+            sender=found.phone_number,
+            content=found.content,
+            template=template,
+            retries=retry_count,
         )
 
     def send_whatsapp(self, to_number: str = "", content: str = "", from_number: str = "", **fields: Any) -> None:
