@@ -28,11 +28,15 @@ from vivavoce.outbound.guarded import GuardedHttp
 from vivavoce.outbound.oauth import Tokens
 from vivavoce.safety.interface import Classifier
 from vivavoce.secrets import file as secret_file
-from vivavoce.service.chats import END_FUNCTION, IDLE_END, Chats
+from vivavoce.service.chats import END_FUNCTION, IDLE_END, Around, Chats
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.events import Events
+from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
+from vivavoce.service.memories import Memories
 from vivavoce.service.outbox import MESSAGE, SENT_KINDS, Outbox
+from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.services import Services
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
@@ -82,6 +86,7 @@ async def running(
     try:
         deployments = Deployments(store, clock, random, partial(make_retriever, settings.retrieval))
         functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)
+        events = Events(store, clock, random, deployments)
         outbound = GuardedHttp(settings.private_hosts)
         classifier = classifier or make_classifier(settings)
         ports = Ports(
@@ -93,9 +98,15 @@ async def running(
             outbound=outbound,
             tokens=Tokens(outbound),
             classifier=classifier,
+            events=events,
             options=_options(settings),
         )
-        chats = Chats(store, deployments, ports, idle=timedelta(seconds=settings.idle_seconds))
+        around = Around(
+            real_time=RealTimeConfigs(store, clock, deployments),
+            memories=Memories(store, clock, deployments),
+            events=events,
+        )
+        chats = Chats(store, deployments, ports, around, idle=timedelta(seconds=settings.idle_seconds))
         api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
         keys = Keys(store, clock, random, bootstrap=api_key)
         await keys.load()
@@ -114,6 +125,10 @@ async def running(
             conversations=Conversations(store, deployments),
             deployments=deployments,
             keys=keys,
+            real_time=around.real_time,
+            memories=around.memories,
+            events=events,
+            handoffs=Handoffs(store, deployments),
             readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:

@@ -539,7 +539,9 @@ def test_prompt_llm_is_answered_by_the_servers_model_from_several_threads(tmp_pa
 
 def test_a_member_that_is_not_built_yet_says_so_on_the_call(tmp_path: Path) -> None:
     reply = after("conv.integrations.opentable.book()", tmp_path)
-    assert reply["metadata"]["functionEvents"][0]["error"].startswith("NotImplementedError: conv.integrations.opentable")
+    assert reply["metadata"]["functionEvents"][0]["error"].startswith(
+        "NotImplementedError: conv.integrations.opentable"
+    )
 
 
 def test_a_queued_message_is_rendered_on_the_function_event(tmp_path: Path) -> None:

@@ -124,8 +124,8 @@ def test_a_move_to_a_flow_or_step_that_does_not_exist_is_told(tmp_path: Path) ->
 
 
 def test_configuration_that_has_no_effect_yet_is_named(tmp_path: Path) -> None:
-    found = loaded(tmp_path, {"agent_settings/experimental_config.json": '{\n "memory": {"x": 1}\n}'})
-    assert ("agent_settings/experimental_config.json", 2, "not-implemented") in codes(found)
+    found = loaded(tmp_path, {"agent_settings/experimental_config.json": '{\n "vad": {"x": 1}\n}'})
+    assert ("agent_settings/experimental_config.json", 2, "no-effect") in codes(found)
 
 
 def test_an_experimental_configuration_with_a_fault_is_ignored_as_a_whole(tmp_path: Path) -> None:

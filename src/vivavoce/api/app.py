@@ -14,7 +14,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vivavoce.api import chat, conversations, keys, problems
+from vivavoce.api import chat, conversations, external, keys, problems, real_time
 from vivavoce.api.openapi import DOCS_PAGE, document
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.domain.principal import Principal
@@ -53,6 +53,8 @@ ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,
     *conversations.ROUTES,
     *keys.ROUTES,
+    *real_time.ROUTES,
+    *external.ROUTES,
     Route(method="GET", path="/healthz", handler=healthz, summary="The process is alive.", permission=None, authentication="none"),
     Route(
         method="GET", path="/readyz", handler=readyz, summary="What is served, and which guards hold around author code.",
@@ -127,7 +129,7 @@ async def _handle(services: Services, route: Route, decode: Any, request: Reques
         principal = services.keys.authenticate(request.headers.get("x-api-key"))
         if route.permission is not None:
             require(principal, route.permission)
-    raw = await _body(request) if decode is not None else b""
+    raw = await _body(request) if decode is not None or route.takes_any_body else b""
     body = _decoded(raw, decode) if decode is not None else None
     query = {q.name: _parameter(q, request.query_params.get(q.name)) for q in route.query}
     answer = await route.handler(Call(request, services, principal, body, query, raw))

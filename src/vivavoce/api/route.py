@@ -54,4 +54,5 @@ class Route(Struct, frozen=True, kw_only=True):
     response: Any = None
     status: int = 200
     errors: tuple[int, ...] = ()
+    takes_any_body: bool = False  # read, and left to the handler as it came
     is_idempotent: bool = False  # takes an Idempotency-Key

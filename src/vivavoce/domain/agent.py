@@ -209,6 +209,23 @@ class Fillers(Struct, frozen=True, kw_only=True):
     is_random: bool = False
 
 
+class MemorySettings(Struct, frozen=True, kw_only=True):
+    """Repeat callers: by what they are known, and which values of conv.state are kept for their next conversation."""
+
+    identifier_source: str = ""  # sip_headers:KEY, integration_attributes:KEY or state:KEY; "" is the caller's number
+    state_keys: tuple[str, ...] = ()
+    identifier_blacklist: tuple[str, ...] = ()
+    has_analytics: bool = False
+
+
+class HandoffApi(Struct, frozen=True, kw_only=True):
+    """What of conv.state is told to whoever takes a conversation over."""
+
+    state_keys: tuple[str, ...] = ()
+    aliases: dict[str, str] = {}  # state key -> public name
+    shared_id_key: str = "shared_id"
+
+
 class Experimental(Struct, frozen=True, kw_only=True):
     """The parts of experimental_config.json that change what the engine does."""
 
@@ -221,8 +238,18 @@ class Experimental(Struct, frozen=True, kw_only=True):
     switches_on_request_only: bool = False  # language: not by detection
     filters_input: bool = True
     wraps_utterances: bool = False  # web chat: function utterances are put into the model's own words
-    handoff_state_keys: tuple[str, ...] = ()
+    handoff_api: HandoffApi = HandoffApi()
+    memory: MemorySettings | None = None
+    disclaimers: dict[str, str | None] = {}  # channel -> its own disclaimer; None switches it off
     raw: dict[str, Any] = {}
+
+
+class TestGroup(Struct, frozen=True, kw_only=True):
+    """A share of the conversations that runs with another experimental configuration."""
+
+    name: str
+    percent: float
+    experimental: Experimental
 
 
 class RealTimeConfig(Struct, frozen=True, kw_only=True):
@@ -261,7 +288,8 @@ class Agent(Struct, frozen=True, kw_only=True):
     speech: Speech = Speech()
     api_integrations: dict[str, ApiIntegration] = {}
     experimental: Experimental = Experimental()
-    real_time_config: dict[str, RealTimeConfig] = {}
+    test_groups: tuple[TestGroup, ...] = ()
+    real_time_config: dict[str, RealTimeConfig] = {}  # by folder
     test_cases: tuple[TestCase, ...] = ()
     variables: frozenset[str] = frozenset()  # names that author code sets on conv.state
 

@@ -207,7 +207,7 @@ class LogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: dict[str, Any] = {}
 
 
-FunctionExchangeKind: TypeAlias = Literal["prompt_llm", "secret", "api"]
+FunctionExchangeKind: TypeAlias = Literal["prompt_llm", "secret", "api", "external_event"]
 
 
 class FunctionExchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -394,6 +394,11 @@ class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fillers: tuple[Interim, ...] = ()
     notices: tuple[Notice, ...] = ()
     voice: dict[str, Any] | None = None
+    asr_biasing: dict[str, Any] | None = None
+    discards_recording: bool = False
+    configuration: dict[str, Any] | None = None  # real-time; None while it is as it was the turn before
+    memory: dict[str, Any] | None = None  # what was remembered of the caller, on the turn that first saw it
+    events: tuple[tuple[str, Any], ...] = ()  # external events that came in since the turn before: id and data
     timings: Timings = Timings()
     seed: int = 0
     tree: str = ""
@@ -417,6 +422,8 @@ class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     retained: tuple[tuple[str, ...], ...] = ()  # topic names of earlier retrievals, newest first
     disabled_topics: tuple[str, ...] = ()
     entities: dict[str, Collected] = {}
+    events: tuple[str, ...] = ()  # ids of external events that were announced
+    asr_biasing: dict[str, Any] | None = None  # that author code has set, until it is cleared
     unsynced: dict[str, Any] = {}  # values that `view` has and the pickle has not: the next call takes them in
 
 
@@ -446,6 +453,7 @@ class Conversation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     handoff_reason: str | None = None
     is_handoff: bool = False
     pinned_at: datetime | None = None  # the conversation's own "now" at its start, when a test pins it
+    test_group: str | None = None
     note: str | None = None
     tags: tuple[str, ...] = ()
 

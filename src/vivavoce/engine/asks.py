@@ -46,6 +46,8 @@ class Asked:
                 return await self._prompt_llm(ask.body)
             case "secret":
                 return self._secret(str(ask.body.get("name")))
+            case "external_event":
+                return await self._external_event(ask.body)
             case "api":
                 answer = await integrations.call(self._draft, ask.body, self)
                 self._draft.session.heard.hear(answer["body"].decode("utf-8", "replace"))
@@ -62,6 +64,14 @@ class Asked:
             raise
         self.record("secret", {"name": name})
         return found
+
+    async def _external_event(self, body: dict[str, Any]) -> str:
+        draft = self._draft
+        is_for_model = bool(body.get("send_to_llm"))
+        event_id = await draft.ports.events.announce(draft.session.conversation, is_for_model=is_for_model)
+        draft.events = (*draft.events, event_id)
+        self.record("external_event", {"send_to_llm": is_for_model}, answer=event_id)
+        return event_id
 
     async def _prompt_llm(self, body: dict[str, Any]) -> Any:
         try:

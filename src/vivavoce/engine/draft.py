@@ -40,6 +40,7 @@ from vivavoce.domain.conversation import (
     Utterance,
 )
 from vivavoce.domain.flow import PromptStep
+from vivavoce.domain.surroundings import EventBook
 from vivavoce.engine import builtins, citation, collecting, effects, flows, masking, prompt, tools
 from vivavoce.engine.asks import Asked
 from vivavoce.engine.corrections import correct
@@ -60,6 +61,13 @@ ERROR_RESULT = (
 )
 WITHHELD = "[What the user said was withheld by a safety filter.]"
 MAX_CONTENT_CHARACTERS = 100_000
+REPEAT_CALLER_METRICS = {
+    "conversation_id": "REPEAT_CALLER_CONV_ID",
+    "datetime": "REPEAT_CALLER_DATETIME",
+    "qa": "REPEAT_CALLER_QA",
+    "handoff_reason": "REPEAT_CALLER_HANDOFF_REASON",
+    "handoff_to": "REPEAT_CALLER_HANDOFF_TO",
+}
 TIME_ZONE_ATTRIBUTES = ("timezone", "time_zone")
 
 
@@ -84,6 +92,7 @@ class Ports(Struct, frozen=True, kw_only=True):
     outbound: Outbound
     tokens: Tokens
     classifier: Classifier
+    events: EventBook
     options: Options = Options()
 
 
@@ -109,6 +118,9 @@ class Draft:
         self.retained = before.retained
         self.entities = before.entities
         self.unsynced = before.unsynced
+        self.events = before.events
+        self.asr_biasing = before.asr_biasing
+        self.discards_recording = False
         self.started_at = ports.clock.now()
         self.began = perf_counter()
         self.seed = ports.random.seed()
@@ -183,6 +195,14 @@ class Draft:
         )
 
     # Input and retrieval.
+
+    def greet_again(self) -> None:
+        """Notes a caller who has called before, for those agents that count them."""
+        settings, memory = self.agent.experimental.memory, self.session.surroundings.memory
+        if settings is not None and settings.has_analytics and memory is not None and memory.first:
+            for key, name in REPEAT_CALLER_METRICS.items():
+                if memory.first.get(key):
+                    self.metrics.append(Metric(name=name, value=memory.first[key], at=self.started_at))
 
     def hear(self) -> bool:
         """Takes the input in. True when the user has been silent too often."""
@@ -287,6 +307,7 @@ class Draft:
                 topics=self.topics,
                 history=(*self.session.messages, *self.messages),
                 exposed=frozenset(self.exposed),
+                events=tuple(e for e in self.session.surroundings.events if e.is_for_model),
                 now=self.conversation_now(),
                 seed=self.seed,
             ),
@@ -446,6 +467,7 @@ class Draft:
             entities=self.entities,
             unsynced=self.unsynced,
             zone=self.zone.key,
+            surroundings=self.session.surroundings,
         )
 
     def _keep_state(self, outcome: Outcome) -> StateChanges:
@@ -499,6 +521,9 @@ class Draft:
         if effect.disabled_topics is not None:
             self.disabled_topics = effect.disabled_topics
             self.topics = tuple(t for t in self.topics if t.name not in effect.disabled_topics)
+        if effect.asr_biasing is not None:
+            self.asr_biasing = effect.asr_biasing or None
+        self.discards_recording = self.discards_recording or effect.discards_recording
         if effect.listen is not None:
             self.listen = effect.listen
         if effect.transition is not None:
@@ -558,7 +583,7 @@ class Draft:
 
     def finish(self) -> tuple[Turn, Snapshot]:
         now = self.ports.clock.now()
-        session, before = self.session, self.session.snapshot
+        session, before, around = self.session, self.session.snapshot, self.session.surroundings
         if self.end_reason is None and session.turns + 1 >= self.ports.options.max_turns:
             self.notice("turn_limit", f"The conversation reached {self.ports.options.max_turns} turns and was ended.")
             self.end("limit")
@@ -597,6 +622,11 @@ class Draft:
             is_input_withheld=self.is_input_withheld,
             notices=tuple(self.notices),
             voice=self.voice,
+            asr_biasing=self.asr_biasing,
+            discards_recording=self.discards_recording,
+            configuration=around.configuration if around.configuration != session.configuration else None,
+            memory=msgspec.to_builtins(around.memory) if around.memory is not None and session.memory is None else None,
+            events=tuple((event.id, event.data) for event in around.events[session.known_events :]),
             timings=Timings(
                 retrieval=round(self.timings["retrieval"] * 1000, 3),
                 model=round(self.timings["model"] * 1000, 3),
@@ -617,6 +647,8 @@ class Draft:
             retained=self.retained,
             disabled_topics=self.disabled_topics,
             entities=self.entities,
+            events=self.events,
+            asr_biasing=self.asr_biasing,
             unsynced=self.unsynced,
         )
         return turn, snapshot

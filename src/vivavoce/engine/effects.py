@@ -24,6 +24,8 @@ class Effect(Struct, frozen=True, kw_only=True):
     voice: dict[str, Any] | None = None
     disabled_topics: tuple[str, ...] | None = None
     listen: dict[str, Any] | None = None
+    asr_biasing: dict[str, Any] | None = None  # {} clears it
+    discards_recording: bool = False
     notices: tuple[Notice, ...] = ()
 
     @property
@@ -71,6 +73,8 @@ def settle(outcome: Outcome) -> Effect:
         voice=queued.voice,
         disabled_topics=queued.disabled_topics,
         listen=listen if isinstance(listen, dict) else None,
+        asr_biasing=queued.asr_biasing,
+        discards_recording=queued.discard_recording,
         notices=tuple(notices),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from vivavoce.domain.agent import Agent, Function
 from vivavoce.domain.conversation import Severity, Tool
 from vivavoce.domain.flow import PromptStep
@@ -28,10 +30,22 @@ class Prepared:
             for topic in agent.topics.values()
         }
         self.topic_functions = {name: references.names(topic.actions, "fn") for name, topic in agent.topics.items()}
+        self._groups: dict[str, Prepared] = {}
         self._tools: dict[tuple[str | None, str], Tool] = {}
         self._collecting: dict[tuple[str, str], Collecting] = {}
         self._thresholds: dict[str, dict[str, Severity]] = {}
         self.visible: dict[object, tuple[Tool, ...]] = {}  # by what was mentioned where; see tools.visible
+
+    def in_group(self, name: str | None) -> Prepared:
+        """The same agent with the experimental configuration of a test group."""
+        group = next((g for g in self.agent.test_groups if g.name == name), None) if name is not None else None
+        if group is None:
+            return self
+        found = self._groups.get(group.name)
+        if found is None:
+            agent = replace(self.agent, experimental=group.experimental)
+            found = self._groups[group.name] = Prepared(agent, self.retriever, self.tree, self.code)
+        return found
 
     def tool(self, function: Function, *, name: str | None = None) -> Tool:
         """The face of a function to the model, under its own or another name."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+import msgspec
 
 from vivavoce.domain.conversation import Conversation, Message, Snapshot, Turn, Utterance
+from vivavoce.domain.surroundings import Remembered, Surroundings
 from vivavoce.engine.heard import Heard
 from vivavoce.engine.prepared import Prepared
 
@@ -16,12 +20,16 @@ class Session:
         self, conversation: Conversation, prepared: Prepared, snapshot: Snapshot, turns: Iterable[Turn] = ()
     ) -> None:
         self.conversation = conversation
-        self.prepared = prepared
+        self.prepared = prepared.in_group(conversation.test_group)
         self.snapshot = snapshot
         self.history: list[Utterance] = []
         self.messages: list[Message] = []
         self.metrics: list[tuple[str, object]] = []
         self.turns = 0
+        self.surroundings = Surroundings()
+        self.configuration: dict[str, Any] = {}  # as the last turn had it
+        self.memory: Remembered | None = None
+        self.known_events = 0
         self.heard = Heard(conversation)
         for turn in turns:
             self._fold(turn)
@@ -36,6 +44,11 @@ class Session:
         self.messages.extend(turn.messages)
         self.metrics.extend((metric.name, metric.value) for metric in turn.metrics)
         self.heard.turn(turn)
+        if turn.configuration is not None:
+            self.configuration = turn.configuration
+        if turn.memory is not None:
+            self.memory = msgspec.convert(turn.memory, Remembered)
+        self.known_events += len(turn.events)
         self.turns = turn.index + 1
 
     @property

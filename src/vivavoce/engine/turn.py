@@ -29,6 +29,7 @@ HANGUP_UTTERANCE = "Thank you for calling. Have a great day! Goodbye."
 async def start(session: Session, ports: Ports) -> AsyncIterator[Progress]:
     """The opening turn: start function, then its utterance or the channel's greeting. The model is not asked."""
     draft = Draft(session, UserInput(), ports)
+    draft.greet_again()
     function = session.prepared.agent.functions.get("start_function")
     opening: str | None = None
     if function is not None:
@@ -275,9 +276,11 @@ async def _run_steps(draft: Draft) -> AsyncIterator[Progress]:
 
 def _greeting(draft: Draft) -> str:
     settings = prompt.channel_settings(draft.agent, draft.channel)
+    disclaimer = settings.disclaimer.text if settings.disclaimer is not None else None
+    disclaimer = draft.agent.experimental.disclaimers.get(draft.channel, disclaimer)
     parts = [settings.greeting.text]
-    if settings.disclaimer is not None and channel_family(draft.channel) == "voice":
-        parts.insert(0, settings.disclaimer.text)
+    if disclaimer and channel_family(draft.channel) == "voice":
+        parts.insert(0, disclaimer)
     renderer = draft.renderer()
     return " ".join(filter(None, (renderer.render(part).text.strip() for part in parts)))
 

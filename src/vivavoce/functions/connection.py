@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import msgspec
 
 from vivavoce.domain.agent import Function
+from vivavoce.domain.surroundings import Surroundings
 from vivavoce.errors import VivavoceError
 from vivavoce.functions import frames
 from vivavoce.functions.interface import Answer, Ask, Outcome, View
@@ -19,8 +20,6 @@ class Killer(Protocol):
     """Whoever has made the worker, and can end it."""
 
     def kill(self, number: int) -> None: ...
-
-    def real_time_config(self, environment: str) -> dict[str, Any]: ...
 
 
 class WorkerDied(Exception):
@@ -47,6 +46,7 @@ class Worker(asyncio.Protocol):
         self._known_history = 0
         self._known_metrics = 0
         self._known_state: bytes | None = None
+        self._known_surroundings = Surroundings()
 
     # What the worker holds in its memory must be what the record holds.
 
@@ -86,6 +86,7 @@ class Worker(asyncio.Protocol):
             for task in self._asks:
                 task.cancel()
         self._is_open = True
+        self._known_surroundings = view.surroundings
         self._known_history = len(view.history)
         self._known_metrics = len(view.metrics) + len(found.metrics)
         self._known_state = found.state if found.state is not None else view.state
@@ -115,6 +116,13 @@ class Worker(asyncio.Protocol):
                 "zone": view.zone,
             },
         }
+        around, known = view.surroundings, self._known_surroundings
+        if around.configuration is not known.configuration:
+            frame["patch"]["configuration"] = around.configuration
+        if around.memory is not known.memory and around.memory is not None:
+            frame["patch"]["memory"] = around.memory.values
+        if around.events is not known.events:
+            frame["patch"]["events"] = [(e.id, e.data, e.at.isoformat()) for e in around.events]
         if not self._is_open:
             frame["open"] = {
                 "id": conversation.id,
@@ -127,7 +135,6 @@ class Worker(asyncio.Protocol):
                 "caller": conversation.from_number,
                 "callee": conversation.to_number,
                 "language": view.language,
-                "real_time_config": self.zygote.real_time_config(conversation.environment),
                 "state": view.state,
             }
         return frame

@@ -196,6 +196,6 @@ def _boot_message(agent: Agent, files: dict[str, bytes], memory_bytes: int, isol
                 }
                 for n, h in agent.handoffs.items()
             },
-            "real_time_config": {n: c.data for n, c in agent.real_time_config.items()},
+            "csat_flow": next((name for name in agent.flows if name.lower() == "csat"), None),
         },
     }

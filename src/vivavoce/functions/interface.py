@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from vivavoce.domain.agent import Function
 from vivavoce.domain.conversation import Collected, Conversation, LogEntry, OutgoingMessage, Place, Utterance
+from vivavoce.domain.surroundings import Surroundings
 from vivavoce.errors import VivavoceError
 
 
@@ -36,6 +37,7 @@ class View(Struct, frozen=True, kw_only=True):
     entities: dict[str, Collected] = {}
     unsynced: dict[str, Any] = {}  # to be set on conv.state before the call
     zone: str = "UTC"  # IANA name
+    surroundings: Surroundings = Surroundings()
 
 
 class Ask(Struct, frozen=True, kw_only=True):

@@ -37,7 +37,6 @@ class Zygote:
         self._control: socket.socket | None = None
         self._scratch = ""
         self._numbers = itertools.count(1)
-        self._project: dict[str, Any] = {}
         self._orders: deque[tuple[bytes, socket.socket | None]] = deque()
         self.live = 0
         self.guards = Guards()
@@ -74,7 +73,6 @@ class Zygote:
             )
         ours.setblocking(False)
         self._control = ours
-        self._project = message["project"]
         loop = asyncio.get_running_loop()
         body = frames.encode({**message, "uid": uid, "scratch": self._scratch})
         await loop.sock_sendall(ours, frames.LENGTH.pack(len(body)) + body)
@@ -123,11 +121,6 @@ class Zygote:
             if descriptor is not None:
                 descriptor.close()
         loop.remove_writer(control)
-
-    def real_time_config(self, environment: str) -> dict[str, Any]:
-        name = {"live": "live", "pre-release": "pre_release"}.get(environment, "draft_and_sandbox")
-        found: dict[str, Any] = self._project["real_time_config"].get(name, {})
-        return found
 
     def close(self) -> None:
         if self._control is not None:

@@ -5,7 +5,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from vivavoce.domain.agent import Experimental, Fillers, InferenceOverride, ModelSettings, RetrievalSettings
+from vivavoce.domain.agent import (
+    Experimental,
+    Fillers,
+    HandoffApi,
+    InferenceOverride,
+    MemorySettings,
+    ModelSettings,
+    RetrievalSettings,
+    TestGroup,
+)
 from vivavoce.project.source import Faults
 
 KNOWN = frozenset(
@@ -40,8 +49,48 @@ KNOWN = frozenset(
         "ab",
     ]
 )
-# Keys that change what a conversation says or does on the platform, and nothing here yet.
-NOT_YET = ("memory", "ab", "csat_sms")
+# What has no effect here, and why; every key that a folder gives is told of by name.
+VOICE = "it is about calls, which this version does not take"
+NO_EFFECT = {
+    "dtmf": VOICE, "asr": VOICE, "vad": VOICE, "eot": VOICE, "smart_vad": VOICE, "barge_in": VOICE, "audio_enhancement": VOICE,
+    "tts_postprocessing": VOICE, "backchannelling": VOICE, "background_track": VOICE, "realtime": VOICE,
+    "agentic_dial": VOICE,
+    "csat_sms": "surveys by text message belong to the platform; conv.goto_csat_flow enters a flow of your own",
+    "email": "whether e-mail is sent is a setting of the server, VIVAVOCE_SMTP",
+    "webhooks": "deployments are told of by the server, not by the folder",
+    "verified_context": "it is part of the platform's web chat",
+    "polywhirl_rollout": "it chooses a model of the platform",
+    "polyff": "it chooses a model of the platform",
+    "ragdoll.soft_threshold": "topics are within the threshold or they are not",
+    "ragdoll.feature_flags": "it chooses a search engine of the platform",
+    "llm.mcp_servers": "tools of MCP servers are not offered to the model yet",
+    "conversation_control.silence_timeout": VOICE,
+    "conversation_control.min_chunk_size": VOICE,
+    "conversation_control.enhanced_tts_preprocessing_enabled": VOICE,
+}  # fmt: skip
+# What the known tables may hold; anything else in them is told of.
+FIELDS = {
+    "ragdoll": ("threshold", "top_k", "in_flow_threshold", "qa_metric_threshold", "history_len", "previous_user_inputs_len",
+                "soft_threshold", "channel_topic_exclusions", "qa_metric_exclusions", "feature_flags"),
+    "llm": ("provider_model_id", "inference_parameters", "include_kb_functions_in_flows", "safety", "mcp_servers",
+            "variant_overrides", "flow_overrides", "channel_overrides"),
+    "conversation_control": ("max_silence_count", "hangup_utterance", "silence_timeout", "min_chunk_size",
+                             "enhanced_tts_preprocessing_enabled", "channel_overrides"),
+    "filler_utterances": ("is_enabled", "interval_sec", "initial_interval_sec", "utterances", "randomize"),
+    "language_switching": ("explicit_only",),
+    "memory": ("identifier_source", "repeat_caller"),
+    "handoff_api": ("state_keys", "aliases", "shared_id_state_key"),
+    "webchat": ("llm_wrapped_utterances",),
+    "ab": ("is_enabled", "test_groups"),
+}  # fmt: skip
+PROMPTS = frozenset(
+    [
+        "silence", "function_not_found", "context_information_precursor", "context_information", "non_english_system",
+        "non_english_rag", "step_header", "step_footer", "webchat_decorator", "sms_decorator", "rcs_decorator",
+        "whatsapp_decorator", "voice_decorator", "language_switching_instructions",
+    ]
+)  # fmt: skip
+_IDENTIFIER = re.compile(r"(sip_headers|integration_attributes|state):\S+")
 PLACEHOLDERS = {
     "context_information": "{topics_prompt}",
     "non_english_system": "{language_name}",
@@ -115,9 +164,19 @@ def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults)
     for key in raw:
         if key not in KNOWN:
             read.fault(key, f"{key!r} is not a key of the experimental configuration.")
-    for key in NOT_YET:
-        if raw.get(key):
-            faults.warn(path, read.line_of(key), "not-implemented", f"{key} has no effect in this version.")
+    for name, reason in NO_EFFECT.items():
+        table, _, key = name.partition(".")
+        found = (
+            raw.get(table, {}).get(key) if key and isinstance(raw.get(table), dict) else None if key else raw.get(table)
+        )
+        if found not in (None, {}, []):
+            faults.warn(path, read.line_of(name), "no-effect", f"{name} has no effect: {reason}.")
+    for name, fields in FIELDS.items():
+        for key in read.table(raw, name):
+            if key not in fields:
+                faults.warn(
+                    path, read.line_of(key), "unknown-key", f"{name}.{key} is not part of the format and is ignored."
+                )
     ragdoll = read.table(raw, "ragdoll")
     defaults = RetrievalSettings()
     retrieval = RetrievalSettings(
@@ -136,7 +195,11 @@ def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults)
     )
     prompts = {}
     for key, text in read.table(raw, "prompts").items():
-        if not isinstance(text, str):
+        if key not in PROMPTS:
+            faults.warn(
+                path, read.line_of(key), "unknown-key", f"prompts.{key} is not part of the format and is ignored."
+            )
+        elif not isinstance(text, str):
             read.fault(key, f"prompts.{key} should be text.")
         elif PLACEHOLDERS.get(key, "") not in text:
             read.fault(key, f"prompts.{key} must contain {PLACEHOLDERS[key]}.")
@@ -153,7 +216,9 @@ def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults)
         switches_on_request_only=bool(read.flag(read.table(raw, "language_switching"), "explicit_only")),
         filters_input=_filters_input(read, raw),
         wraps_utterances=bool(read.flag(read.table(raw, "webchat"), "llm_wrapped_utterances")),
-        handoff_state_keys=read.texts(read.table(raw, "handoff_api"), "state_keys"),
+        handoff_api=_handoff_api(read, read.table(raw, "handoff_api")),
+        memory=_memory(read, raw),
+        disclaimers=_disclaimers(read, read.table(control, "channel_overrides")),
         raw=raw,
     )
     if not read.is_sound:
@@ -187,6 +252,83 @@ def _fillers(read: _Reader, source: dict[str, Any]) -> Fillers | None:
 def _filters_input(read: _Reader, raw: dict[str, Any]) -> bool:
     filters = read.table(read.table(read.table(raw, "llm"), "safety"), "content_filters")
     return read.flag(read.table(filters, "user_input"), "is_enabled") is not False
+
+
+def _handoff_api(read: _Reader, source: dict[str, Any]) -> HandoffApi:
+    aliases = read.table(source, "aliases")
+    if not all(isinstance(name, str) for name in aliases.values()):
+        read.fault("aliases", "handoff_api.aliases should be an object of state key to public name.")
+        aliases = {}
+    return HandoffApi(
+        state_keys=read.texts(source, "state_keys"),
+        aliases=aliases,
+        shared_id_key=read.text(source, "shared_id_state_key") or "shared_id",
+    )
+
+
+def _memory(read: _Reader, raw: dict[str, Any]) -> MemorySettings | None:
+    if "memory" not in raw:
+        return None
+    source = read.table(raw, "memory")
+    repeat = read.table(source, "repeat_caller")
+    identifier = read.text(source, "identifier_source") or ""
+    if identifier and not _IDENTIFIER.fullmatch(identifier):
+        read.fault(
+            "identifier_source",
+            f"memory.identifier_source is {identifier!r}; it should be sip_headers:, integration_attributes: or state:, "
+            "with the name of a key.",
+        )
+    return MemorySettings(
+        identifier_source=identifier,
+        state_keys=read.texts(repeat, "state_keys"),
+        identifier_blacklist=read.texts(repeat, "identifier_blacklist"),
+        has_analytics=bool(read.flag(repeat, "analytics_enabled")),
+    )
+
+
+def _disclaimers(read: _Reader, channels: dict[str, Any]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for channel in channels:
+        message = read.table(read.table(channels, channel), "disclaimer_message")
+        if message:
+            found[channel] = read.text(message, "message") if read.flag(message, "is_enabled") else None
+    return found
+
+
+def groups(path: str, raw: dict[str, Any], content: bytes, faults: Faults) -> tuple[TestGroup, ...]:
+    """The groups of an experiment, each with the whole configuration as it is for them."""
+    read = _Reader(path, content, faults)
+    source = read.table(raw, "ab")
+    if not read.flag(source, "is_enabled"):
+        return ()
+    found: list[TestGroup] = []
+    given = source.get("test_groups")
+    if not isinstance(given, list) or not all(isinstance(group, dict) for group in given):
+        read.fault("test_groups", "ab.test_groups should be a list of objects.")
+        return ()
+    for group in given:
+        name = read.text(group, "group_name") or ""
+        percent = read.number(group, "percent", 0)
+        if not name or name in {g.name for g in found}:
+            read.fault("group_name", f"Each group of ab.test_groups needs a name of its own, not {name!r}.")
+            continue
+        merged = _merged({key: value for key, value in raw.items() if key != "ab"}, read.table(group, "test_config"))
+        found.append(TestGroup(name=name, percent=percent, experimental=experimental(path, merged, content, faults)))
+    if sum(group.percent for group in found) > 100:
+        read.fault("percent", "The groups of ab.test_groups have more than 100 percent together.")
+        return ()
+    return tuple(found)
+
+
+def _merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`, tables merged, everything else replaced."""
+    return {
+        **base,
+        **{
+            key: _merged(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+            for key, value in over.items()
+        },
+    }
 
 
 def _by_language(read: _Reader, source: dict[str, Any], key: str) -> dict[str, str]:

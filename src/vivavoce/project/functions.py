@@ -13,16 +13,7 @@ from vivavoce.project import layout
 from vivavoce.project.source import Faults
 
 TYPES: dict[str, ParameterType] = {"str": "string", "int": "integer", "float": "number", "bool": "boolean"}
-LATER = {
-    "external_events": "external events",
-    "generate_external_event": "external events",
-    "goto_csat_flow": "the CSAT flow",
-    "integrations": "platform integrations",
-    "set_csat_eligibility": "CSAT",
-    "set_csat_phone_number": "CSAT",
-    "set_csat_score": "CSAT",
-    "set_csat_survey_entered": "CSAT",
-}
+LATER = {"integrations": "platform integrations"}
 _VARIABLE = re.compile(r"(?<![\w.])conv\.state\.([A-Za-z_]\w*)\b(?!\s*\()")
 
 

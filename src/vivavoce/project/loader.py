@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from vivavoce.domain.agent import Agent, Function, RealTimeConfig, TestCase
+from vivavoce.domain.agent import Agent, Function, RealTimeConfig, TestCase, TestGroup
 from vivavoce.domain.deployment import Tree
 from vivavoce.domain.flow import Flow, FunctionStep, PromptStep
 from vivavoce.project import (
@@ -20,6 +20,7 @@ from vivavoce.project import (
     imports,
     layout,
     moves,
+    real_time,
     speech,
     topics,
 )
@@ -116,6 +117,7 @@ class _Reader:
             ),
             api_integrations=configuration.api_integrations(self.yaml(layout.API_INTEGRATIONS)),
             experimental=self.experimental(),
+            test_groups=self.test_groups(),
             real_time_config=self.real_time_config(),
             test_cases=self.test_cases(),
             variables=frozenset().union(
@@ -201,12 +203,32 @@ class _Reader:
         raw = read_json(layout.EXPERIMENTAL, content, self.faults) if content is not None else None
         return experimental.experimental(layout.EXPERIMENTAL, raw or {}, content or b"", self.faults)
 
+    def test_groups(self) -> tuple[TestGroup, ...]:
+        content = self.tree.files.get(layout.EXPERIMENTAL)
+        raw = read_json(layout.EXPERIMENTAL, content, Faults()) if content is not None else None
+        if not raw or "ab" not in raw:
+            return ()
+        return experimental.groups(layout.EXPERIMENTAL, raw, content or b"", self.faults)
+
     def real_time_config(self) -> dict[str, RealTimeConfig]:
         parts: dict[str, dict[str, Any]] = {}
         for path, match in self.matching(layout.REAL_TIME):
             value = read_json(path, self.tree.files[path], self.faults)
             parts.setdefault(match.group(1), {})[match.group(2)] = value or {}
+        for name, found in parts.items():
+            self._check_real_time(name, found)
         return {name: RealTimeConfig(**found) for name, found in parts.items()}
+
+    def _check_real_time(self, name: str, found: dict[str, Any]) -> None:
+        schema, data = (f"real_time_configuration/{name}/{kind}.json" for kind in ("schema", "data"))
+        problem = real_time.schema_problem(found.get("schema", {}))
+        if problem is not None:
+            self.faults.error(schema, 1, "bad-schema", f"This is not a JSON Schema: {problem}.")
+            return
+        for problem in (
+            real_time.data_problems(found.get("schema", {}), found.get("data", {})) if "data" in found else ()
+        ):
+            self.faults.error(data, 1, "not-in-schema", f"The data does not fit its schema: {problem}.")
 
     def test_cases(self) -> tuple[TestCase, ...]:
         found = []

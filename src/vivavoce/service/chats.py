@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
@@ -11,9 +12,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vivavoce.domain.conversation import Conversation, EndReason, Snapshot, Turn, UserInput
+from vivavoce.domain.agent import Agent
+from vivavoce.domain.conversation import Closing, Conversation, EndReason, Snapshot, Turn, UserInput
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
+from vivavoce.domain.surroundings import Surroundings
 from vivavoce.domain.work import Work
 from vivavoce.engine import closing, turn
 from vivavoce.engine.draft import Ports
@@ -31,10 +34,13 @@ from vivavoce.errors import (
     Invalid,
 )
 from vivavoce.project.identity import is_language
-from vivavoce.service import outbox
+from vivavoce.service import handoffs, outbox
 from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments, environment_of
+from vivavoce.service.events import Events
+from vivavoce.service.memories import Memories
+from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.store.interface import Reply, Store
 
 log = logging.getLogger(__name__)
@@ -98,12 +104,23 @@ class Idempotency(Struct, frozen=True, kw_only=True):
     render: Callable[[Taken], tuple[int, bytes]]
 
 
+class Around(Struct, frozen=True, kw_only=True):
+    """Where a conversation's surroundings come from."""
+
+    real_time: RealTimeConfigs
+    memories: Memories
+    events: Events
+
+
 _Key = tuple[str, str, str]
 
 
 class Chats:
-    def __init__(self, store: Store, deployments: Deployments, ports: Ports, *, idle: timedelta) -> None:
+    def __init__(
+        self, store: Store, deployments: Deployments, ports: Ports, around: Around, *, idle: timedelta
+    ) -> None:
         self._store = store
+        self._around = around
         self._deployments = deployments
         self._ports = ports
         self._idle = idle
@@ -140,6 +157,7 @@ class Chats:
                     f"There is already a conversation {opening.id!r}; leave conversationId out to get a new one."
                 )
             session = Session(conversation, prepared, snapshot)
+            await self._look_around(session)
             async for progress in turn.start(session, self._ports):
                 if isinstance(progress, Finished):
                     yield await self._commit(session, progress, idempotency)
@@ -159,6 +177,7 @@ class Chats:
                 return
             session = await self._session(account_id, agent_id, id)
             self._check(session.conversation, said)
+            await self._look_around(session)
             async for progress in turn.respond(session, user_input, self._ports):
                 if isinstance(progress, Finished):
                     yield await self._commit(session, progress, idempotency)
@@ -205,16 +224,39 @@ class Chats:
             except (ConversationNotFound, AgentNotFound):
                 return
             if await self._store.closing(session.conversation) is None:
+                await self._look_around(session)
                 done = await closing.close(session, self._ports)
                 await self._store.put_closing(
                     session.conversation,
                     done,
                     work=outbox.work_for(session.conversation, done.calls, outbox.CLOSING, self._ports.clock.now()),
                 )
+                await self._remember_caller(session, done)
             await self._ports.functions.evict(session.conversation)
             self._sessions.pop((account_id, agent_id, id_), None)
 
     # Parts.
+
+    async def _look_around(self, session: Session) -> None:
+        """What the next turn finds besides the conversation: live configuration, memory, events that came in."""
+        conversation, agent = session.conversation, session.prepared.agent
+        known = session.surroundings
+        configuration = await self._around.real_time.current(conversation, agent)
+        memory = known.memory or session.memory
+        if memory is None and agent.experimental.memory is not None:
+            memory = await self._around.memories.recall(conversation, agent.experimental.memory, session.snapshot.view)
+        events = known.events
+        if session.snapshot.events:
+            received = await self._around.events.received(conversation, session.snapshot.events)
+            events = received if received != events else events
+        if configuration is not known.configuration or memory is not known.memory or events is not known.events:
+            session.surroundings = Surroundings(configuration=configuration, memory=memory, events=events)
+
+    async def _remember_caller(self, session: Session, done: Closing) -> None:
+        settings = session.prepared.agent.experimental.memory
+        if settings is not None:
+            turns = await self._store.turns(session.conversation)
+            await self._around.memories.remember(session.conversation, settings, session.snapshot, turns, done)
 
     def _new(
         self, opening: Opening, prepared: Prepared, account_id: str, agent_id: str, deployment_id: str
@@ -255,6 +297,7 @@ class Chats:
             sip_headers=opening.sip_headers,
             pinned_at=_moment(opening.simulated_at),
         )
+        conversation = replace(conversation, test_group=_test_group(agent, conversation.id))
         return conversation, Snapshot(asr_language=asr, tts_language=tts, variant=variant)
 
     def _check(self, conversation: Conversation, said: Said) -> None:
@@ -312,9 +355,17 @@ class Chats:
             self._sessions.pop(key, None)
             await self._ports.functions.evict(conversation)
             raise
+        await self._share(session, conversation, snapshot)
         session.accept(conversation, taken_turn, snapshot)
         self._remember(key, session)
         return taken
+
+    async def _share(self, session: Session, conversation: Conversation, snapshot: Snapshot) -> None:
+        """An id that author code has put into the state, under which others may ask for the conversation."""
+        settings = session.prepared.agent.experimental.handoff_api
+        shared = handoffs.shared_id_of(settings, snapshot)
+        if shared is not None and shared != handoffs.shared_id_of(settings, session.snapshot):
+            await self._store.put_fact(handoffs.shared_id_fact(conversation, shared))
 
     def _reply(self, conversation: Conversation, idempotency: Idempotency, taken: Taken) -> Reply:
         status, body = idempotency.render(taken)
@@ -343,6 +394,19 @@ async def _last(progress: AsyncIterator[Progress | Taken | Answered]) -> Taken |
         last = item
     assert isinstance(last, (Taken, Answered))
     return last
+
+
+def _test_group(agent: Agent, conversation_id: str) -> str | None:
+    """The group that a conversation falls into: by its id, so that anybody can tell again."""
+    if not agent.test_groups:
+        return None
+    digest = hashlib.sha256(f"{agent.identity.agent_id}/{conversation_id}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64 * 100
+    for group in agent.test_groups:
+        place -= group.percent
+        if place < 0:
+            return group.name
+    return None
 
 
 def _key(conversation: Conversation) -> _Key:

@@ -97,6 +97,11 @@ class Deployments:
         await self._store.add_deployment(deployment)
         return deployment
 
+    def served_agent(self, agent_id: str) -> Agent | None:
+        """The agent as its folder is now, when this process serves it."""
+        served = self._served.get(agent_id)
+        return served.loaded.agent if served is not None else None
+
     @property
     def served(self) -> list[Served]:
         return list(self._served.values())

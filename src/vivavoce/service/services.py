@@ -10,7 +10,11 @@ from msgspec import Struct
 from vivavoce.service.chats import Chats
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.events import Events
+from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
+from vivavoce.service.memories import Memories
+from vivavoce.service.real_time import RealTimeConfigs
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -18,4 +22,8 @@ class Services(Struct, frozen=True, kw_only=True):
     conversations: Conversations
     deployments: Deployments
     keys: Keys
+    real_time: RealTimeConfigs
+    memories: Memories
+    events: Events
+    handoffs: Handoffs
     readiness: Callable[[], dict[str, Any]]

@@ -53,6 +53,9 @@ class ChatMetadataResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     tts_lang_code: str
     asr_corrected_user_input: str  # ours, as is all that follows
     safety: dict[str, Any]
+    attachments: list[dict[str, Any]]
+    response_suggestions: list[dict[str, Any]]
+    chat_call_actions: list[dict[str, Any]]
     fillers: list[dict[str, Any]]
     entities: list[dict[str, Any]]
     notices: list[dict[str, str]]
@@ -95,6 +98,9 @@ def debug_chat(
             asr_lang_code=turn.asr_language,
             tts_lang_code=turn.tts_language,
             asr_corrected_user_input=turn.input.text if turn.corrected is None else turn.corrected,
+            attachments=_things(turn, "attachment"),
+            response_suggestions=_things(turn, "response_suggestion"),
+            chat_call_actions=_things(turn, "call_action"),
             safety={"filters_triggered": filters_triggered(turn.safety)},
             fillers=[{"text": f.text, "at": f.at} for f in turn.fillers],
             entities=[extraction(e) for e in turn.extractions],
@@ -110,6 +116,11 @@ def debug_chat(
         conversation_ended=turn.end_reason is not None,
         delayed_response=turn.is_delayed,
     )
+
+
+def _things(turn: Turn, kind: str) -> list[dict[str, Any]]:
+    """What author code has put beside the reply."""
+    return [message.fields for call in turn.calls for message in call.messages if message.kind == kind]
 
 
 def encode(response: Any) -> bytes:

@@ -176,11 +176,13 @@ class Integrations:
 
 
 class ExternalEvents:
-    def listen_for_sms_next_turn(self, timeout: float = 0) -> NoReturn:
-        not_yet("conv.external_events.listen_for_sms_next_turn")
+    """Text messages that come in during a call: this version has no way for one to arrive."""
 
-    def get_sms_received_history(self) -> NoReturn:
-        not_yet("conv.external_events.get_sms_received_history")
+    def listen_for_sms_next_turn(self, timeout: float = 0) -> None:
+        Running.effects.log("conversation_logger", "warning", "no text message can come in during a conversation yet")
+
+    def get_sms_received_history(self) -> list[Any]:
+        return []
 
 
 class AgenticDial:
@@ -201,8 +203,15 @@ class WebchatInterface:
     def set_chat_call_actions(self, actions: list[Any]) -> None:
         self.chat_call_actions = list(actions)
         for action in actions:
-            fields = action.to_dict() if isinstance(action, values.Value) else {}
-            _queue_message("call_action", **{str(k): v for k, v in fields.items()})
+            _queue_thing("call_action", action)
+
+
+def _queue_thing(kind: str, thing: object) -> None:
+    """An attachment, a suggestion or an action: a value of ours, a dict, or just its text."""
+    fields = thing.to_dict() if isinstance(thing, values.Value) else thing
+    if not isinstance(fields, dict):
+        fields = {"message_text" if kind == "response_suggestion" else "content_url": fields}
+    _queue_message(kind, fields={str(k): v for k, v in fields.items()})
 
 
 class Utils:
@@ -262,7 +271,8 @@ def _queue_message(
     content: object = "",
     template: str = "",
     retries: int | None = None,
-    **fields: Any,
+    fields: dict[str, Any] | None = None,
+    **more: Any,
 ) -> None:
     Running.effects.messages.append(
         {
@@ -272,7 +282,7 @@ def _queue_message(
             "content": clean_text(str(content or "")),
             "template": template,
             "retries": retries if isinstance(retries, int) and retries >= 0 else None,
-            "fields": {k: sendable(v) for k, v in fields.items()},
+            "fields": {k: sendable(v) for k, v in {**(fields or {}), **more}.items()},
         }
     )
 
@@ -299,7 +309,7 @@ class Conversation:
         self.current_step: str | None = None
         self.language: str | None = None
         self.metric_events: list[values.MetricEvent] = []
-        self.real_time_config = ReadOnlyDict(opened["real_time_config"])
+        self.real_time_config = ReadOnlyDict()
         self.memory = Memory({})
         self.functions = FunctionExecutor(self, project["functions"])
         self.api = ApiExecutor(project["apis"])
@@ -340,6 +350,13 @@ class Conversation:
         self._variant_name = patch["variant"]
         self.transcript_alternatives = list(patch["alternatives"])
         Running.zone = patch["zone"]
+        if "configuration" in patch:
+            self.real_time_config = ReadOnlyDict(patch["configuration"])
+        if "memory" in patch:
+            self.memory = Memory(patch["memory"])
+        if "events" in patch:
+            self.generic_external_events = [values.GenericExternalEvent(*event) for event in patch["events"]]
+        self.attachments, self.response_suggestions = [], []
         self.entities = Entities(
             {
                 name: values.EntityValidationResult(id=name, name=name, valid=True, value=value, type=type_)
@@ -361,7 +378,14 @@ class Conversation:
         self._variant_changes = saved.get("variants", {})
 
     def settle(self) -> None:
-        """Notes what the author wrote into conv.variant, which is not conv.state but must last as long."""
+        """Takes in what the author wrote into plain attributes: for the next message, and into conv.variant."""
+        for kind, things in (("attachment", self.attachments), ("response_suggestion", self.response_suggestions)):
+            for thing in things if isinstance(things, (list, tuple)) else ():
+                _queue_thing(kind, thing)
+        self._note_variant()
+
+    def _note_variant(self) -> None:
+        """conv.variant is not conv.state but must last as long."""
         variant = self.__dict__.get("_variant")
         if variant is not None and self._variant_name is not None:
             declared = self._project["variants"].get(variant.name_of_variant, {})
@@ -381,7 +405,7 @@ class Conversation:
             return None
         current = self.__dict__.get("_variant")
         if current is None or current.name_of_variant != self._variant_name:
-            self.settle()
+            self._note_variant()
             current = _NamedVariant(self._variant_name, self._project["variants"].get(self._variant_name, {}))
             current.update(self._variant_changes.get(self._variant_name, {}))
             self.__dict__["_variant"] = current
@@ -395,7 +419,7 @@ class Conversation:
         if name not in self._project["variants"]:
             self.log.error(f"set_variant: there is no variant {name!r}; the variant stays {self._variant_name!r}")
             return
-        self.settle()
+        self._note_variant()
         self._variant_name = name
         Running.effects.queued["variant"] = name
 
@@ -414,7 +438,15 @@ class Conversation:
         Running.effects.exit_flow()
 
     def goto_csat_flow(self) -> None:
-        not_yet("conv.goto_csat_flow")
+        """Enters the agent's flow called CSAT, after the words in conv.state.csat_output_args."""
+        flow = self._project["csat_flow"]
+        if flow is None:
+            self.log.warning("goto_csat_flow: the agent has no flow called CSAT; nothing happens")
+            return
+        lead_in = self.state.csat_output_args
+        if isinstance(lead_in, dict) and lead_in.get("utterance"):
+            self.say(lead_in["utterance"])
+        self.goto_flow(flow)
 
     def call_handoff(
         self,
@@ -548,22 +580,24 @@ class Conversation:
         )
 
     def generate_external_event(self, *, send_to_llm: bool = False) -> str:
-        not_yet("conv.generate_external_event")
+        """An id under which data may be posted for this conversation, for an hour; read it as generic_external_events."""
+        assert Running.channel is not None
+        return str(Running.channel.ask("external_event", {"send_to_llm": bool(send_to_llm)}))
 
     def discard_recording(self) -> None:
         Running.effects.queued["discard_recording"] = True
 
-    def set_csat_eligibility(self, *args: Any, **kwargs: Any) -> None:
-        not_yet("conv.set_csat_eligibility")
+    def set_csat_eligibility(self, eligible: bool = True) -> None:
+        self.write_metric("CSAT_ELIGIBILITY", bool(eligible))
 
-    def set_csat_phone_number(self, *args: Any, **kwargs: Any) -> None:
-        not_yet("conv.set_csat_phone_number")
+    def set_csat_phone_number(self, phone_number: str) -> None:
+        self.log.info(f"CSAT phone number: {phone_number}", is_pii=True)
 
-    def set_csat_score(self, *args: Any, **kwargs: Any) -> None:
-        not_yet("conv.set_csat_score")
+    def set_csat_score(self, score: Any) -> None:
+        self.write_metric("CSAT_SCORE", score)
 
-    def set_csat_survey_entered(self, *args: Any, **kwargs: Any) -> None:
-        not_yet("conv.set_csat_survey_entered")
+    def set_csat_survey_entered(self, entered: bool = True) -> None:
+        self.write_metric("CSAT_SURVEY_ENTERED", bool(entered))
 
     def __repr__(self) -> str:
         return f"<Conversation {self.id}>"

@@ -116,7 +116,7 @@ _ALIASES = {
 }
 _INERT = (
     "ApiIntegrationData", "SMSSentEvent", "SMSObj", "SMSClient", "TwilioSMSClient", "TelnyxSMSClient", "SMSCredentials",
-    "SMSReceived", "Event", "GenericExternalEvent", "Destination", "Destinations", "AgenticDialConfig",
+    "SMSReceived", "Event", "Destination", "Destinations", "AgenticDialConfig",
     "AgenticDialData", "MessageToParent", "MessageToChild",
 )  # fmt: skip
 

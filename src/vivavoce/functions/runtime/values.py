@@ -160,6 +160,12 @@ class Address(Value):
     _fields = ("street_number", "street_name", "city", "state", "postal_code", "country")
 
 
+class GenericExternalEvent(Value):
+    """What came in for an event; `received_at` is an ISO time."""
+
+    _fields = ("id", "data", "received_at")
+
+
 class FlowTransition(Value):
     _fields = ("goto_flow", "exit_flow")
 

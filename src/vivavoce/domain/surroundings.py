@@ -1,0 +1,40 @@
+"""What a turn finds around it that is neither said nor kept in the conversation: live configuration, memory, events."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from vivavoce.domain.conversation import Conversation
+
+
+class Remembered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is remembered of a caller: values of their earlier conversations' state, and the first of those conversations."""
+
+    values: dict[str, Any] = {}
+    first: dict[str, str] = {}  # conversation_id, datetime, qa, handoff_reason, handoff_to
+
+
+class ReceivedEvent(Struct, frozen=True, kw_only=True):
+    """What somebody outside has posted for an event that author code had announced."""
+
+    id: str
+    data: Any
+    at: datetime
+    is_for_model: bool = False
+
+
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """`configuration` and `memory` are the same objects for as long as they have not changed."""
+
+    configuration: dict[str, Any] = {}
+    memory: Remembered | None = None
+    events: tuple[ReceivedEvent, ...] = ()
+
+
+class EventBook(Protocol):
+    async def announce(self, conversation: Conversation, *, is_for_model: bool) -> str:
+        """An id under which somebody outside may post data for that conversation, for an hour."""
+        ...
