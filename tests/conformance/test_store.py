@@ -26,6 +26,7 @@ from vivavoce.domain.conversation import (
     Rendered,
     RetrievedTopic,
     Snapshot,
+    SourcePassage,
     StateChanges,
     StepPrompt,
     SystemPart,
@@ -80,6 +81,15 @@ def exchange(history: tuple[Message, ...]) -> ModelExchange:
                 content=Rendered.of(("Behind the house there is a car park that costs nothing at all.",)),
                 example_queries=("Where can I park?",),
                 functions=("book",),
+            ),
+        ),
+        passages=(
+            SourcePassage(
+                source="guide.md",
+                start=3,
+                end=60,
+                distance=0.4,
+                text=Rendered.of(("The car park is closed on the last Sunday of each month.",)),
             ),
         ),
         context=SystemPart(title="context_information", content=Rendered.of(("Read this: {topics_prompt}",))),
@@ -356,7 +366,7 @@ def test_author_text_is_stored_once_however_many_turns_use_it(tmp_path: Path) ->
         (texts,) = db.execute("SELECT count(*) FROM texts").fetchone()
         bodies = [row[0] for row in db.execute("SELECT body FROM turns WHERE position > 0")]
         db.close()
-        assert texts == 4  # rules, topic, step, tools; what is shorter than a reference stays in its turn
+        assert texts == 5  # rules, topic, passage, step, tools; what is shorter than a reference stays in its turn
         assert not any(b"car park" in body or b"rules of the house" in body for body in bodies)
         assert all(
             b"Monday" in body for body in bodies

@@ -55,6 +55,16 @@ class Topic(Struct, frozen=True, kw_only=True):
     enabled: bool = True
 
 
+class Passage(Struct, frozen=True, kw_only=True):
+    """A piece of a connected source; `start` and `end` are offsets into the document's text."""
+
+    source: str  # the document's path below sources/
+    start: int
+    end: int
+    text: str
+    heading: str = ""
+
+
 class Parameter(Struct, frozen=True, kw_only=True):
     name: str
     type: ParameterType = "string"
@@ -275,6 +285,7 @@ class Agent(Struct, frozen=True, kw_only=True):
     chat: ChannelSettings | None = None
     safety: dict[str, SafetyFilters] = {}  # "" for the whole agent, "voice", "chat"
     topics: dict[str, Topic] = {}
+    passages: tuple[Passage, ...] = ()
     flows: dict[str, Flow] = {}
     functions: dict[str, Function] = {}  # global, by name; start_function and end_function among them
     flow_functions: dict[str, dict[str, Function]] = {}  # flow -> name -> function

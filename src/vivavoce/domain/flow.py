@@ -28,7 +28,7 @@ class StepSettings(Struct, frozen=True, kw_only=True):
     reasoning_effort: str | None = None
 
 
-class PromptStep(Struct, frozen=True, kw_only=True):
+class PromptStep(Struct, frozen=True, kw_only=True, tag="prompt"):
     """A step in which the model speaks: `advanced` steps name their functions, `default` steps extract entities."""
 
     name: str
@@ -41,7 +41,7 @@ class PromptStep(Struct, frozen=True, kw_only=True):
     settings: StepSettings = StepSettings()
 
 
-class FunctionStep(Struct, frozen=True, kw_only=True):
+class FunctionStep(Struct, frozen=True, kw_only=True, tag="function"):
     """A step that is code; its name is its file's stem."""
 
     name: str

@@ -31,6 +31,7 @@ from vivavoce.domain.conversation import (
     RetrievedTopic,
     SafetyFinding,
     Snapshot,
+    SourcePassage,
     StateChanges,
     Timings,
     ToolCall,
@@ -50,6 +51,7 @@ from vivavoce.engine.rendering import Renderer, channel_family
 from vivavoce.engine.session import Session
 from vivavoce.entities.languages import detect, match
 from vivavoce.functions.interface import FunctionExecutor, Outcome, View
+from vivavoce.knowledge.interface import PassageMatch
 from vivavoce.models.interface import Model
 from vivavoce.outbound.interface import Outbound
 from vivavoce.outbound.oauth import Tokens
@@ -61,6 +63,7 @@ ERROR_RESULT = (
 )
 WITHHELD = "[What the user said was withheld by a safety filter.]"
 MAX_CONTENT_CHARACTERS = 100_000
+MOST_PASSAGES = 3
 REPEAT_CALLER_METRICS = {
     "conversation_id": "REPEAT_CALLER_CONV_ID",
     "datetime": "REPEAT_CALLER_DATETIME",
@@ -147,6 +150,7 @@ class Draft:
         self.failed_calls = 0  # in a row
         self.topics: tuple[RetrievedTopic, ...] = ()
         self.found: tuple[tuple[str, float], ...] = ()
+        self.passages: tuple[SourcePassage, ...] = ()
         self.exposed: set[str] = set()
         self.timings = {"retrieval": 0.0, "model": 0.0, "functions": 0.0}
         self.history = list(session.history)
@@ -277,7 +281,22 @@ class Draft:
         self.topics = tuple(
             self._topic(name, distance, renderer) for name, distance in kept.items() if name in self.agent.topics
         )
+        if self.agent.passages and not self.input.is_silence:
+            before = tuple(self.session.inputs[-1:])
+            self.passages = tuple(
+                self._passage(match) for match in self.prepared.sources.search(self.text, before, limit=MOST_PASSAGES)
+            )
         self.timings["retrieval"] += perf_counter() - began
+
+    def _passage(self, match: PassageMatch) -> SourcePassage:
+        passage = self.agent.passages[match.number]
+        return SourcePassage(
+            source=passage.source,
+            start=passage.start,
+            end=passage.end,
+            distance=match.distance,
+            text=self.prepared.passage_texts[match.number],
+        )
 
     def _topic(self, name: str, distance: float, renderer: Renderer) -> RetrievedTopic:
         topic = self.agent.topics[name]
@@ -305,6 +324,7 @@ class Draft:
                 variant=self.variant,
                 language=self.language,
                 topics=self.topics,
+                passages=self.passages,
                 history=(*self.session.messages, *self.messages),
                 exposed=frozenset(self.exposed),
                 events=tuple(e for e in self.session.surroundings.events if e.is_for_model),
@@ -603,6 +623,7 @@ class Draft:
             exchanges=(*exchanges, *self.asked),
             messages=tuple(self.messages),
             topics=self.found,
+            sources=tuple((p.source, p.start, p.end, p.distance) for p in self.passages),
             cited_topic=cited,
             node_trace=tuple(self.trace),
             place=before.place,

@@ -5,22 +5,26 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from vivavoce.domain.agent import Agent, Function
-from vivavoce.domain.conversation import Severity, Tool
+from vivavoce.domain.conversation import Rendered, Severity, Tool
 from vivavoce.domain.flow import PromptStep
 from vivavoce.engine import screening
 from vivavoce.engine.collecting import Collecting, collecting
-from vivavoce.knowledge.interface import Retriever
+from vivavoce.knowledge.interface import PassageRetriever, Retriever
 from vivavoce.project import references
 
 _NOTHING: frozenset[str] = frozenset()
 
 
 class Prepared:
-    """`tree` names the agent's content; `retriever` searches its topics."""
+    """`tree` names the agent's content; `retriever` searches its topics, `sources` its passages."""
 
-    def __init__(self, agent: Agent, retriever: Retriever, tree: str, code: dict[str, bytes]) -> None:
+    def __init__(
+        self, agent: Agent, retriever: Retriever, sources: PassageRetriever, tree: str, code: dict[str, bytes]
+    ) -> None:
         self.agent = agent
         self.retriever = retriever
+        self.sources = sources
+        self.passage_texts = tuple(Rendered.of((passage.text,)) for passage in agent.passages)
         self.tree = tree
         self.code = code  # the tree's Python files, for the process that runs them
         self.topic_tools = {
@@ -44,7 +48,7 @@ class Prepared:
         found = self._groups.get(group.name)
         if found is None:
             agent = replace(self.agent, experimental=group.experimental)
-            found = self._groups[group.name] = Prepared(agent, self.retriever, self.tree, self.code)
+            found = self._groups[group.name] = Prepared(agent, self.retriever, self.sources, self.tree, self.code)
         return found
 
     def tool(self, function: Function, *, name: str | None = None) -> Tool:

@@ -16,6 +16,7 @@ from vivavoce.domain.conversation import (
     Place,
     Rendered,
     RetrievedTopic,
+    SourcePassage,
     StepPrompt,
     SystemPart,
 )
@@ -65,6 +66,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     variant: str | None
     language: str
     topics: tuple[RetrievedTopic, ...]
+    passages: tuple[SourcePassage, ...]
     history: tuple[Message, ...]
     exposed: frozenset[str]  # functions that results of this turn mentioned
     events: tuple[ReceivedEvent, ...]  # those that the model is told of
@@ -118,6 +120,7 @@ def build(prepared: Prepared, renderer: Renderer, standing: Standing) -> ModelRe
     return ModelRequest(
         system=system,
         topics=standing.topics,
+        passages=standing.passages,
         context=SystemPart(title="context_information", content=_context(agent, standing.language))
         if standing.topics
         else None,

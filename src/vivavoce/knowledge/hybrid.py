@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from vivavoce.domain.agent import Topic
 from vivavoce.domain.clock import Embedder
+from vivavoce.knowledge.indexing import embedded
 from vivavoce.knowledge.interface import Match
 from vivavoce.knowledge.lexical import MATCH_SCORE, Lexical, nearest
 
@@ -18,13 +19,12 @@ WORDS_SHARE = 0.2  # how much shared words add to it
 BEST_OF = 3  # a topic is as near as the mean of its nearest texts: one odd example must not decide
 FOLLOW_UP_WORDS = 3  # a question this short may lean on what was said before it
 EXACT_MARGIN = 0.15  # what the single nearest text may fall short and still count alone
-BATCH = 64
 
 
 class Hybrid:
-    """Embeds every name and example query once, when the tree is loaded; a search embeds its query."""
+    """`index` embeds every name and example query, for keeping; `embedder` embeds the query of a search."""
 
-    def __init__(self, topics: Sequence[Topic], embedder: Embedder) -> None:
+    def __init__(self, topics: Sequence[Topic], embedder: Embedder, index: Embedder | None = None) -> None:
         self._lexical = Lexical(topics)
         self._embedder = embedder
         texts: list[str] = []
@@ -37,14 +37,17 @@ class Hybrid:
         width = max([BEST_OF, *map(len, rows)])
         self._texts_of = np.array([row + [len(texts)] * (width - len(row)) for row in rows], dtype=np.int32)
         self._counts = np.array([min(BEST_OF, max(len(row), 1)) for row in rows], dtype=np.float32)
-        self._vectors = np.zeros((0, 0), dtype=np.float32)
-        # Embedding a folder takes a second or more; whoever asks meanwhile waits for it, nobody else does.
-        self._embedding = threading.Thread(target=self._embed, args=(texts,), name="embed-topics")
-        self._embedding.start()
+        self._vectors: npt.NDArray[np.float32] | None = None
+        # Embedding a folder takes seconds, a large one minutes; until it is done the words alone are searched.
+        self._indexing = threading.Thread(target=self._index, args=(texts, index or embedder), name="embed-topics")
+        self._indexing.daemon = True
+        self._indexing.start()
 
-    def _embed(self, texts: list[str]) -> None:
-        batches = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
-        self._vectors = np.array([v for batch in batches for v in self._embedder.embed(batch)], dtype=np.float32)
+    def _index(self, texts: list[str], index: Embedder) -> None:
+        self._vectors = embedded(texts, index)
+
+    def wait(self, seconds: float) -> None:
+        self._indexing.join(seconds)
 
     def search(
         self, query: str, earlier: tuple[str, ...], *, limit: int, threshold: float, excluded: Collection[str] = ()
@@ -61,11 +64,11 @@ class Hybrid:
         return self._scored(f"{earlier[0]} {query}", self._lexical.scores(query, earlier))
 
     def _scored(self, text: str, words: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        self._embedding.join()
-        if not len(self._vectors) or not text.strip():
+        vectors = self._vectors
+        if vectors is None or not len(vectors) or not text.strip():
             return words
         vector = np.array(self._embedder.embed([text[:1000]])[0], dtype=np.float32)
-        cosine = np.append(self._vectors @ vector, np.float32(0.0))[self._texts_of]
+        cosine = np.append(vectors @ vector, np.float32(0.0))[self._texts_of]
         nearest_first = -np.partition(-cosine, range(BEST_OF), axis=1)[:, :BEST_OF]
         meaning = np.maximum(nearest_first.sum(axis=1) / self._counts, nearest_first[:, 0] - EXACT_MARGIN)
         mixed: npt.NDArray[np.float32] = (meaning + WORDS_SHARE * words) * (MATCH_SCORE / COSINE_MATCH)

@@ -15,11 +15,32 @@ class Match(Struct, frozen=True, kw_only=True):
     distance: float
 
 
+class PassageMatch(Struct, frozen=True, kw_only=True):
+    """A passage by its place in the agent's list; `distance` 0 says all that was asked, 1 nothing."""
+
+    number: int
+    distance: float
+
+
+class PassageRetriever(Protocol):
+    def search(self, question: str, earlier: tuple[str, ...] = (), *, limit: int = 3) -> list[PassageMatch]:
+        """The passages that may answer, best first."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Waits for the index to be whole, at most so long; before that it finds less."""
+        ...
+
+
 class Retriever(Protocol):
     def search(
         self, query: str, earlier: tuple[str, ...], *, limit: int, threshold: float, excluded: Collection[str] = ()
     ) -> list[Match]:
         """At most `limit` topics within `threshold`, nearest first. `earlier` inputs only help; they never stand alone."""
+        ...
+
+    def wait(self, seconds: float) -> None:
+        """Waits for the index to be whole, at most so long; before that it finds less."""
         ...
 
     def similarity(self, text: str, topic: str) -> float:

@@ -94,6 +94,9 @@ class Lexical:
         best /= math.sqrt(norm)
         return np.minimum(best, 1.0)
 
+    def wait(self, seconds: float) -> None:
+        """Whole from the start."""
+
     @property
     def names(self) -> list[str]:
         return self._names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vivavoce.domain.conversation import ModelRequest, topics_json
+from vivavoce.domain.conversation import ModelRequest, sources_text, topics_json
 
 
 def system_texts(request: ModelRequest) -> list[str]:
@@ -10,6 +10,8 @@ def system_texts(request: ModelRequest) -> list[str]:
     texts = [part.content.text for part in request.system]
     if request.context is not None:
         texts.append(request.context.content.text.replace("{topics_prompt}", topics_json(request.topics)))
+    if request.passages:
+        texts.append(sources_text(request.passages))
     return [text for text in texts if text]
 
 

@@ -37,6 +37,7 @@ FLOW_FUNCTION = re.compile(r"flows/([^/]+)/functions/([^/]+)\.py")
 FUNCTION = re.compile(r"functions/([^/]+)\.py")
 TEST_CASE = re.compile(r"test_suite/[^/]+\.ya?ml")
 REAL_TIME = re.compile(r"real_time_configuration/(draft_and_sandbox|pre_release|live)/(schema|data)\.json")
+SOURCE = re.compile(r"sources/.+\.(?i:md|markdown|txt|html?|csv|pdf)")
 
 _ANYWHERE = re.compile(
     r"project\.yaml"
@@ -45,9 +46,11 @@ _ANYWHERE = re.compile(
     r"|functions/.+\.py|flows/.+\.(ya?ml|py)"
     r"|real_time_configuration/.+\.json"
     r"|context/.+\.(?i:md)"
+    r"|sources/.+\.(?i:md|markdown|txt|html?|csv|pdf)"
 )
 
 MAX_FILE_BYTES = 4 << 20
+MAX_SOURCE_BYTES = 32 << 20
 MAX_TREE_BYTES = 64 << 20
 
 

@@ -21,6 +21,7 @@ from vivavoce.project import (
     layout,
     moves,
     real_time,
+    sources,
     speech,
     topics,
 )
@@ -99,6 +100,7 @@ class _Reader:
                 if (source := self.optional_yaml(path)) is not None
             },
             topics=self.topics(),
+            passages=sources.passages(self.tree.files, self.faults),
             flows=found_flows,
             functions=self.functions(),
             flow_functions=flow_functions,

@@ -24,9 +24,10 @@ def read_tree(folder: Path) -> Tree:
     total = 0
     for relative, path, size in _files(root):
         total += size
-        if size > layout.MAX_FILE_BYTES or total > layout.MAX_TREE_BYTES:
+        most = layout.MAX_SOURCE_BYTES if layout.SOURCE.fullmatch(relative) else layout.MAX_FILE_BYTES
+        if size > most or total > layout.MAX_TREE_BYTES:
             raise UsageError(
-                f"{relative} is too large: a file may hold {layout.MAX_FILE_BYTES >> 20} MiB"
+                f"{relative} is too large: a file may hold {most >> 20} MiB"
                 f" and a folder {layout.MAX_TREE_BYTES >> 20} MiB."
             )
         try:

@@ -18,8 +18,9 @@ from vivavoce.domain.principal import Principal
 from vivavoce.engine.prepared import Prepared
 from vivavoce.entities import languages
 from vivavoce.errors import AgentNotFound, DraftNotFound, Invalid, UsageError
-from vivavoce.knowledge.interface import Retriever
-from vivavoce.project.loader import Loaded, load
+from vivavoce.knowledge.interface import PassageRetriever, Retriever
+from vivavoce.project.cache import load_cached
+from vivavoce.project.loader import Loaded
 from vivavoce.project.tree import read_tree
 from vivavoce.service.access import require
 from vivavoce.store.interface import Store
@@ -27,6 +28,7 @@ from vivavoce.store.interface import Store
 log = logging.getLogger(__name__)
 
 MOST_PREPARED = 64  # trees kept ready
+INDEX_SECONDS = 5.0  # a folder is waited for until its index is whole, but no longer
 
 
 class Served(Struct, frozen=True, kw_only=True):
@@ -41,12 +43,20 @@ class Served(Struct, frozen=True, kw_only=True):
 
 class Deployments:
     def __init__(
-        self, store: Store, clock: Clock, random: Random, make_retriever: Callable[[Agent], Retriever]
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        make_index: Callable[[Agent], tuple[Retriever, PassageRetriever]],
+        *,
+        cache: Path | None = None,
     ) -> None:
+        """`cache` is a folder for what loading a folder comes to."""
         self._store = store
         self._clock = clock
         self._random = random
-        self._make_retriever = make_retriever
+        self._make_index = make_index
+        self._cache = cache
         self._served: dict[str, Served] = {}
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Prepared]] = {}
@@ -58,7 +68,7 @@ class Deployments:
     async def serve(self, folder: Path) -> Served:
         """Loads a folder as the draft of its agent. Raises UsageError, with every fault, when it has errors."""
         tree = await asyncio.to_thread(read_tree, folder)
-        loaded = await asyncio.to_thread(load, tree, name=folder.resolve().name)
+        loaded = await asyncio.to_thread(load_cached, tree, self._cache, name=folder.resolve().name)
         if loaded.errors:
             lines = "\n".join(f"  {f.path}:{f.line}: {f.message}" for f in loaded.errors)
             raise UsageError(f"{folder} has {len(loaded.errors)} error(s) and cannot be served:\n{lines}")
@@ -124,14 +134,17 @@ class Deployments:
         tree = await self._store.get_tree(hash)
         if tree is None:
             raise AgentNotFound("The version of the agent that this conversation began with is no longer stored.")
-        loaded = await asyncio.to_thread(load, tree)
+        loaded = await asyncio.to_thread(load_cached, tree, self._cache)
         return await asyncio.to_thread(self._prepare, loaded.agent, tree)
 
     def _prepare(self, agent: Agent, tree: Tree) -> Prepared:
         code = {path: content for path, content in tree.files.items() if path.endswith(".py")}
         if agent.languages.additional:
             languages.prepare()
-        prepared = Prepared(agent, self._make_retriever(agent), tree.hash, code)
+        retriever, passages = self._make_index(agent)
+        retriever.wait(INDEX_SECONDS)
+        passages.wait(INDEX_SECONDS)
+        prepared = Prepared(agent, retriever, passages, tree.hash, code)
         self._prepared[tree.hash] = prepared
         while len(self._prepared) > MOST_PREPARED:
             self._prepared.popitem(last=False)

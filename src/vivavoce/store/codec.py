@@ -27,6 +27,7 @@ from vivavoce.domain.conversation import (
     Rendered,
     RetrievedTopic,
     Snapshot,
+    SourcePassage,
     StepPrompt,
     SystemPart,
     Tool,
@@ -83,6 +84,14 @@ class _Topic(Struct, frozen=True, array_like=True):
     is_retained: bool
 
 
+class _Passage(Struct, frozen=True, array_like=True):
+    source: str
+    start: int
+    end: int
+    distance: float
+    text: _Text
+
+
 class _Step(Struct, frozen=True, array_like=True):
     flow: str
     step: str
@@ -97,6 +106,7 @@ class _Exchange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     purpose: str
     system: list[tuple[str, _Text]] = []
     topics: list[_Topic] = []
+    passages: list[_Passage] = []
     context: tuple[str, _Text] | None = None
     step: _Step | None = None
     history: int | None = None  # so many of the conversation's messages
@@ -252,6 +262,7 @@ def _pack(exchange: ModelExchange, fresh: dict[str, bytes]) -> _Exchange:
             )
             for topic in request.topics
         ],
+        passages=[_Passage(p.source, p.start, p.end, p.distance, _pack_text(p.text, fresh)) for p in request.passages],
         context=(request.context.title, _pack_text(request.context.content, fresh)) if request.context else None,
         step=_Step(
             step.flow,
@@ -287,6 +298,7 @@ def _references(exchanges: Sequence[_Exchange]) -> set[str]:
     for exchange in exchanges:
         texts = [text for _, text in exchange.system]
         texts += [text for topic in exchange.topics for text in (topic.content, topic.actions)]
+        texts += [passage.text for passage in exchange.passages]
         if exchange.context:
             texts.append(exchange.context[1])
         if exchange.step:
@@ -327,6 +339,12 @@ def _unpack(stored: _Exchange, text: Mapping[str, bytes], messages: Sequence[Mes
     request = ModelRequest(
         system=tuple(SystemPart(title=title, content=_unpack_text(packed, text)) for title, packed in stored.system),
         topics=tuple(_unpack_topic(topic, text) for topic in stored.topics),
+        passages=tuple(
+            SourcePassage(
+                source=p.source, start=p.start, end=p.end, distance=p.distance, text=_unpack_text(p.text, text)
+            )
+            for p in stored.passages
+        ),
         context=SystemPart(title=stored.context[0], content=_unpack_text(stored.context[1], text))
         if stored.context
         else None,

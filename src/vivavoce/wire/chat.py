@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from vivavoce.domain.conversation import Conversation, Snapshot, Turn
-from vivavoce.wire.functions import extraction, filters_triggered, function_event, metric_map
+from vivavoce.wire.functions import extraction, filters_triggered, function_event, metric_map, retrieved_passages
 from vivavoce.wire.requests import llm_request
 
 _encode = msgspec.json.Encoder().encode
@@ -44,7 +44,7 @@ class ChatMetadataResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     function_events: list[dict[str, Any]]
     handoff_destination: str
     retrieved_topics: list[str]
-    retrieved_sources: tuple[str, ...]
+    retrieved_sources: list[str]
     cited_topic: str
     in_flow: str
     in_step: str
@@ -52,6 +52,7 @@ class ChatMetadataResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     asr_lang_code: str
     tts_lang_code: str
     asr_corrected_user_input: str  # ours, as is all that follows
+    retrieved_passages: list[dict[str, Any]]
     safety: dict[str, Any]
     attachments: list[dict[str, Any]]
     response_suggestions: list[dict[str, Any]]
@@ -90,7 +91,7 @@ def debug_chat(
             function_events=[function_event(call, conversation.id, turn.index + 1) for call in turn.calls],
             handoff_destination=turn.handoff.destination if turn.handoff else "",
             retrieved_topics=[name for name, _ in turn.topics],
-            retrieved_sources=turn.sources,
+            retrieved_sources=list(dict.fromkeys(source for source, *_ in turn.sources)),
             cited_topic=turn.cited_topic,
             in_flow=place.flow or "",
             in_step=place.step or "",
@@ -98,6 +99,7 @@ def debug_chat(
             asr_lang_code=turn.asr_language,
             tts_lang_code=turn.tts_language,
             asr_corrected_user_input=turn.input.text if turn.corrected is None else turn.corrected,
+            retrieved_passages=retrieved_passages(turn),
             attachments=_things(turn, "attachment"),
             response_suggestions=_things(turn, "response_suggestion"),
             chat_call_actions=_things(turn, "call_action"),

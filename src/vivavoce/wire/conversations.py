@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Turn
-from vivavoce.wire.functions import Deliveries, extraction, filters_triggered, function_event, metric_series
+from vivavoce.wire.functions import (
+    Deliveries,
+    extraction,
+    filters_triggered,
+    function_event,
+    metric_series,
+    retrieved_passages,
+)
 from vivavoce.wire.requests import llm_request
 from vivavoce.wire.times import iso
 
@@ -114,6 +121,8 @@ def _turn(turn: Turn, conversation: Conversation, sent: Deliveries) -> dict[str,
             "function_events": [function_event(call, conversation.id, turn.index + 1, sent) for call in turn.calls],
             "retrieved_topics": [name for name, _ in turn.topics],
             "cited_topic": turn.cited_topic,
+            "retrieved_sources": list(dict.fromkeys(source for source, *_ in turn.sources)),
+            "retrieved_passages": retrieved_passages(turn),
             "safety": {"filters_triggered": filters_triggered(turn.safety)},
             "fillers": [{"text": f.text, "at": f.at} for f in turn.fillers],
             "top_transcripts": [{"text": turn.input.text, "intents": []}] if turn.input.text else [],

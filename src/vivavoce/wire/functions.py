@@ -14,6 +14,7 @@ from vivavoce.domain.conversation import (
     Metric,
     OutgoingMessage,
     SafetyFinding,
+    Turn,
 )
 from vivavoce.wire.times import iso, iso_naive, rfc1123
 
@@ -98,6 +99,15 @@ def filters_triggered(findings: tuple[SafetyFinding, ...]) -> dict[str, Any]:
         side = found.setdefault("user_input" if finding.side == "input" else "agent_response", {})
         side[finding.category] = {"severity": finding.severity, "blocked": finding.is_blocked}
     return found
+
+
+def retrieved_passages(turn: Turn) -> list[dict[str, Any]]:
+    """The passages of connected sources, with their text as the model was given it."""
+    texts = {(p.source, p.start): p.text.text for e in turn.exchanges for p in e.request.passages}
+    return [
+        {"source": source, "start": start, "end": end, "distance": distance, "text": texts.get((source, start), "")}
+        for source, start, end, distance in turn.sources
+    ]
 
 
 def extraction(found: Extraction) -> dict[str, Any]:

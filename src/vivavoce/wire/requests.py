@@ -15,6 +15,7 @@ from vivavoce.domain.conversation import (
     ModelRequest,
     Tool,
     Turn,
+    sources_text,
     topics_json,
 )
 from vivavoce.wire.times import iso, iso_naive
@@ -151,6 +152,8 @@ def _system(request: ModelRequest) -> list[dict[str, Any]]:
     if request.context is not None:
         text = request.context.content.text.replace("{topics_prompt}", topics_json(request.topics))
         system.append({"title": request.context.title, "role": "system", "content": text})
+    if request.passages:
+        system.append({"title": "connected_sources", "role": "system", "content": sources_text(request.passages)})
     if request.step is not None:
         parts = (request.step.header, request.step.text, request.step.footer)
         system.append({"title": "step", "role": "system", "content": "\n\n".join(p.text for p in parts if p.text)})

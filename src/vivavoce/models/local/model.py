@@ -6,12 +6,14 @@ what the caller said, asks for what is missing, and says so when it does not kno
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 
 import msgspec
 
 from vivavoce.domain.clock import Embedder
 from vivavoce.domain.conversation import Message, ModelReply, ModelRequest, ToolCall
+from vivavoce.entities.words import words
 from vivavoce.models.interface import Chunk, ModelRefused, TextDelta
 from vivavoce.models.local import phrases, steps
 from vivavoce.models.local.intents import Intents
@@ -117,6 +119,8 @@ class LocalModel:
         is_better = best is None or (best.distance > NEAR and self._intents.is_request(said))
         if general is not None and is_better:
             return general
+        if best is None and request.passages and phrases.is_question(said):
+            return Decision(text=_excerpt(request.passages[0].text.text, said))
         if best is None:
             answer = phrases.yes_no_outside(said)
             if answer is not None:
@@ -136,3 +140,11 @@ class LocalModel:
         candidates = [t for t in request.tools if t.name not in own and (t.name not in topics or request.step is None)]
         tool = self._intents.best_tool(said, candidates)
         return steps.call(request, tool.name, self._intents) if tool is not None else None
+
+
+def _excerpt(passage: str, said: str) -> str:
+    """The sentence of a passage that shares most with a question, with the one after it."""
+    sentences = [s for s in re.split(r"(?<=[.!?])\s+|\n+", passage.strip()) if s.strip()]
+    asked = set(words(said))
+    best = max(range(len(sentences)), key=lambda n: len(asked & set(words(sentences[n]))))
+    return " ".join(s.strip() for s in sentences[best : best + 2])
