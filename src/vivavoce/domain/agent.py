@@ -251,7 +251,6 @@ class Experimental(Struct, frozen=True, kw_only=True):
     handoff_api: HandoffApi = HandoffApi()
     memory: MemorySettings | None = None
     disclaimers: dict[str, str | None] = {}  # channel -> its own disclaimer; None switches it off
-    raw: dict[str, Any] = {}
 
 
 class TestGroup(Struct, frozen=True, kw_only=True):
@@ -267,13 +266,29 @@ class RealTimeConfig(Struct, frozen=True, kw_only=True):
     data: dict[str, Any] = {}
 
 
+class CallAssertion(Struct, frozen=True, kw_only=True):
+    """A function that must have been called at least once with these arguments: name -> (text, type)."""
+
+    name: str
+    arguments: dict[str, tuple[str, ParameterType]] = {}
+
+
 class TestCase(Struct, frozen=True, kw_only=True):
+    """A simulated conversation and what must hold of it."""
+
     name: str
     scenario: str
     channel: str = "voice"
     language: str = ""
+    variant: str = ""
+    tags: tuple[str, ...] = ()
+    simulated_at: str = ""
+    caller_number: str = ""
+    sip_headers: dict[str, str] = {}
+    integration_attributes: dict[str, Any] = {}
+    prompt_assertions: tuple[str, ...] = ()
+    call_assertions: tuple[CallAssertion, ...] = ()
     path: str = ""
-    raw: dict[str, Any] = {}
 
 
 class Agent(Struct, frozen=True, kw_only=True):

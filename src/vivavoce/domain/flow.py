@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -16,13 +16,43 @@ class Condition(Struct, frozen=True, kw_only=True):
     required_entities: tuple[str, ...] = ()
 
 
+class AsrBiasing(Struct, frozen=True, kw_only=True):
+    """What recognition is to expect: kinds of words, and words."""
+
+    kinds: tuple[str, ...] = ()  # alphanumeric, name_spelling, numeric, party_size, ...
+    custom_keywords: tuple[str, ...] = ()
+
+
+class Dtmf(Struct, frozen=True, kw_only=True):
+    """Keypad entry; 0 is the default time, and any number of digits."""
+
+    inter_digit_timeout: float = 0  # seconds
+    max_digits: int = 0
+    end_key: str = "#"
+    collect_while_agent_speaking: bool = False
+    is_pii: bool = False
+
+
+class Asr(Struct, frozen=True, kw_only=True):
+    provider: str = ""
+    model: str = ""
+
+
+class Vad(Struct, frozen=True, kw_only=True):
+    provider: str = ""
+    start: float | None = None  # seconds of speech before it counts
+    end: float | None = None  # seconds of silence before it is over
+    speech_threshold: float | None = None
+    silence_threshold: float | None = None
+
+
 class StepSettings(Struct, frozen=True, kw_only=True):
     """Speech and model settings that hold while the step is active; None means the agent's own."""
 
-    asr_biasing: dict[str, Any] | None = None
-    dtmf: dict[str, Any] | None = None
-    asr: dict[str, Any] | None = None
-    vad: dict[str, Any] | None = None
+    asr_biasing: AsrBiasing | None = None
+    dtmf: Dtmf | None = None
+    asr: Asr | None = None
+    vad: Vad | None = None
     barge_in: bool | None = None
     model: str | None = None
     reasoning_effort: str | None = None

@@ -10,6 +10,9 @@ from vivavoce.project.source import Mapping
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 AUTH_TYPES = ("none", "basic", "apiKey", "oauth2")
+_RESOURCE = re.compile(r"/(?:[^{}\s]|\{[A-Za-z_]\w*\})*")
+LONGEST_SMS = 500
+LONGEST_SMS_NAME = 100
 _INTEGRATION_NAME = re.compile(r"[a-z_][a-z0-9_]*")
 ENVIRONMENT_KEYS = {
     "sandbox": "sandbox",
@@ -106,7 +109,12 @@ def sms_templates(source: Mapping) -> dict[str, SmsTemplate]:
                 senders[ENVIRONMENT_KEYS[key]] = numbers.text(key)
             else:
                 numbers.error(key, "unknown-value", f"{key!r} is not an environment: sandbox, pre_release or live.")
-        found[name] = SmsTemplate(name=name, text=item.text("text", required=True), senders=senders)
+        text = item.text("text", required=True)
+        if len(text) > LONGEST_SMS:
+            item.warn("text", "too-long", f"{name!r} has {len(text)} characters; the format has at most {LONGEST_SMS}.")
+        if len(name) > LONGEST_SMS_NAME:
+            item.warn("name", "too-long", f"The name of a template has at most {LONGEST_SMS_NAME} characters.")
+        found[name] = SmsTemplate(name=name, text=text, senders=senders)
     return found
 
 
@@ -122,6 +130,17 @@ def translations(source: Mapping, languages: tuple[str, ...]) -> dict[str, dict[
                 f"{name!r} must have exactly the configured languages: {', '.join(languages)}.",
             )
     return found
+
+
+def _operations(item: Mapping) -> Iterator[tuple[str, Mapping]]:
+    """A list of operations with their names, or a mapping from name to operation."""
+    if item.is_mapping("operations"):
+        by_name = item.mapping("operations")
+        for name in by_name.keys:
+            yield name, by_name.mapping(name)
+        return
+    for operation in item.mappings("operations"):
+        yield operation.text("name", required=True), operation
 
 
 def api_integrations(source: Mapping) -> dict[str, ApiIntegration]:
@@ -143,18 +162,17 @@ def api_integrations(source: Mapping) -> dict[str, ApiIntegration]:
                 settings.error("base_url", "bad-url", f"{url!r} should begin with http:// or https://.")
             auth = settings.text("auth_type", "none", one_of=AUTH_TYPES)
             environments[ENVIRONMENT_KEYS[key]] = {"base_url": url, "auth_type": auth}
-        operations = []
-        for operation in item.mappings("operations"):
+        operations: list[ApiOperation] = []
+        for operation_name, operation in _operations(item):
             resource = operation.text("resource", required=True)
-            if not resource.startswith("/"):
-                operation.error("resource", "bad-path", f"{resource!r} should begin with a slash.")
-            operations.append(
-                ApiOperation(
-                    name=operation.text("name", required=True),
-                    method=operation.text("method", "GET", one_of=METHODS),
-                    resource=resource,
+            if not _RESOURCE.fullmatch(resource):
+                operation.error(
+                    "resource", "bad-path", f"{resource!r} should begin with a slash; path variables stand in braces."
                 )
-            )
+            method = operation.text("method", "GET", one_of=METHODS)
+            if any((o.name, o.method) == (operation_name, method) for o in operations):
+                operation.error("name", "duplicate", f"{name} has two operations {operation_name!r} with {method}.")
+            operations.append(ApiOperation(name=operation_name, method=method, resource=resource))
         found[name] = ApiIntegration(
             name=name, description=item.text("description"), environments=environments, operations=tuple(operations)
         )

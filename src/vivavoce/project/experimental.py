@@ -219,7 +219,6 @@ def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults)
         handoff_api=_handoff_api(read, read.table(raw, "handoff_api")),
         memory=_memory(read, raw),
         disclaimers=_disclaimers(read, read.table(control, "channel_overrides")),
-        raw=raw,
     )
     if not read.is_sound:
         faults.warn(path, 1, "ignored", "The experimental configuration has faults and is ignored as a whole.")

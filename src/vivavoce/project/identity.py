@@ -10,6 +10,7 @@ from vivavoce.project.source import Faults, Mapping
 
 ADJECTIVES = ("Polite", "Calm", "Kind", "Funny", "Energetic", "Thoughtful", "Other")
 LEVELS = ("lenient", "medium", "strict")
+MOST_LANGUAGES = 10
 CATEGORIES = ("violence", "hate", "sexual", "self_harm")
 LANGUAGE_TAG = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*")
 _SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -28,7 +29,9 @@ def identity(source: Mapping, folder_name: str) -> Identity:
     found = Identity(
         agent_id=agent_id, account_id=account_id, region=source.text("region"), name=source.text("project_name")
     )
-    source.close(ignore=("account_name", "branch_id"))
+    source.text("account_name")
+    source.text("branch_id")
+    source.close()
     return found
 
 
@@ -62,6 +65,10 @@ def languages(source: Mapping | None, greeting_language: str) -> Languages:
         return Languages(default=greeting_language or "en-GB")
     default = source.text("default_language", greeting_language or "en-GB", required=True)
     additional = source.texts("additional_languages")
+    if len(additional) > MOST_LANGUAGES:
+        source.warn(
+            "additional_languages", "too-many", f"The format has at most {MOST_LANGUAGES} additional languages."
+        )
     for tag in (default, *additional):
         if not is_language(tag):
             source.error("default_language", "bad-language", f"{tag!r} is not a language tag such as en-GB.")
@@ -75,15 +82,14 @@ def channel(source: Mapping, *, is_voice: bool) -> ChannelSettings:
     greeting = source.mapping("greeting")
     disclaimer = source.mapping("disclaimer_messages")
     enabled = disclaimer.flag("enabled")
+    spoken = Greeting(text=disclaimer.text("message"), language=disclaimer.text("language_code", "en-GB"))
     found = ChannelSettings(
         greeting=Greeting(
             text=greeting.text("welcome_message", required=bool(greeting)),
             language=greeting.text("language_code", "en-GB"),
         ),
         style=source.mapping("style_prompt").text("prompt"),
-        disclaimer=Greeting(text=disclaimer.text("message"), language=disclaimer.text("language_code", "en-GB"))
-        if enabled and is_voice
-        else None,
+        disclaimer=spoken if enabled and is_voice else None,
     )
     if not is_voice and disclaimer:
         source.warn("disclaimer_messages", "no-effect", "Disclaimers are for voice only and are ignored here.")

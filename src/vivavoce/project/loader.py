@@ -22,6 +22,7 @@ from vivavoce.project import (
     moves,
     real_time,
     sources,
+    suite,
     speech,
     topics,
 )
@@ -238,14 +239,5 @@ class _Reader:
             source = read_yaml(path, self.tree.files[path], self.faults)
             if source is None:
                 continue
-            found.append(
-                TestCase(
-                    name=source.text("name", required=True),
-                    scenario=source.text("scenario", required=True),
-                    channel=source.text("channel", "voice", one_of=("voice", "webchat")),
-                    language=source.text("language"),
-                    path=path,
-                    raw=source.whole(),
-                )
-            )
+            found.append(suite.case(source))
         return tuple(found)

@@ -6,6 +6,7 @@ import ast
 import warnings
 
 from vivavoce.domain.agent import Agent
+from vivavoce.domain.flow import FunctionStep
 from vivavoce.domain.ids import clean_name
 from vivavoce.project import layout
 from vivavoce.project.source import Faults
@@ -13,6 +14,7 @@ from vivavoce.project.source import Faults
 
 def check(agent: Agent, files: dict[str, bytes], faults: Faults) -> None:
     """Only warnings: agents in the wild keep moves to steps that are long gone, and nothing happens when they are made."""
+    _check_cycles(agent, files, faults)
     folders = {flow.folder: flow for flow in agent.flows.values()}
     every_step = {clean_name(step) for flow in agent.flows.values() for step in flow.steps}
     for path, content in files.items():
@@ -35,6 +37,51 @@ def check(agent: Agent, files: dict[str, bytes], faults: Faults) -> None:
                     "unknown-reference",
                     f"There is no step {name!r} to go to; goto_step to it has no effect.",
                 )
+
+
+def _check_cycles(agent: Agent, files: dict[str, bytes], faults: Faults) -> None:
+    """Function steps that lead only to one another never come to a word: the engine cuts such a chain after a while."""
+    for flow in agent.flows.values():
+        leads_to: dict[str, set[str]] = {}
+        lines: dict[str, tuple[str, int]] = {}
+        for name, step in flow.steps.items():
+            path = f"flows/{flow.folder}/function_steps/{name}.py"
+            content = files.get(path)
+            if not isinstance(step, FunctionStep) or content is None:
+                continue
+            found = _moves(content)
+            targets = {target for _, method, target in found if method == "goto_step"}
+            is_open = (
+                b"exit_flow" in content or b"goto_flow" in content or b"transition" in content or b"hangup" in content
+            )
+            if targets and not is_open and all(isinstance(flow.steps.get(t), FunctionStep) for t in targets):
+                leads_to[name] = targets
+                lines[name] = (path, found[0][0])
+        for name in leads_to:
+            if _is_endless(name, leads_to):
+                path, line = lines[name]
+                faults.warn(
+                    path,
+                    line,
+                    "cycle",
+                    f"The function step {name!r} leads only to function steps that lead back to it; give one of them a way out.",
+                )
+
+
+def _is_endless(start: str, leads_to: dict[str, set[str]]) -> bool:
+    """True when every way from here stays among steps that only lead on, and one of them comes back."""
+    seen: set[str] = set()
+    waiting = [start]
+    comes_back = False
+    while waiting:
+        for target in leads_to[waiting.pop()]:
+            if target not in leads_to:
+                return False
+            comes_back = comes_back or target == start
+            if target not in seen:
+                seen.add(target)
+                waiting.append(target)
+    return comes_back
 
 
 def _moves(content: bytes) -> list[tuple[int, str, str]]:

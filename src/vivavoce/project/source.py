@@ -99,6 +99,7 @@ class Mapping:
         self._nodes: dict[str, Node] = {}
         self._lines: dict[str, int] = {}
         self._read: set[str] = set()
+        self._children: dict[str, Mapping] = {}
         for key, value in node.value if node is not None else ():
             name = str(key.value)
             if name in self._nodes:
@@ -111,6 +112,9 @@ class Mapping:
 
     def __bool__(self) -> bool:
         return bool(self._nodes)
+
+    def is_mapping(self, key: str) -> bool:
+        return isinstance(self._nodes.get(key), MappingNode)
 
     @property
     def keys(self) -> list[str]:
@@ -160,6 +164,16 @@ class Mapping:
             self.error(key, "empty", f"{self.where}{key} must not be empty.")
         return text
 
+    def scalar(self, key: str) -> str:
+        """Any single value as text: true is "true", nothing is ""."""
+        node = self._node(key, False)
+        if node is None:
+            return ""
+        if not isinstance(node, ScalarNode):
+            self._wrong(key, node, "a single value")
+            return ""
+        return "" if _scalar(node) is None else str(node.value)
+
     def flag(self, key: str, default: bool = False) -> bool:
         node = self._node(key, False)
         if node is None:
@@ -204,7 +218,9 @@ class Mapping:
             if not (isinstance(node, ScalarNode) and _scalar(node) is None):
                 self._wrong(key, node, "a mapping")
             node = None
-        return Mapping(self.path, node, self.faults, f"{self.where}{key}.")
+        if key not in self._children:
+            self._children[key] = Mapping(self.path, node, self.faults, f"{self.where}{key}.")
+        return self._children[key]
 
     def mappings(self, key: str, *, required: bool = False) -> Iterator[Mapping]:
         node = self._node(key, required)
@@ -215,7 +231,8 @@ class Mapping:
             return
         for index, item in enumerate(node.value):
             if isinstance(item, MappingNode):
-                yield Mapping(self.path, item, self.faults, f"{self.where}{key}[{index}].")
+                name = f"{key}[{index}]"
+                yield self._children.setdefault(name, Mapping(self.path, item, self.faults, f"{self.where}{name}."))
             else:
                 self._wrong(f"{key}[{index}]", item, "a mapping")
 
@@ -234,10 +251,14 @@ class Mapping:
         return {key: self.plain(key) for key in self._nodes}
 
     def close(self, *, ignore: tuple[str, ...] = ()) -> None:
-        """Warns of keys that nobody read."""
+        """Warns of keys that nobody read, here and in the mappings that were read from here."""
+        self._read.update(ignore)
+        for child in self._children.values():
+            child.close()
         for key, node in self._nodes.items():
-            if key not in self._read and key not in ignore:
+            if key not in self._read:
                 line = node.start_mark.line + 1
+                self._read.add(key)  # told of once
                 self.faults.warn(
                     self.path, line, "unknown-key", f"{self.where}{key} is not part of the format and is ignored."
                 )

@@ -103,5 +103,7 @@ def _pronunciations(source: Mapping) -> list[Pronunciation]:
         )
         if check_pattern(item, "regex", pattern):
             found.append(rule)
-        item.close(ignore=("description", "name"))
+        item.text("description")
+        item.text("name")
+        item.close()
     return found

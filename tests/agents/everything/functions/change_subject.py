@@ -1,0 +1,5 @@
+from _gen import *
+
+
+def change_subject(conv: Conversation):
+    return "Speak of the menu instead."
