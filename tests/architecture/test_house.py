@@ -16,7 +16,7 @@ from vivavoce.functions.sandbox import Guards
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "vivavoce"
-FAMILIES = ("models", "knowledge", "functions", "store")
+FAMILIES = ("models", "knowledge", "functions", "store", "safety", "messages", "secrets", "outbound")
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -44,9 +44,9 @@ def test_every_command_setting_route_and_guard_is_documented() -> None:
     for command in COMMANDS:
         assert f"vivavoce {command}" in readme + configuration, command
     for name in re.findall(
-        r'"(VIVAVOCE_[A-Z_]+|OPENAI_[A-Z_]+|ANTHROPIC_[A-Z_]+)"', (SOURCE / "settings.py").read_text()
+        r'"(VIVAVOCE_[A-Z_]+|OPENAI_[A-Z_]+|TWILIO_[A-Z_]+|ANTHROPIC_[A-Z_]+)"', (SOURCE / "settings.py").read_text()
     ):
-        assert f"`{name}`" in configuration, name
+        assert f"`{name}`" in configuration or f"`{name}NAME`" in configuration, name
     api = (ROOT / "docs" / "api.md").read_text()
     for route in ROUTES:
         assert f"{route.method} {route.path}" in api, route.path

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import io
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ruamel.yaml import YAML
+from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
 from tests.support.talk import write
 from vivavoce.domain.ids import clean_name
+from vivavoce.project import composing
 from vivavoce.project.loader import Loaded, load
 from vivavoce.project.source import Faults, read_yaml
 from vivavoce.project.tree import read_tree, tree_hash
@@ -203,3 +208,63 @@ def test_the_example_loads_in_well_under_half_a_second() -> None:
     began = time.perf_counter()
     load(read_tree(EXAMPLE))
     assert time.perf_counter() - began < 5
+
+
+# YAML.
+
+plain_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=40),
+    lambda children: (
+        st.lists(children, max_size=4) | st.dictionaries(st.text("abc_", min_size=1, max_size=5), children, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+def shape(node: Any) -> Any:
+    if node is None or isinstance(node, ScalarNode):
+        return node and (node.value, node.style if node.style in ("'", '"', "|", ">") else None, node.start_mark.line)
+    if isinstance(node, SequenceNode):
+        return [shape(item) for item in node.value]
+    return [(shape(key), shape(value)) for key, value in node.value]
+
+
+@given(st.dictionaries(st.text("abc", min_size=1, max_size=5), plain_values, min_size=1, max_size=5))
+def test_the_quick_parser_and_the_other_read_the_same(document: dict[str, Any]) -> None:
+    out = io.StringIO()
+    YAML(typ="safe", pure=True).dump(document, out)
+    other = composing._composed(YAML(typ="safe", pure=True).parse(out.getvalue()))
+    assert shape(composing.compose(out.getvalue())) == shape(other)
+
+
+def test_the_quick_parser_reads_every_agent_as_the_other_does() -> None:
+    root = Path(__file__).parents[2]
+    files = [*(root / "tests" / "agents").rglob("*.yaml"), *(root / "examples").rglob("*.yaml")]
+    assert len(files) > 50
+    for path in files:
+        text = path.read_text("utf-8")
+        assert shape(composing.compose(text)) == shape(composing._composed(YAML(typ="safe", pure=True).parse(text))), (
+            path
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "- " * 100_000 + "x", "{a: " * 100_000, "a: *gone\n", "a: 1\n---\nb: 2\n", "a: &x [*x]\nb: 1\n"],
+)
+def test_a_document_that_is_too_deep_or_refers_to_itself_is_a_fault_not_a_crash(text: str) -> None:
+    faults = Faults()
+    found = read_yaml("x.yaml", text.encode(), faults)
+    assert faults.found if found is None else found.plain("a") is None and faults.found
+
+
+def test_aliases_of_aliases_do_not_grow_beyond_bounds() -> None:
+    lines = ["a0: &a0 [1, 2, 3, 4, 5, 6, 7, 8, 9]"] + [
+        f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)
+    ]
+    faults = Faults()
+    found = read_yaml("x.yaml", "\n".join(lines).encode(), faults)
+    assert found is not None and found.plain("a11") is None and "at most" in faults.found[0].message

@@ -22,8 +22,8 @@ from vivavoce.project import (
     moves,
     real_time,
     sources,
-    suite,
     speech,
+    suite,
     topics,
 )
 from vivavoce.project.source import Fault, Faults, Mapping, read_json, read_yaml

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Any, Literal, TypeAlias
 
 import msgspec
-from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from vivavoce.project.composing import compose
 
 Severity: TypeAlias = Literal["error", "warning"]
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
@@ -45,6 +46,7 @@ _INTEGER = re.compile(r"[-+]?[0-9]+")
 _OTHER_BASE = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 MAX_DEPTH = 40
+MAX_VALUES = 10_000  # of one value that is carried along whole
 
 
 def _scalar(node: ScalarNode) -> str | int | float | bool | None:
@@ -67,14 +69,17 @@ def _scalar(node: ScalarNode) -> str | int | float | bool | None:
     return text
 
 
-def _plain(node: Node, depth: int = 0) -> Value:
-    if depth > MAX_DEPTH:
-        raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
+def _plain(node: Node, depth: int = 0, seen: list[int] | None = None) -> Value:
+    """`seen` counts: an alias of aliases of aliases can stand for more than there is memory."""
+    seen = [0] if seen is None else seen
+    seen[0] += 1
+    if depth > MAX_DEPTH or seen[0] > MAX_VALUES:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels, or more than {MAX_VALUES} values")
     if isinstance(node, ScalarNode):
         return _scalar(node)
     if isinstance(node, SequenceNode):
-        return [_plain(item, depth + 1) for item in node.value]
-    return {str(_plain(key, depth + 1)): _plain(value, depth + 1) for key, value in node.value}
+        return [_plain(item, depth + 1, seen) for item in node.value]
+    return {str(_plain(key, depth + 1, seen)): _plain(value, depth + 1, seen) for key, value in node.value}
 
 
 def _kind(node: Node) -> str:
@@ -244,7 +249,7 @@ class Mapping:
         try:
             return _plain(node)
         except (ValueError, RecursionError):
-            self._wrong(key, node, f"nested at most {MAX_DEPTH} levels deep")
+            self._wrong(key, node, f"nested at most {MAX_DEPTH} levels deep, with at most {MAX_VALUES} values")
             return None
 
     def whole(self) -> dict[str, Any]:
@@ -271,9 +276,8 @@ def read_yaml(path: str, content: bytes, faults: Faults) -> Mapping | None:
     except UnicodeDecodeError as error:
         faults.error(path, content[: error.start].count(b"\n") + 1, "encoding", "The file is not UTF-8 text.")
         return None
-    yaml = YAML(typ="safe", pure=True)
     try:
-        node = yaml.compose(text)
+        node = compose(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = (error.problem or error.context or "cannot be read").strip()
