@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from aiohttp import ClientSession, web
+
 from tests.integration.test_turns import function
+from tests.support.http import KEY, Process
 from tests.support.talk import Talk, run, script, serving, write
 from vivavoce.domain.conversation import Delivery
 from vivavoce.messages.interface import MessageRefused, MessageUnavailable, Sender
@@ -170,3 +174,57 @@ def test_a_message_waits_through_a_restart(tmp_path: Path) -> None:
 
     run(restart())
     assert away.inbox == {} and [m.content for m in back.inbox.values()] == ["later"]
+
+
+def test_a_server_that_is_killed_before_it_sends_sends_once_after_its_restart(tmp_path: Path) -> None:
+    """The provider is away while the turn is committed; the server is killed; whoever starts next delivers, with the same key."""
+
+    async def check() -> None:
+        inbox: dict[str, str] = {}
+        attempts: list[int] = []
+        is_away = True
+
+        async def post(request: web.Request) -> web.Response:
+            form = await request.post()
+            attempts.append(1)
+            if is_away:
+                return web.Response(status=503)
+            inbox.setdefault(request.headers["I-Twilio-Idempotency-Token"], str(form["Body"]))
+            return web.json_response({"sid": "SM1"}, status=201)
+
+        app = web.Application()
+        app.router.add_post("/{rest:.*}", post)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        env = {
+            "TWILIO_ACCOUNT_SID": "AC1",
+            "TWILIO_AUTH_TOKEN": "t",
+            "VIVAVOCE_TWILIO_URL": f"http://127.0.0.1:{runner.addresses[0][1]}",
+        }
+        model = tmp_path / "model.yaml"
+        model.write_text(MODEL)
+        body = "conv.send_sms('+1', '+2', 'once')\nreturn 'ok'"
+        folder = write(tmp_path / "agent", {**FILES, "functions/act.py": function(body)})
+        arguments = (str(folder), "--data", str(tmp_path / "data"), "--model", f"scripted:{model}")
+        try:
+            server = await asyncio.to_thread(Process, *arguments, env=env)
+            async with ClientSession(headers={"X-API-KEY": KEY}) as session:
+                base = f"{server.address}/v1/agents/tiny/debug-chat"
+                opened = await (await session.post(base, json={"clientEnv": "sandbox"})).json()
+                said = {"clientEnv": "sandbox", "message": "act"}
+                async with session.post(f"{base}/{opened['conversationId']}", json=said) as reply:
+                    assert reply.status == 200 and (await reply.json())["response"]
+            server.kill()
+            is_away = False
+            server = await asyncio.to_thread(Process, *arguments, env=env)
+            for _ in range(600):
+                if inbox:
+                    break
+                await asyncio.sleep(0.05)
+            server.kill()
+        finally:
+            await runner.cleanup()
+        assert list(inbox.values()) == ["once"]
+
+    run(check())

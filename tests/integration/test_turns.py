@@ -141,6 +141,50 @@ def test_hangup_ends_after_the_utterance_and_further_messages_are_410(tmp_path: 
     run(hold())
 
 
+HANDOFFS = """handoffs:
+- name: Front desk
+  is_default: true
+  sip_config: {method: refer, phone_number: '+44'}
+  sip_headers: [{key: X-Who, value: $who}, {key: X-Site, value: here}]
+- name: Kitchen
+  sip_config: {method: invite, phone_number: '+45', outbound_endpoint: sip.example.org, outbound_encryption: TLS/SRTP}
+"""
+WAY = {"phone_number": "+44", "sip_headers": {"X-Who": "Ada", "X-Site": "here"}}
+
+
+@pytest.mark.parametrize(
+    ("body", "handed"),
+    [
+        ("return {'handoff': True}", {"type": "Front desk", "reason": "", "refer": WAY}),
+        ("conv.call_handoff('Front desk', 'r')", {"type": "Front desk", "reason": "r", "refer": WAY}),
+        (
+            "conv.call_handoff('default', route='+99', sip_headers={'X-Site': 'there', 'X-More': '$who'})",
+            {"type": "Front desk", "reason": "default", "refer": {"phone_number": "+99", "sip_headers": {"X-Who": "Ada", "X-Site": "there", "X-More": "Ada"}}},
+        ),
+        ("conv.call_handoff('kitchen')", {"type": "Kitchen", "reason": "kitchen", "invite": {"phone_number": "+45", "outbound_endpoint": "sip.example.org", "outbound_encryption": "TLS/SRTP", "sip_headers": {}}}),
+        (
+            "return {'handoff': {'type': 'elsewhere', 'cxone': {'skill': 7}}}",
+            {"type": "elsewhere", "reason": "", "cxone": {"skill": 7}},
+        ),
+    ],
+)  # fmt: skip
+def test_a_handoff_goes_the_configured_way_with_rendered_headers(
+    body: str, handed: dict[str, Any], tmp_path: Path
+) -> None:
+    reply = after(f"conv.state.who = 'Ada'\n{body}", tmp_path, more={"config/handoffs.yaml": HANDOFFS})
+    assert reply["metadata"]["handoff"] == handed and reply["conversationEnded"]
+    assert reply["metadata"]["metrics"]["HANDOFF_TO"] == handed["type"]
+
+
+def test_the_models_own_handoff_goes_the_configured_way_too(tmp_path: Path) -> None:
+    files = {"config/handoffs.yaml": HANDOFFS, "agent_settings/rules.txt": "Use {{ho:Front desk}}."}
+    arguments = "{handoff_destination: Front desk, reason: asked, utterance: Moment.}"
+    model = f"rules:\n  - when: {{said: person}}\n    call: {{name: builtin_handoff, arguments: {arguments}}}\notherwise: x\n"
+    reply = converse(tmp_path, files, "person", model=model).replies[1]
+    assert reply["metadata"]["handoff"]["refer"]["phone_number"] == "+44" and reply["response"] == "Moment."
+    assert reply["metadata"]["metrics"] == {"HANDOFF_TO": "Front desk", "HANDOFF_REASON": "asked"}
+
+
 @pytest.mark.parametrize(
     ("body", "destination", "ended"),
     [
@@ -343,6 +387,29 @@ def test_a_spoken_phrase_is_said_to_the_end_of_its_sentence_with_the_functions_w
     reply = stop(tmp_path, "Fine. I'll check that now. And then some more.", say="true")
     assert reply["response"] == "Fine. I'll check that now. Checked."
     assert "stop_keyword:promise" in reply["metadata"]["nodeTrace"]
+
+
+@pytest.mark.parametrize(
+    ("say", "words", "reply", "requests"),
+    [
+        (
+            "true",
+            "Well. I'll check that now. And more.",
+            "Well. I'll check that now.",
+            1,
+        ),  # said to the end of its sentence
+        ("false", "Well. I'll check that now. And more.", "Well.", 1),  # kept back from the start of its sentence
+        ("false", "I'll check that now.", "I'm sorry, I'm having trouble right now. Could you say that again?", 3),
+    ],
+)
+def test_without_a_function_a_stop_keyword_only_cuts(
+    say: str, words: str, reply: str, requests: int, tmp_path: Path
+) -> None:
+    text = FILTER.format(say=say, function="''")
+    files = {"voice/response_control/phrase_filtering.yaml": text}
+    found = converse(tmp_path, files, "hi", model=f'otherwise: "{words}"\nrules: []\n').replies[1]
+    assert found["response"] == reply and len(found["metadata"]["llmRequests"]) == requests
+    assert found["metadata"]["nodeTrace"].count("stop_keyword:promise") == requests
 
 
 def test_stop_keywords_do_not_touch_what_a_function_says(tmp_path: Path) -> None:

@@ -573,12 +573,35 @@ class Draft:
                 (h.name for h in self.agent.handoffs.values() if h.is_default), handoff.destination or "default"
             )
             handoff = replace(handoff, destination=name)
+        handoff = self._routed(handoff)
         self.handoff = handoff
         if handoff.is_transfer:
             self.visit(f"handoff:{handoff.destination}")
             self.end("handoff")
         else:
             self.end("hangup")
+
+    def _routed(self, handoff: HandoffRequest) -> HandoffRequest:
+        """With the configured way to its destination, where author code gave none, and the values in its headers."""
+        configured = self.agent.handoffs.get(handoff.destination)
+        route = dict(handoff.route)
+        if configured is not None and not route:
+            block: dict[str, Any] = {
+                "phone_number": configured.phone_number,
+                "outbound_endpoint": configured.outbound_endpoint,
+                "outbound_encryption": configured.outbound_encryption,
+            }
+            block = {key: value for key, value in block.items() if value}
+            if configured.sip_headers:
+                block["sip_headers"] = configured.sip_headers
+            route = {configured.method: block}
+        renderer = self.renderer()
+        for method, block in route.items():
+            headers = block.get("sip_headers")
+            if isinstance(headers, dict):
+                shown = {str(k): renderer.function_result(str(v)) for k, v in headers.items()}
+                route[method] = {**block, "sip_headers": shown}
+        return replace(handoff, route=route)
 
     # Speech, and the end.
 

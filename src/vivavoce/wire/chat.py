@@ -8,7 +8,14 @@ import msgspec
 from msgspec import Raw, Struct
 
 from vivavoce.domain.conversation import Conversation, Snapshot, Turn
-from vivavoce.wire.functions import extraction, filters_triggered, function_event, metric_map, retrieved_passages
+from vivavoce.wire.functions import (
+    extraction,
+    filters_triggered,
+    function_event,
+    handoff,
+    metric_map,
+    retrieved_passages,
+)
 from vivavoce.wire.requests import llm_request
 
 _encode = msgspec.json.Encoder().encode
@@ -52,6 +59,7 @@ class ChatMetadataResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     asr_lang_code: str
     tts_lang_code: str
     asr_corrected_user_input: str  # ours, as is all that follows
+    handoff: dict[str, Any] | None
     retrieved_passages: list[dict[str, Any]]
     safety: dict[str, Any]
     attachments: list[dict[str, Any]]
@@ -99,6 +107,7 @@ def debug_chat(
             asr_lang_code=turn.asr_language,
             tts_lang_code=turn.tts_language,
             asr_corrected_user_input=turn.input.text if turn.corrected is None else turn.corrected,
+            handoff=handoff(turn),
             retrieved_passages=retrieved_passages(turn),
             attachments=_things(turn, "attachment"),
             response_suggestions=_things(turn, "response_suggestion"),

@@ -101,6 +101,13 @@ def filters_triggered(findings: tuple[SafetyFinding, ...]) -> dict[str, Any]:
     return found
 
 
+def handoff(turn: Turn) -> dict[str, Any] | None:
+    """Where the conversation was handed to, why, and by which way."""
+    if turn.handoff is None:
+        return None
+    return {"type": turn.handoff.destination, "reason": turn.handoff.reason, **turn.handoff.route}
+
+
 def retrieved_passages(turn: Turn) -> list[dict[str, Any]]:
     """The passages of connected sources, with their text as the model was given it."""
     texts = {(p.source, p.start): p.text.text for e in turn.exchanges for p in e.request.passages}

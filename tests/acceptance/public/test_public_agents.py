@@ -81,6 +81,26 @@ rules:
     say: "We take most insurers."
   - when: {said: "a person", tool: handoff}
     call: {name: handoff, arguments: {reason: "SPEAK_TO_HUMAN", utterance: "One moment."}}
+  - when: {said: "born (?P<day>.+)", tool: save_entities}
+    call: {name: save_entities, arguments: {date_of_birth: "{day}"}}
+  - when: {said: "my name is (?P<name>.+)", tool: save_entities}
+    call: {name: save_entities, arguments: {full_name: "{name}"}}
+  - when: {said: "not tell", tool: take_user_refuses_to_provide_name}
+    call: {name: take_user_refuses_to_provide_name}
+  - when: {result_of: save_entities, result: "take_date_of_birth_collected"}
+    call: {name: take_date_of_birth_collected}
+  - when: {result_of: save_entities, result: "take_name_collected"}
+    call: {name: take_name_collected}
+  - when: {result_of: save_entities}
+    say: "Which day was that?"
+  - when: {result_of: take_date_of_birth_collected}
+    say: "To confirm, is that right?"
+  - when: {said: "right", tool: dob_confirmed}
+    call: {name: dob_confirmed}
+  - when: {result_of: match_dob_and_identify}
+    say: "And the name on the account?"
+  - when: {prompt: "detail-oriented name matcher"}
+    say: "match"
 otherwise: "Could you say that again?"
 """
 
@@ -127,17 +147,58 @@ async def verify_at_the_clinic(talk: Talk) -> None:
     assert [c["name"] for c in talk.calls][-2:] == ["start_booking_flow", "idnv_entry"]
     reply = await talk.say("yes it is")
     assert [c["name"] for c in talk.calls][-2:] == ["caller_phone_confirmed", "save_caller_phone_and_lookup"]
-    assert reply["metadata"]["inStep"] == "Collect Date of Birth"  # a no-code step: its prompt is used
+    assert reply["metadata"]["inStep"] == "Collect Date of Birth"  # a no-code step
     assert reply["metadata"]["metrics"]["IDNV_CANDIDATES_FOUND"] == 1
     ended = await talk.say("I want to speak to a person")
     assert ended["conversationEnded"] and [c["name"] for c in talk.calls if c["error"]] == []
 
 
-CONVERSATIONS = [(RESTAURANT, RESTAURANT_SCRIPT, book_a_table), (CLINIC, CLINIC_SCRIPT, verify_at_the_clinic)]
+async def be_identified_at_the_clinic(talk: Talk) -> None:
+    """Through both no-code steps: dates and names are checked, conditions lead to function steps, code reads the entities."""
+    await talk.open(caller_number="+15550001234")
+    await talk.say("I want to book an appointment")
+    await talk.say("yes it is")
+    refused = await talk.say("I was born on the thirty-third of March")
+    assert refused["metadata"]["inStep"] == "Collect Date of Birth" and not refused["metadata"]["entities"][0]["valid"]
+    day = talk.state["idnv_candidate_patients"][0]["date_of_birth"]
+    confirming = await talk.say(f"I was born {day}")
+    assert confirming["metadata"]["inStep"] == "Confirm Date of Birth" and talk.state["date_of_birth"] == day
+    asked = await talk.say("that is right")
+    assert asked["metadata"]["inStep"] == "Collect Name"
+    assert [c["name"] for c in talk.calls][-2:] == ["dob_confirmed", "match_dob_and_identify"]
+    await talk.say("my name is jane doe")
+    assert [c["name"] for c in talk.calls][-2:] == [
+        "match_name_to_account",
+        "booking_entry",
+    ]  # verified, and on to book
+    assert talk.state["full_name"] == "Jane Doe"
+    assert talk.replies[-1]["metadata"]["inStep"] != "Collect Name"
+    assert [c["name"] for c in talk.calls if c["error"]] == []
+
+
+async def refuse_at_the_clinic(talk: Talk) -> None:
+    await talk.open(caller_number="+15550001234")
+    for line in ("I want to book an appointment", "yes it is"):
+        await talk.say(line)
+    day = talk.state["idnv_candidate_patients"][0]["date_of_birth"]
+    for line in (f"I was born {day}", "that is right"):
+        await talk.say(line)
+    ended = await talk.say("I will not tell you")
+    assert talk.calls[-1]["name"] == "name_collection_failed" and ended["conversationEnded"]
+    assert ended["metadata"]["metrics"]["HANDOFF_REASON"]
+
+
+CONVERSATIONS = [
+    (RESTAURANT, RESTAURANT_SCRIPT, book_a_table),
+    (CLINIC, CLINIC_SCRIPT, verify_at_the_clinic),
+    (CLINIC, CLINIC_SCRIPT, be_identified_at_the_clinic),
+    (CLINIC, CLINIC_SCRIPT, refuse_at_the_clinic),
+]
+NAMES = ["restaurant", "clinic", "clinic, identified", "clinic, refused"]
 
 
 @pytest.mark.parametrize("evicting", [False, True], ids=["warm", "evicted between turns"])
-@pytest.mark.parametrize(("folder", "text", "conversation"), CONVERSATIONS, ids=["restaurant", "clinic"])
+@pytest.mark.parametrize(("folder", "text", "conversation"), CONVERSATIONS, ids=NAMES)
 def test_a_conversation_goes_through_the_real_flows_with_a_scripted_model(
     folder: Path, text: str, conversation: Any, evicting: bool, tmp_path: Path
 ) -> None:
@@ -148,7 +209,7 @@ def test_a_conversation_goes_through_the_real_flows_with_a_scripted_model(
     run(hold())
 
 
-@pytest.mark.parametrize(("folder", "text", "conversation"), CONVERSATIONS, ids=["restaurant", "clinic"])
+@pytest.mark.parametrize(("folder", "text", "conversation"), CONVERSATIONS, ids=NAMES)
 def test_the_same_conversation_over_an_openai_compatible_server(
     folder: Path, text: str, conversation: Any, tmp_path: Path
 ) -> None:
