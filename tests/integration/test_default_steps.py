@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.test_turns import converse, prompts
+from tests.support.talk import AGENTS, run, serving
+from vivavoce.models.local.model import LocalModel
 
 ENTITIES = """entities:
 - name: full_name
@@ -215,3 +217,24 @@ def act(conv: Conversation):
         [True, "anything"],
     ]  # fmt: skip
     assert talk.state["phone"] == ["44", "2079460018"]
+
+
+def test_the_embedded_model_collects_what_the_conditions_need_and_answers_asides(tmp_path: Path) -> None:
+    lines = ["I want to book a table", "my name is grace hopper", "are dogs welcome?", "we are thirty", "sorry, three"]
+
+    async def hold() -> list[dict[str, Any]]:
+        async with serving(AGENTS / "everything", LocalModel(None), secrets={"till": "till-secret"}) as talk:
+            one = talk()
+            await one.open()
+            return [await one.say(line) for line in lines]
+
+    replies = run(hold())
+    assert [r["response"] for r in replies[:4]] == [
+        "Could you tell me the guest's name?",
+        "Could you tell me how many guests?",
+        "Dogs are welcome in the garden, and nowhere else. Could you tell me how many guests?",
+        "I did not get that. Could you tell me how many guests?",
+    ]
+    assert (
+        replies[4]["metadata"]["inStep"] == "Confirm" and replies[4]["metadata"]["state"]["noted"] == "Grace Hopper 3"
+    )

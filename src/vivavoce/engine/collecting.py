@@ -155,9 +155,9 @@ def _save(draft: Draft, call: ToolCall, step: Collecting) -> Effect:
     lines = [f"Saved: {', '.join(saved)}."] if saved else ["Nothing was saved."]
     if refused:
         lines.append(f"Not saved: {'; '.join(refused)}. Do not repeat this; ask the user for it again.")
-    missing = [name for name in step.entities if name not in draft.entities]
-    if missing and not refused:
-        lines.append(f"Not given by the user yet: {', '.join(missing)}.")
+    needed = [name for condition in step.conditions.values() for name in _lacking(draft, condition)]
+    if needed:
+        lines.append(f"Still needed: {', '.join(dict.fromkeys(needed))}.")
     ready = [name for name, c in step.conditions.items() if c.required_entities and not _lacking(draft, c)]
     if ready and saved:
         lines.append(f"All that is needed is saved for: {', '.join(ready)}. Call the one that applies.")

@@ -15,7 +15,7 @@ from vivavoce.domain.clock import Embedder
 from vivavoce.domain.conversation import Message, ModelReply, ModelRequest, ToolCall
 from vivavoce.entities.words import words
 from vivavoce.models.interface import Chunk, ModelRefused, TextDelta
-from vivavoce.models.local import phrases, steps
+from vivavoce.models.local import collecting, phrases, steps
 from vivavoce.models.local.intents import Intents
 from vivavoce.models.local.reading import Decision, called_names, spoken
 
@@ -65,17 +65,13 @@ class LocalModel:
         return self._outside(request, said)
 
     def _after_function(self, request: ModelRequest, last: Message) -> Decision:
-        if request.step is not None and last.name in request.step.functions:
-            ready = [
-                n for n in called_names(last.content, request.tools) if n in request.step.functions and n != last.name
-            ]
-            if ready:  # a default step says which of its conditions are complete
-                return Decision(call=(ready[0], {}))
+        if collecting.is_collecting(request) and last.name == collecting.SAVE:
+            return collecting.after_saving(request, last.content, self._intents)
         text = spoken(last.content)
         if text:
             return Decision(text=text)
         if request.step is not None:
-            return steps.next_move(request, self._intents, is_fresh=True)
+            return self._step_move(request, is_fresh=True)
         return Decision(text=ANYTHING_ELSE)
 
     def _in_step(self, request: ModelRequest, said: str) -> Decision:
@@ -83,23 +79,34 @@ class LocalModel:
         aside = self._aside(request, said)
         if aside is not None:
             return aside
-        move = steps.next_move(request, self._intents)
+        move = self._step_move(request)
         if move.is_sure:
             return move
         general = self._general(request, said)
         return general if general is not None else move
 
+    def _step_move(self, request: ModelRequest, *, is_fresh: bool = False) -> Decision:
+        move = collecting.next_move if collecting.is_collecting(request) else steps.next_move
+        return move(request, self._intents, is_fresh=is_fresh)
+
     def _aside(self, request: ModelRequest, said: str) -> Decision | None:
-        if not phrases.is_question(said) or steps.answers_step(request, self._intents):
+        if not phrases.is_question(said) or self._is_answer(request, said):
             return None
         topic = next(
             (t for t in request.topics if not t.is_retained and t.distance <= NEAR and t.content.text.strip()), None
         )
-        if topic is None:
+        if topic is not None:
+            text, name = topic.content.text.strip(), topic.name
+        elif request.passages:
+            text, name = _excerpt(request.passages[0].text.text, said), ""
+        else:
             return None
         question = steps.last_question(request)
-        text = topic.content.text.strip()
-        return Decision(text=f"{text} {question}" if question else text, topic=topic.name)
+        return Decision(text=f"{text} {question}" if question else text, topic=name)
+
+    def _is_answer(self, request: ModelRequest, said: str) -> bool:
+        """Whether the last words give the step something it waits for."""
+        return not collecting.is_collecting(request) and steps.answers_step(request, self._intents)
 
     def _outside(self, request: ModelRequest, said: str) -> Decision:
         small_talk = phrases.small_talk(said)

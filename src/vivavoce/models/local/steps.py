@@ -63,11 +63,11 @@ def next_move(request: ModelRequest, intents: Intents, *, is_fresh: bool = False
 
 def _given_now(request: ModelRequest, tools: list[Tool]) -> Decision | None:
     """A call whose arguments are complete with what was said just now, for a tool that this step does not mainly wait for."""
-    said = _said(request)[-1:]
+    said = asked_and_said(request)[-1:]
     for tool in tools:
         properties = tool.schema["properties"]
         fresh = [
-            name for name in properties if said and _value(request, tool, name, said[0][1], said[0][0]) is not None
+            name for name in properties if said and value_of(request, tool, name, said[0][1], said[0][0]) is not None
         ]
         known, missing = fill(request, tool)
         if fresh and not missing and len(fresh) == len(properties):
@@ -77,12 +77,12 @@ def _given_now(request: ModelRequest, tools: list[Tool]) -> Decision | None:
 
 def _partly_given(request: ModelRequest, tools: list[Tool]) -> Decision | None:
     """The function that the last words give most to: called when the rest is known, else asked on for."""
-    said = _said(request)[-1:]
+    said = asked_and_said(request)[-1:]
     best: tuple[int, Tool, dict[str, Any], list[str]] | None = None
     for tool in tools:
         properties = tool.schema["properties"]
         fresh = sum(
-            bool(said) and _value(request, tool, name, said[0][1], said[0][0]) is not None for name in properties
+            bool(said) and value_of(request, tool, name, said[0][1], said[0][0]) is not None for name in properties
         )
         known, missing = fill(request, tool)
         if fresh and (best is None or fresh * 10 - len(missing) > best[0]):
@@ -116,9 +116,9 @@ def answers_step(request: ModelRequest, intents: Intents) -> bool:
         return True
     if not phrases.is_question(said) and _decided(said, tools) is not None:
         return True
-    asked = _said(request)[-1:]
+    asked = asked_and_said(request)[-1:]
     return any(
-        _value(request, tool, name, said, asked[0][0]) is not None
+        value_of(request, tool, name, said, asked[0][0]) is not None
         for tool in tools
         for name in tool.schema["properties"]
         if asked
@@ -141,7 +141,7 @@ def call(request: ModelRequest, name: str, intents: Intents) -> Decision:
 
 def fill(request: ModelRequest, tool: Tool, *, only_last: bool = False) -> tuple[dict[str, Any], list[str]]:
     """(arguments that the caller's words give, newest first; names of those still missing)."""
-    said = _said(request)
+    said = asked_and_said(request)
     if only_last:
         said = said[-1:]
     reach = _reach(request)
@@ -152,7 +152,7 @@ def fill(request: ModelRequest, tool: Tool, *, only_last: bool = False) -> tuple
         for number, (asked, words) in enumerate(reversed(said)):
             if number >= reach or (number >= since and _asks_again(rejection, name, schema)):
                 continue
-            value = _value(request, tool, name, words, asked)
+            value = value_of(request, tool, name, words, asked)
             if value is not None:
                 known[name] = value
                 break
@@ -162,7 +162,7 @@ def fill(request: ModelRequest, tool: Tool, *, only_last: bool = False) -> tuple
     return known, missing
 
 
-def _said(request: ModelRequest) -> list[tuple[str, str]]:
+def asked_and_said(request: ModelRequest) -> list[tuple[str, str]]:
     """What the caller said, each with what the agent had said before it."""
     found, asked = [], ""
     for message in request.history:
@@ -243,7 +243,7 @@ def _zeros(tool: Tool) -> dict[str, Any]:
     return {name: _ZERO[schema["type"]] for name, schema in tool.schema["properties"].items()}
 
 
-def _value(request: ModelRequest, tool: Tool, name: str, said: str, asked: str) -> Any:
+def value_of(request: ModelRequest, tool: Tool, name: str, said: str, asked: str) -> Any:
     """What the words say about one parameter, judged by its type, its name and its description."""
     schema = tool.schema["properties"][name]
     described = f"{name.replace('_', ' ')}: {schema.get('description', '')}"
