@@ -381,6 +381,15 @@ class Timings(Struct, frozen=True, kw_only=True, omit_defaults=True):
     total: float = 0
 
 
+class ReceivedEvent(Struct, frozen=True, kw_only=True):
+    """What somebody outside has posted for an event that author code had announced."""
+
+    id: str
+    data: Any
+    at: datetime
+    is_for_model: bool = False
+
+
 class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One user contribution and the agent's whole answer. Index 0 is the greeting."""
 
@@ -418,7 +427,7 @@ class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     discards_recording: bool = False
     configuration: dict[str, Any] | None = None  # real-time; None while it is as it was the turn before
     memory: dict[str, Any] | None = None  # what was remembered of the caller, on the turn that first saw it
-    events: tuple[tuple[str, Any], ...] = ()  # external events that came in since the turn before: id and data
+    events: tuple[ReceivedEvent, ...] = ()  # external events that came in since the turn before
     timings: Timings = Timings()
     seed: int = 0
     tree: str = ""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from vivavoce.domain.conversation import Conversation
+from vivavoce.domain.conversation import Conversation, ReceivedEvent
 
 
 class Remembered(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -15,15 +14,6 @@ class Remembered(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     values: dict[str, Any] = {}
     first: dict[str, str] = {}  # conversation_id, datetime, qa, handoff_reason, handoff_to
-
-
-class ReceivedEvent(Struct, frozen=True, kw_only=True):
-    """What somebody outside has posted for an event that author code had announced."""
-
-    id: str
-    data: Any
-    at: datetime
-    is_for_model: bool = False
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):

@@ -30,28 +30,21 @@ from vivavoce.domain.conversation import (
     OutgoingMessage,
     RetrievedTopic,
     SafetyFinding,
-    Snapshot,
     SourcePassage,
     StateChanges,
-    Timings,
     ToolCall,
     Transition,
-    Turn,
     UserInput,
-    Utterance,
 )
 from vivavoce.domain.flow import PromptStep
 from vivavoce.domain.surroundings import EventBook
-from vivavoce.engine import builtins, citation, collecting, effects, flows, masking, prompt, tools
+from vivavoce.engine import builtins, collecting, effects, flows, handing_over, masking, prompt, tools
 from vivavoce.engine.asks import Asked
-from vivavoce.engine.corrections import correct
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.exchange import Exchange
 from vivavoce.engine.rendering import Renderer, channel_family
 from vivavoce.engine.session import Session
-from vivavoce.entities.languages import detect, match
 from vivavoce.functions.interface import FunctionExecutor, Outcome, View
-from vivavoce.knowledge.interface import PassageMatch
 from vivavoce.models.interface import Model
 from vivavoce.outbound.interface import Outbound
 from vivavoce.outbound.oauth import Tokens
@@ -61,16 +54,7 @@ from vivavoce.secrets.interface import Secrets
 ERROR_RESULT = (
     "The function failed. Do not tell the user why; try another way, or say that it is not possible right now."
 )
-WITHHELD = "[What the user said was withheld by a safety filter.]"
 MAX_CONTENT_CHARACTERS = 100_000
-MOST_PASSAGES = 3
-REPEAT_CALLER_METRICS = {
-    "conversation_id": "REPEAT_CALLER_CONV_ID",
-    "datetime": "REPEAT_CALLER_DATETIME",
-    "qa": "REPEAT_CALLER_QA",
-    "handoff_reason": "REPEAT_CALLER_HANDOFF_REASON",
-    "handoff_to": "REPEAT_CALLER_HANDOFF_TO",
-}
 TIME_ZONE_ATTRIBUTES = ("timezone", "time_zone")
 
 
@@ -198,117 +182,15 @@ class Draft:
             heard=self.session.heard,
         )
 
-    # Input and retrieval.
-
-    def greet_again(self) -> None:
-        """Notes a caller who has called before, for those agents that count them."""
-        settings, memory = self.agent.experimental.memory, self.session.surroundings.memory
-        if settings is not None and settings.has_analytics and memory is not None and memory.first:
-            for key, name in REPEAT_CALLER_METRICS.items():
-                if memory.first.get(key):
-                    self.metrics.append(Metric(name=name, value=memory.first[key], at=self.started_at))
-
-    def hear(self) -> bool:
-        """Takes the input in. True when the user has been silent too often."""
-        if self.text and self.agent.speech.corrections and channel_family(self.channel) == "voice":
-            self.text, self.corrections = correct(self.text, self.agent.speech.corrections)
-        text = self.text or self.input.dtmf
-        self.session.heard.hear(self.input.text)
-        self.session.heard.hear(text)
-        self.history.append(Utterance(role="user", text=text))
-        if self.input.is_silence:
-            self.silence_count += 1
-            text = prompt.text_of(self.agent, "silence")
-        else:
-            self.silence_count = 0
-        self.messages.append(Message(role="user", content=text))
-        self._settle_languages()
-        return self.silence_count >= self.agent.experimental.max_silence_count
-
-    def _settle_languages(self) -> None:
-        """The languages that the message asks for, or the one that it is written in."""
-        languages = self.agent.languages
-        asr, tts = self.input.asr_language, self.input.tts_language
-        if asr or tts:
-            found = [tag and (match(tag, languages.all) or tag) for tag in (asr, tts)]
-            for tag in dict.fromkeys(tag for tag in found if tag and languages.additional and tag not in languages.all):
-                self.notice("unconfigured_language", f"{tag} is not a language of this agent, which was asked for it.")
-            self.set_languages(found[0] or self.asr_language, found[1] or self.tts_language)
-        elif languages.additional and self.text and not self.agent.experimental.switches_on_request_only:
-            current = self.language
-            detected = detect(self.text, (current, *languages.all))
-            if detected is not None and detected != current:
-                self.visit(f"language:{detected}")
-                self.set_languages(detected, detected)
+    # Language.
 
     def set_languages(self, asr: str, tts: str) -> None:
         """For the rest of the turn and from then on; the state's keys of the same meaning follow."""
         self.asr_language, self.tts_language = asr, tts
         for key, tag in (("asr_lang_code", asr), ("tts_lang_code", tts)):
-            if key in self.view and _shown(self.view[key]) != tag:
+            if key in self.view and shown(self.view[key]) != tag:
                 self.view = {**self.view, key: Raw(msgspec.json.encode(tag))}
                 self.unsynced = {**self.unsynced, key: tag}
-
-    def withhold_input(self) -> None:
-        """The agent does not see what the user said, now or later."""
-        self.is_input_withheld = True
-        self.history[-1] = Utterance(role="user", text="")
-        self.messages[-1] = Message(role="user", content=WITHHELD)
-
-    def retrieve(self) -> None:
-        began = perf_counter()
-        settings = self.agent.experimental.retrieval
-        matches = []
-        excluded = {*self.disabled_topics, *settings.channel_exclusions.get(self.channel, ())}
-        if not self.input.is_silence:
-            earlier = self.session.inputs[-settings.previous_inputs :] if settings.previous_inputs else []
-            matches = self.prepared.retriever.search(
-                self.text,
-                tuple(reversed(earlier)),
-                limit=settings.top_k,
-                threshold=settings.in_flow_threshold if self.place.flow else settings.threshold,
-                excluded=excluded,
-            )
-        self.found = tuple((match.name, match.distance) for match in matches)
-        kept = dict(self.found)
-        for names in self.retained[: settings.history_length]:
-            for name in names:
-                if name not in excluded:
-                    kept.setdefault(name, -1.0)
-        if self.found:
-            self.retained = (tuple(name for name, _ in self.found), *self.retained)[: settings.history_length]
-        renderer = self.renderer()
-        self.topics = tuple(
-            self._topic(name, distance, renderer) for name, distance in kept.items() if name in self.agent.topics
-        )
-        if self.agent.passages and not self.input.is_silence:
-            before = tuple(self.session.inputs[-1:])
-            self.passages = tuple(
-                self._passage(match) for match in self.prepared.sources.search(self.text, before, limit=MOST_PASSAGES)
-            )
-        self.timings["retrieval"] += perf_counter() - began
-
-    def _passage(self, match: PassageMatch) -> SourcePassage:
-        passage = self.agent.passages[match.number]
-        return SourcePassage(
-            source=passage.source,
-            start=passage.start,
-            end=passage.end,
-            distance=match.distance,
-            text=self.prepared.passage_texts[match.number],
-        )
-
-    def _topic(self, name: str, distance: float, renderer: Renderer) -> RetrievedTopic:
-        topic = self.agent.topics[name]
-        return RetrievedTopic(
-            name=name,
-            distance=max(distance, 0.0),
-            content=renderer.render(topic.content),
-            actions=renderer.render(topic.actions),
-            example_queries=topic.example_queries,
-            functions=self.prepared.topic_functions.get(name, ()),
-            is_retained=distance < 0,
-        )
 
     # The model.
 
@@ -500,13 +382,13 @@ class Draft:
         added, updated = {}, {}
         for key, value in outcome.view.items():
             after[key] = raw = Raw(value)
-            shown = _shown(raw)
+            now = shown(raw)
             if key in before and bytes(before[key]) == bytes(raw):
                 continue  # what a default step had set already
             if key in before:
-                updated[key] = [_shown(before[key]), shown]
+                updated[key] = [shown(before[key]), now]
             else:
-                added[key] = shown
+                added[key] = now
         for key in outcome.removed:
             after.pop(key, None)
         self.view = after
@@ -561,47 +443,11 @@ class Draft:
         if effect.utterance is not None:
             self.say(effect.utterance)
         if effect.handoff is not None:
-            self._hand_off(effect.handoff)
+            handing_over.hand_off(self, effect.handoff)
         if effect.hangup:
             self.end("hangup")
         if effect.ends_turn:
             self.is_over = True
-
-    def _hand_off(self, handoff: HandoffRequest) -> None:
-        if handoff.destination.lower() in ("", "default") and handoff.is_transfer:
-            name = next(
-                (h.name for h in self.agent.handoffs.values() if h.is_default), handoff.destination or "default"
-            )
-            handoff = replace(handoff, destination=name)
-        handoff = self._routed(handoff)
-        self.handoff = handoff
-        if handoff.is_transfer:
-            self.visit(f"handoff:{handoff.destination}")
-            self.end("handoff")
-        else:
-            self.end("hangup")
-
-    def _routed(self, handoff: HandoffRequest) -> HandoffRequest:
-        """With the configured way to its destination, where author code gave none, and the values in its headers."""
-        configured = self.agent.handoffs.get(handoff.destination)
-        route = dict(handoff.route)
-        if configured is not None and not route:
-            block: dict[str, Any] = {
-                "phone_number": configured.phone_number,
-                "outbound_endpoint": configured.outbound_endpoint,
-                "outbound_encryption": configured.outbound_encryption,
-            }
-            block = {key: value for key, value in block.items() if value}
-            if configured.sip_headers:
-                block["sip_headers"] = configured.sip_headers
-            route = {configured.method: block}
-        renderer = self.renderer()
-        for method, block in route.items():
-            headers = block.get("sip_headers")
-            if isinstance(headers, dict):
-                shown = {str(k): renderer.function_result(str(v)) for k, v in headers.items()}
-                route[method] = {**block, "sip_headers": shown}
-        return replace(handoff, route=route)
 
     # Speech, and the end.
 
@@ -624,89 +470,6 @@ class Draft:
         if reason in ("hangup", "silence"):
             self.visit("hangup")
 
-    def finish(self) -> tuple[Turn, Snapshot]:
-        now = self.ports.clock.now()
-        session, before, around = self.session, self.session.snapshot, self.session.surroundings
-        if self.end_reason is None and session.turns + 1 >= self.ports.options.max_turns:
-            self.notice("turn_limit", f"The conversation reached {self.ports.options.max_turns} turns and was ended.")
-            self.end("limit")
-        cited = citation.cited(self) if session.turns and not self.input.is_silence else ""
-        self._write_own_metrics(cited, now)
-        exchanges = [e.record(self.place) for e in self.exchanges]
-        self.timings["model"] = sum((e.finished_at - e.started_at).total_seconds() for e in self.exchanges)
-        turn = Turn(
-            index=session.turns,
-            started_at=self.started_at,
-            finished_at=now,
-            input=self.input,
-            corrected=self.text if self.text != self.input.text else None,
-            corrections=self.corrections,
-            reply=self.reply,
-            calls=tuple(self.calls),
-            exchanges=(*exchanges, *self.asked),
-            messages=tuple(self.messages),
-            topics=self.found,
-            sources=tuple((p.source, p.start, p.end, p.distance) for p in self.passages),
-            cited_topic=cited,
-            node_trace=tuple(self.trace),
-            place=before.place,
-            place_after=self.place,
-            asr_language=self.asr_language,
-            tts_language=self.tts_language,
-            variant=self.variant,
-            metrics=tuple(self.metrics),
-            handoff=self.handoff,
-            end_reason=self.end_reason,
-            is_delayed=bool((self.listen or {}).get("delayed_response")),
-            listen=self.listen,
-            stop_keywords=tuple(self.stop_keywords),
-            extractions=tuple(self.extractions),
-            safety=tuple(self.safety),
-            fillers=tuple(self.fillers),
-            is_input_withheld=self.is_input_withheld,
-            notices=tuple(self.notices),
-            voice=self.voice,
-            asr_biasing=self.asr_biasing,
-            discards_recording=self.discards_recording,
-            configuration=around.configuration if around.configuration != session.configuration else None,
-            memory=msgspec.to_builtins(around.memory) if around.memory is not None and session.memory is None else None,
-            events=tuple((event.id, event.data) for event in around.events[session.known_events :]),
-            timings=Timings(
-                retrieval=round(self.timings["retrieval"] * 1000, 3),
-                model=round(self.timings["model"] * 1000, 3),
-                functions=round(self.timings["functions"] * 1000, 3),
-                total=round((perf_counter() - self.began) * 1000, 3),
-            ),
-            seed=self.seed,
-            tree=self.prepared.tree,
-        )
-        snapshot = Snapshot(
-            state=self.state,
-            view=self.view,
-            place=self.place,
-            asr_language=self.asr_language,
-            tts_language=self.tts_language,
-            variant=self.variant,
-            silence_count=self.silence_count,
-            retained=self.retained,
-            disabled_topics=self.disabled_topics,
-            entities=self.entities,
-            events=self.events,
-            asr_biasing=self.asr_biasing,
-            unsynced=self.unsynced,
-        )
-        return turn, snapshot
-
-    def _write_own_metrics(self, cited: str, now: datetime) -> None:
-        """QA for the topic of each answer; the handoff's two, unless the author wrote them."""
-        if cited and cited not in self.agent.experimental.retrieval.citation_exclusions:
-            self.metrics.append(Metric(name="QA", value=cited, at=now))
-        if self.handoff is not None and self.handoff.is_transfer:
-            written = {name for name, _ in self.session.metrics} | {m.name for m in self.metrics}
-            for name, value in (("HANDOFF_TO", self.handoff.destination), ("HANDOFF_REASON", self.handoff.reason)):
-                if name not in written and value:
-                    self.metrics.append(Metric(name=name, value=value, at=now))
-
 
 @lru_cache(maxsize=256)
 def _zone(name: str) -> ZoneInfo | None:
@@ -716,5 +479,6 @@ def _zone(name: str) -> ZoneInfo | None:
         return None
 
 
-def _shown(raw: Raw) -> Any:
+def shown(raw: Raw) -> Any:
+    """A value of the state as plain data."""
     return msgspec.json.decode(raw)

@@ -14,6 +14,7 @@ from vivavoce.domain.conversation import (
     Message,
     ModelRequest,
     Place,
+    ReceivedEvent,
     Rendered,
     RetrievedTopic,
     SourcePassage,
@@ -21,7 +22,6 @@ from vivavoce.domain.conversation import (
     SystemPart,
 )
 from vivavoce.domain.flow import PromptStep
-from vivavoce.domain.surroundings import ReceivedEvent
 from vivavoce.engine import flows, tools
 from vivavoce.engine.prepared import Prepared
 from vivavoce.engine.rendering import Renderer, channel_family

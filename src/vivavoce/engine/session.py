@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from vivavoce.domain.conversation import Conversation, Message, Snapshot, Turn, Utterance
+from vivavoce.domain.conversation import Conversation, Message, ReceivedEvent, Snapshot, Turn, Utterance
 from vivavoce.domain.surroundings import Remembered, Surroundings
 from vivavoce.engine.heard import Heard
 from vivavoce.engine.prepared import Prepared
@@ -29,7 +29,7 @@ class Session:
         self.surroundings = Surroundings()
         self.configuration: dict[str, Any] = {}  # as the last turn had it
         self.memory: Remembered | None = None
-        self.known_events = 0
+        self.events: tuple[ReceivedEvent, ...] = ()  # that earlier turns have seen
         self.heard = Heard(conversation)
         for turn in turns:
             self._fold(turn)
@@ -48,7 +48,7 @@ class Session:
             self.configuration = turn.configuration
         if turn.memory is not None:
             self.memory = msgspec.convert(turn.memory, Remembered)
-        self.known_events += len(turn.events)
+        self.events += turn.events
         self.turns = turn.index + 1
 
     @property

@@ -8,14 +8,16 @@ from typing import Any
 
 from vivavoce.domain.agent import Function
 from vivavoce.domain.conversation import Interim, Message, ModelRequest, ToolCall, UserInput
-from vivavoce.engine import pacing, prompt, screening, tools
+from vivavoce.engine import hearing, pacing, prompt, screening, tools
 from vivavoce.engine.draft import Draft, Ports
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.exchange import Exchange
+from vivavoce.engine.finishing import finish
 from vivavoce.engine.flows import is_function_step
 from vivavoce.engine.guard import Guard
 from vivavoce.engine.progress import CallFinished, CallStarted, Finished, Moved, Progress, TextReleased
 from vivavoce.engine.rendering import channel_family
+from vivavoce.engine.retrieval import retrieve
 from vivavoce.engine.session import Session
 from vivavoce.models.interface import ModelError, TextDelta
 
@@ -29,7 +31,7 @@ HANGUP_UTTERANCE = "Thank you for calling. Have a great day! Goodbye."
 async def start(session: Session, ports: Ports) -> AsyncIterator[Progress]:
     """The opening turn: start function, then its utterance or the channel's greeting. The model is not asked."""
     draft = Draft(session, UserInput(), ports)
-    draft.greet_again()
+    hearing.greet_again(draft)
     function = session.prepared.agent.functions.get("start_function")
     opening: str | None = None
     if function is not None:
@@ -45,7 +47,7 @@ async def start(session: Session, ports: Ports) -> AsyncIterator[Progress]:
     draft.visit("greeting")
     draft.say(_greeting(draft) if opening is None else opening)
     yield TextReleased(draft.reply)
-    yield Finished(*draft.finish())
+    yield Finished(*finish(draft))
 
 
 async def respond(session: Session, user_input: UserInput, ports: Ports) -> AsyncIterator[Progress]:
@@ -63,13 +65,13 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
 async def _respond(draft: Draft) -> AsyncIterator[Progress]:
     if await _is_settled_by_input(draft):
         yield TextReleased(draft.reply)
-        yield Finished(*draft.finish())
+        yield Finished(*finish(draft))
         return
     if is_function_step(draft.agent, draft.place):  # a chain that stopped there on an earlier turn
         async for progress in _run_steps(draft):
             yield progress
     if not draft.is_over:
-        draft.retrieve()
+        retrieve(draft)
     requests = 0
     empty = False
     while not draft.is_over:
@@ -131,18 +133,18 @@ async def _respond(draft: Draft) -> AsyncIterator[Progress]:
         else:
             empty = True
             draft.notice("empty_reply", "The model answered with nothing; it was asked again.")
-    yield Finished(*draft.finish())
+    yield Finished(*finish(draft))
 
 
 async def _is_settled_by_input(draft: Draft) -> bool:
     """True when what came in is answered already: the user was silent too often, or said what the filters keep back."""
-    if draft.hear():
+    if hearing.take_in(draft):
         draft.visit("silence")
         draft.say(_hangup_utterance(draft))
         draft.end("silence")
         return True
     if await screening.blocks(draft, draft.text, "input"):
-        draft.withhold_input()
+        hearing.withhold_input(draft)
         draft.say(draft.ports.options.safety_reply)
         return True
     return False

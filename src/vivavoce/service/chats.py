@@ -245,10 +245,12 @@ class Chats:
         memory = known.memory or session.memory
         if memory is None and agent.experimental.memory is not None:
             memory = await self._around.memories.recall(conversation, agent.experimental.memory, session.snapshot.view)
-        events = known.events
+        events = known.events if len(known.events) >= len(session.events) else session.events
         if session.snapshot.events:
             received = await self._around.events.received(conversation, session.snapshot.events)
-            events = received if received != events else events
+            seen = {(event.id, event.at) for event in events}
+            fresh = tuple(event for event in received if (event.id, event.at) not in seen)
+            events = (*events, *fresh) if fresh else events
         if configuration is not known.configuration or memory is not known.memory or events is not known.events:
             session.surroundings = Surroundings(configuration=configuration, memory=memory, events=events)
 

@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 
 from vivavoce.domain.clock import Clock, Random
-from vivavoce.domain.conversation import Conversation
+from vivavoce.domain.conversation import Conversation, ReceivedEvent
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
-from vivavoce.domain.surroundings import ReceivedEvent
 from vivavoce.errors import Invalid
 from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
