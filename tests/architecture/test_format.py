@@ -13,6 +13,7 @@ from vivavoce.domain import agent as agent_module
 from vivavoce.domain import entity as entity_module
 from vivavoce.domain import flow as flow_module
 from vivavoce.functions.runtime import conversation as runtime
+from vivavoce.functions.runtime.utils import Utils
 from vivavoce.project import experimental, source
 from vivavoce.project.loader import load
 from vivavoce.project.tree import read_tree
@@ -108,7 +109,7 @@ def test_every_member_of_conv_is_in_the_table() -> None:
     members -= {"refresh", "saved", "restore", "settle"}  # the worker's own
     documented = {name for names, _, _ in _conv_rows() for name in names}
     assert members == documented
-    for cls, names in ((runtime.Utils, dir(runtime.Utils)), (runtime.Flow, ("goto_step", "current_step", "functions"))):
+    for cls, names in ((Utils, dir(Utils)), (runtime.Flow, ("goto_step", "current_step", "functions"))):
         for name in names:
             assert name.startswith("_") or f"`{name}`" in TABLE, (cls, name)
 

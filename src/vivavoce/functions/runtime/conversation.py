@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
-from vivavoce.functions.runtime import clock, entities, values
+from vivavoce.functions.runtime import clock, values
 from vivavoce.functions.runtime.apis import ApiExecutor
-from vivavoce.functions.runtime.session import AskFailed, Running, clean_text, sendable
+from vivavoce.functions.runtime.executors import FlowFunctionExecutor, FunctionExecutor
+from vivavoce.functions.runtime.session import Running, clean_text, sendable
 from vivavoce.functions.runtime.state import State
+from vivavoce.functions.runtime.utils import Utils
 
 BUILT_IN_STATE = (
     "from_", "to", "call_sid", "asr_lang_code", "tts_lang_code", "shared_id", "handoff", "disable_recordings",
@@ -124,50 +125,6 @@ class TranslationReplacementProxy:
     __getitem__ = __getattr__
 
 
-class FunctionExecutor:
-    """conv.functions.name(...): a global function, run in place, its return value handed back as it is."""
-
-    def __init__(self, conv: Conversation, modules: dict[str, str]) -> None:
-        self._conv, self._modules = conv, modules
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        function = _main_function(self._modules, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            if args and isinstance(args[0], Conversation):
-                args = args[1:]
-            return function(self._conv, *args, **kwargs)
-
-        return call
-
-
-class FlowFunctionExecutor:
-    """flow.functions.name(...): a function of the same flow."""
-
-    def __init__(self, flow: Flow, modules: dict[str, str]) -> None:
-        self._flow, self._modules = flow, modules
-
-    def __getattr__(self, name: str) -> Callable[..., Any]:
-        function = _main_function(self._modules, name)
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            rest = list(args)
-            if rest and isinstance(rest[0], Conversation):
-                rest.pop(0)
-            if rest and isinstance(rest[0], Flow):
-                rest.pop(0)
-            return function(self._flow._conv, self._flow, *rest, **kwargs)
-
-        return call
-
-
-def _main_function(modules: dict[str, str], name: str) -> Callable[..., Any]:
-    if name.startswith("__") or name not in modules:
-        raise AttributeError(f"there is no function named {name!r}")
-    found: Callable[..., Any] = getattr(importlib.import_module(modules[name]), name)
-    return found
-
-
 class Integrations:
     def __getattr__(self, name: str) -> NoReturn:
         if name.startswith("__"):
@@ -212,55 +169,6 @@ def _queue_thing(kind: str, thing: object) -> None:
     if not isinstance(fields, dict):
         fields = {"message_text" if kind == "response_suggestion" else "content_url": fields}
     _queue_message(kind, fields={str(k): v for k, v in fields.items()})
-
-
-class Utils:
-    """conv.utils: the model on demand, secrets, and values checked."""
-
-    def __init__(self, conv: Conversation) -> None:
-        self._conv = conv
-
-    def prompt_llm(
-        self, prompt: str, *, show_history: bool = False, return_json: bool = False, model: str = "gpt-4o"
-    ) -> Any:
-        """Asks the server's model; safe to call from several threads at once."""
-        assert Running.channel is not None
-        body = {
-            "prompt": clean_text(str(prompt)),
-            "show_history": bool(show_history),
-            "return_json": bool(return_json),
-            "model": str(model),
-        }
-        return Running.channel.ask("prompt_llm", body)
-
-    def get_secret(self, name: str) -> Any:
-        """A secret of this agent: text, or a dict. Raises SecretNotFound or MissingAccess."""
-        assert Running.channel is not None
-        try:
-            return Running.channel.ask("secret", {"name": clean_text(str(name))})
-        except AskFailed as error:
-            kind = values.MissingAccess if error.code == "SECRET_FORBIDDEN" else values.SecretNotFound
-            raise kind(str(error)) from None
-
-    def validate_entity(self, value: Any, config: Any) -> values.EntityValidationResult:
-        """`valid`, `value` and, when it is not valid, `error`."""
-        return entities.validate(value, config)
-
-    def extract_address(self, addresses: Any = None, country: str = "US") -> Any:
-        """The address in the user's last words, or ExtractionError."""
-        return entities.address(self._said(), addresses, country)
-
-    def extract_city(self, city_spellings: Any = None, states: Any = None, country: str = "US") -> Any:
-        """The city in the user's last words, or ExtractionError."""
-        return entities.city(self._said(), city_spellings, states, country)
-
-    def _said(self) -> list[str]:
-        inputs = [said.text for said in self._conv.history if said.role == "user" and said.text]
-        return list(dict.fromkeys([*inputs[-1:], *self._conv.transcript_alternatives]))
-
-
-for _config in values.CONFIGS:
-    setattr(Utils, _config.__name__, _config)
 
 
 def _queue_message(

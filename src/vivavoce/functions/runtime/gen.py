@@ -16,17 +16,16 @@ from vivavoce.functions.runtime.conversation import (
     Entities,
     ExternalEvents,
     Flow,
-    FlowFunctionExecutor,
-    FunctionExecutor,
     Memory,
     ReadOnlyDict,
     TranslationReplacementProxy,
     UserInput,
-    Utils,
     Variant,
     WebchatInterface,
 )
+from vivavoce.functions.runtime.executors import FlowFunctionExecutor, FunctionExecutor
 from vivavoce.functions.runtime.state import State
+from vivavoce.functions.runtime.utils import Utils
 
 
 def _as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
