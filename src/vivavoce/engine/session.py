@@ -29,6 +29,7 @@ class Session:
         self.surroundings = Surroundings()
         self.configuration: dict[str, Any] = {}  # as the last turn had it
         self.memory: Remembered | None = None
+        self.asked_for: str | None = None  # the caller whose memory was looked for last
         self.events: tuple[ReceivedEvent, ...] = ()  # that earlier turns have seen
         self.heard = Heard(conversation)
         for turn in turns:

@@ -39,7 +39,7 @@ from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments, environment_of
 from vivavoce.service.events import Events
-from vivavoce.service.memories import Memories
+from vivavoce.service.memories import Memories, identifier
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.store.interface import Reply, Store
 
@@ -243,8 +243,12 @@ class Chats:
         known = session.surroundings
         configuration = await self._around.real_time.current(conversation, agent)
         memory = known.memory or session.memory
-        if memory is None and agent.experimental.memory is not None:
-            memory = await self._around.memories.recall(conversation, agent.experimental.memory, session.snapshot.view)
+        settings = agent.experimental.memory
+        if memory is None and settings is not None:
+            who = identifier(conversation, settings, session.snapshot.view)
+            if who is not None and who != session.asked_for:
+                session.asked_for = who
+                memory = await self._around.memories.recall(conversation, who)
         events = known.events if len(known.events) >= len(session.events) else session.events
         if session.snapshot.events:
             received = await self._around.events.received(conversation, session.snapshot.events)

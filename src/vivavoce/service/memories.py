@@ -31,13 +31,8 @@ class Memories:
         self._clock = clock
         self._deployments = deployments
 
-    async def recall(
-        self, conversation: Conversation, settings: MemorySettings, view: dict[str, Any]
-    ) -> Remembered | None:
-        """What is known of the caller; None when nothing is, or nobody can be told yet."""
-        who = identifier(conversation, settings, view)
-        if who is None:
-            return None
+    async def recall(self, conversation: Conversation, who: str) -> Remembered | None:
+        """What is known of a caller by that identifier."""
         fact = await self._fact(conversation.account_id, conversation.agent_id, who)
         return msgspec.convert(fact.body, Remembered) if fact is not None else None
 
