@@ -16,6 +16,7 @@ from typing import Any
 from msgspec import Struct
 
 from vivavoce.domain.agent import Agent
+from vivavoce.domain.conversation import SENT_KINDS
 from vivavoce.engine.draft import Options, Ports
 from vivavoce.errors import UsageError
 from vivavoce.functions.host import Host
@@ -35,7 +36,7 @@ from vivavoce.service.events import Events
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
-from vivavoce.service.outbox import MESSAGE, SENT_KINDS, Outbox
+from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.services import Services
 from vivavoce.service.work import WorkLoop

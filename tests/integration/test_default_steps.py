@@ -233,7 +233,7 @@ def test_the_embedded_model_collects_what_the_conditions_need_and_answers_asides
         "Could you tell me the guest's name?",
         "Could you tell me how many guests?",
         "Dogs are welcome in the garden, and nowhere else. Could you tell me how many guests?",
-        "I did not get that. Could you tell me how many guests?",
+        "Sorry, it must be at most 12. Could you tell me how many guests?",
     ]
     assert (
         replies[4]["metadata"]["inStep"] == "Confirm" and replies[4]["metadata"]["state"]["noted"] == "Grace Hopper 3"

@@ -12,11 +12,11 @@ from aiohttp import ClientSession, web
 from tests.integration.test_turns import function
 from tests.support.http import KEY, Process
 from tests.support.talk import Talk, run, script, serving, write
-from vivavoce.domain.conversation import Delivery
+from vivavoce.domain.conversation import SENT_KINDS, Delivery
 from vivavoce.messages.interface import MessageRefused, MessageUnavailable, Sender
 from vivavoce.messages.scripted import ScriptedSender
 from vivavoce.service.keys import OPERATOR
-from vivavoce.service.outbox import MESSAGE, SENT_KINDS
+from vivavoce.service.outbox import MESSAGE
 from vivavoce.store.interface import StoreError
 from vivavoce.wire.conversations import detail
 
@@ -56,7 +56,7 @@ def test_messages_go_out_after_the_commit_and_the_record_says_so(tmp_path: Path)
     sender = ScriptedSender()
 
     async def then(talk: Talk) -> list[dict[str, Any]]:
-        assert sender.attempts == 0 and [m["delivery"] for m in await shown(talk)] == [None, None]
+        assert sender.attempts == 0 and [m["delivery"]["status"] for m in await shown(talk)] == ["waiting"] * 2
         await talk.started.work.run_due()
         return await shown(talk)
 

@@ -618,7 +618,7 @@ def test_a_queued_message_is_rendered_on_the_function_event(tmp_path: Path) -> N
     reply = after("conv.state.who = 'Ada'\nconv.send_sms_template('+2', 'hi')\nreturn 'sent'", tmp_path, more=more)
     (message,) = reply["metadata"]["functionEvents"][0]["messages"]
     assert message.pop("id") and message == {
-        "kind": "sms", "to": "+2", "from": "+1", "content": "Hi Ada, see you at York", "template": "hi", "delivery": None
+        "kind": "sms", "to": "+2", "from": "+1", "content": "Hi Ada, see you at York", "template": "hi", "delivery": {"status": "waiting", "attempts": 0},
     }  # fmt: skip
 
 

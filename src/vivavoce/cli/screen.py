@@ -86,6 +86,17 @@ def trace(reply: dict[str, Any]) -> Table:
         )
         for label, value in _effects(event):
             table.add_row("", Text.assemble((f"{label} ", "dim"), value))
+    for entity in metadata.get("entities", ()):
+        table.add_row(
+            "entity",
+            Text(
+                f"{entity['name']} = {entity['value']}"
+                if entity["valid"]
+                else f"{entity['name']} refused: {entity['error']}"
+            ),
+        )
+    if metadata.get("retrievedSources"):
+        table.add_row("sources", Text(", ".join(metadata["retrievedSources"]), style="yellow"))
     for request in metadata["llmRequests"]:
         answer = request.get("llm_response") or {}
         calls = ", ".join(call["name"] for call in answer.get("function_calls", ()))

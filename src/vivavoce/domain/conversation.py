@@ -274,6 +274,9 @@ class OutgoingMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     retries: int | None = None  # how often to try again; None is the server's own number
 
 
+SENT_KINDS = ("sms", "whatsapp", "content_template", "email")  # of message; the others go out with the reply
+
+
 class Receipt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A provider's word for a message that it took. `is_sent` False when there was no provider to give it to."""
 

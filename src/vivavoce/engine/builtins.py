@@ -8,7 +8,7 @@ import msgspec
 
 from vivavoce.domain.agent import SmsTemplate
 from vivavoce.domain.conversation import FunctionCall, HandoffRequest, ModelRequest, OutgoingMessage, ToolCall
-from vivavoce.engine import tools
+from vivavoce.engine import handing_over, tools
 from vivavoce.engine.effects import Effect
 
 if TYPE_CHECKING:
@@ -35,7 +35,10 @@ def run(draft: Draft, call: ToolCall, request: ModelRequest) -> Effect:
         return _send_template(draft, given)
     effect = Effect(
         utterance=str(given.get("utterance") or ""),
-        handoff=HandoffRequest(destination=given["handoff_destination"], reason=str(given.get("reason") or "")),
+        handoff=handing_over.routed(
+            draft,
+            HandoffRequest(destination=given["handoff_destination"], reason=str(given.get("reason") or "")),
+        ),
     )
     draft.speak(effect)
     return effect

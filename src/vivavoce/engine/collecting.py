@@ -66,7 +66,10 @@ def _save_tool(agent: Agent, names: tuple[str, ...]) -> Tool:
     properties: dict[str, dict[str, Any]] = {}
     for name in names:
         entity = agent.entities[name]
-        described = " ".join(filter(None, (entity.description.strip(), _hint(entity.kind))))
+        described = entity.description.strip()
+        if described and described[-1] not in ".!?":
+            described += "."
+        described = " ".join(filter(None, (described, _hint(entity.kind))))
         properties[name] = {"type": "string", "description": described or name.replace("_", " ")}
         if isinstance(entity.kind, Enum) and entity.kind.options:
             properties[name]["enum"] = [*entity.kind.options, ""]

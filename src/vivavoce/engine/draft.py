@@ -305,6 +305,8 @@ class Draft:
         if self._is_wrapped(effect):
             own_words = f"Say this to the user in your own words: {effect.utterance}"
             effect = replace(effect, content=own_words, utterance=None)
+        if effect.handoff is not None:
+            effect = replace(effect, handoff=handing_over.routed(self, effect.handoff))
         content = effect.content
         for write in outcome.metrics:
             self.metrics.append(Metric(name=write.name, value=write.value, at=write.at))

@@ -13,10 +13,7 @@ if TYPE_CHECKING:
 
 
 def hand_off(draft: Draft, handoff: HandoffRequest) -> None:
-    if handoff.destination.lower() in ("", "default") and handoff.is_transfer:
-        name = next((h.name for h in draft.agent.handoffs.values() if h.is_default), handoff.destination or "default")
-        handoff = replace(handoff, destination=name)
-    handoff = _routed(draft, handoff)
+    """Ends our part of the conversation. `handoff` has been routed."""
     draft.handoff = handoff
     if handoff.is_transfer:
         draft.visit(f"handoff:{handoff.destination}")
@@ -25,8 +22,11 @@ def hand_off(draft: Draft, handoff: HandoffRequest) -> None:
         draft.end("hangup")
 
 
-def _routed(draft: Draft, handoff: HandoffRequest) -> HandoffRequest:
-    """With the configured way to its destination, where author code gave none, and the values in its headers."""
+def routed(draft: Draft, handoff: HandoffRequest) -> HandoffRequest:
+    """To whom `default` is, by the configured way where author code gave none, with the values in its headers."""
+    if handoff.destination.lower() in ("", "default") and handoff.is_transfer:
+        name = next((h.name for h in draft.agent.handoffs.values() if h.is_default), handoff.destination or "default")
+        handoff = replace(handoff, destination=name)
     configured = draft.agent.handoffs.get(handoff.destination)
     route = dict(handoff.route)
     if configured is not None and not route:

@@ -32,6 +32,14 @@ def greet_again(draft: Draft) -> None:
                 draft.metrics.append(Metric(name=name, value=memory.first[key], at=draft.started_at))
 
 
+def check_language(draft: Draft) -> None:
+    """Notes an opening in a language that the agent does not have."""
+    languages = draft.agent.languages
+    for tag in dict.fromkeys((draft.asr_language, draft.tts_language)):
+        if languages.additional and tag not in languages.all:
+            draft.notice("unconfigured_language", f"{tag} is not a language of this agent, which was asked for it.")
+
+
 def take_in(draft: Draft) -> bool:
     """Takes the input in. True when the user has been silent too often."""
     if draft.text and draft.agent.speech.corrections and channel_family(draft.channel) == "voice":
@@ -55,7 +63,7 @@ def _settle_languages(draft: Draft) -> None:
     languages = draft.agent.languages
     asr, tts = draft.input.asr_language, draft.input.tts_language
     if asr or tts:
-        found = [tag and (match(tag, languages.all) or tag) for tag in (asr, tts)]
+        found = [tag and ((languages.additional and match(tag, languages.all)) or tag) for tag in (asr, tts)]
         for tag in dict.fromkeys(tag for tag in found if tag and languages.additional and tag not in languages.all):
             draft.notice("unconfigured_language", f"{tag} is not a language of this agent, which was asked for it.")
         draft.set_languages(found[0] or draft.asr_language, found[1] or draft.tts_language)

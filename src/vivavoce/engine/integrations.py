@@ -116,7 +116,7 @@ def _resource(operation: ApiOperation, body: dict[str, Any]) -> str:
     for name in wanted:
         if name not in values and given:
             values[name] = given.pop(0)
-    missing = [name for name in wanted if values.get(name) is None]
+    missing = [name for name in wanted if values.get(name) in (None, "")]
     if missing:
         raise BadCall(f"{operation.name} needs a value for {', '.join(missing)}.")
     if given:

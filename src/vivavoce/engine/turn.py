@@ -32,6 +32,7 @@ async def start(session: Session, ports: Ports) -> AsyncIterator[Progress]:
     """The opening turn: start function, then its utterance or the channel's greeting. The model is not asked."""
     draft = Draft(session, UserInput(), ports)
     hearing.greet_again(draft)
+    hearing.check_language(draft)
     function = session.prepared.agent.functions.get("start_function")
     opening: str | None = None
     if function is not None:

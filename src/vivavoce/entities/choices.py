@@ -53,7 +53,7 @@ def find_choice(text: str, options: Sequence[str]) -> str | None:
             ratio = SequenceMatcher(None, word, option.lower()).ratio()
             if ratio > score and len(word) > 3:
                 best, score = option, ratio
-    return best if score >= 0.8 else None
+    return best if best is not None and score >= (0.75 if len(best) > 6 else 0.8) else None
 
 
 def _written(said: str) -> str:

@@ -121,7 +121,7 @@ def _groups(when: Condition, request: ModelRequest, last: Message, users: list[M
     elif last.role == "function" and when.result is None:
         return None  # rules about words are about the user's words, not about results
     if when.result is not None:
-        match = re.search(when.result, last.content if last.role == "function" else "", re.IGNORECASE | re.DOTALL)
+        match = re.search(when.result, last.content, re.IGNORECASE | re.DOTALL) if last.role == "function" else None
         if match is None:
             return None
         groups.update(_named(match))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from zoneinfo import ZoneInfo
 
 from vivavoce.domain.agent import Agent
 from vivavoce.domain.deployment import Tree
@@ -20,6 +22,19 @@ ALLOWED = {
     "greeting": {"attr", "vrbl", "tn"},
     "sms": {"vrbl", "tn", "attr", "entity"},
 }
+
+
+TIME_ZONE_ATTRIBUTES = ("timezone", "time_zone")
+CHANNELS = ("voice", "webchat", "sms")
+_TAG = re.compile(r"<(language|channel):([\w-]+)>|</(?:language|channel)>")
+
+
+def is_time_zone(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return False
+    return True
 
 
 def check(agent: Agent, tree: Tree, faults: Faults) -> None:
@@ -53,6 +68,7 @@ class _Checker:
         self.file(layout.SMS, "sms")
         for flow in agent.flows.values():
             self.flow(flow)
+        self.time_zones()
         for keyword in agent.stop_keywords:
             if keyword.function and keyword.function not in agent.functions:
                 line = self.line(layout.STOP_KEYWORDS, keyword.function)
@@ -64,16 +80,19 @@ class _Checker:
                 )
 
     def line(self, path: str, needle: str) -> int:
-        content = self.tree.files.get(path, b"")
-        at = content.find(needle.encode())
-        return content.count(b"\n", 0, at) + 1 if at >= 0 else 1
+        """Where a name stands as a value or an item; failing that, where it stands at all."""
+        text = self.tree.files.get(path, b"").decode("utf-8", "replace")
+        item = re.search(rf"(?:^\s*-\s*|[\[,:]\s*)['\"]?{re.escape(needle)}['\"]?\s*(?=[,\]}}]|$)", text, re.MULTILINE)
+        at = item.end() if item else text.find(needle)
+        return text.count("\n", 0, at) + 1 if at >= 0 else 1
 
     def file(self, path: str, place: str, flow: str | None = None) -> None:
         content = self.tree.files.get(path)
-        if content is not None and b"{{" in content:
+        if content is not None and (b"{{" in content or b"<language:" in content or b"<channel:" in content):
             self.text(path, content.decode("utf-8", "replace"), place, flow)
 
     def text(self, path: str, text: str, place: str, flow: str | None = None) -> None:
+        self.tags(path, text)
         for ref in references.find(text) if "{{" in text else ():
             line = ref.line + 1
             if ref.kind not in ALLOWED[place]:
@@ -102,6 +121,40 @@ class _Checker:
                     "unknown-reference",
                     f"{{{{{ref.kind}:{ref.name}}}}} names something that does not exist.",
                 )
+
+    def time_zones(self) -> None:
+        for attributes in self.agent.variants.attributes.values():
+            for name in TIME_ZONE_ATTRIBUTES:
+                value = attributes.get(name)
+                if value and not is_time_zone(value):
+                    self.faults.warn(
+                        layout.VARIANTS,
+                        self.line(layout.VARIANTS, value),
+                        "unknown-value",
+                        f"{name} is {value!r}, which is no time zone such as Europe/London; the server's is used.",
+                    )
+
+    def tags(self, path: str, text: str) -> None:
+        """Blocks for a language that there is not, and blocks that are never closed."""
+        depth = 0
+        for tag in _TAG.finditer(text):
+            line = text.count("\n", 0, tag.start()) + 1
+            if not tag[1]:
+                depth -= 1
+                if depth < 0:
+                    depth = 0
+                    self.faults.warn(path, line, "tag", f"{tag.group()} closes nothing.")
+                continue
+            depth += 1
+            known = {t.lower() for t in self.agent.languages.all} | {
+                t.split("-")[0].lower() for t in self.agent.languages.all
+            }
+            if tag[1] == "language" and tag[2].lower() not in known:
+                self.faults.warn(path, line, "tag", f"{tag.group()}: {tag[2]} is not a language of this agent.")
+            if tag[1] == "channel" and tag[2] not in CHANNELS:
+                self.faults.warn(path, line, "tag", f"{tag.group()}: a channel is one of {', '.join(CHANNELS)}.")
+        if depth > 0:
+            self.faults.warn(path, text.count("\n") + 1, "tag", "A <language:…> or <channel:…> block is never closed.")
 
     def names(self, kind: str, flow: str | None) -> Iterable[str]:
         if kind == "ft":

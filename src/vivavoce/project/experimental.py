@@ -107,17 +107,28 @@ class _Reader:
         self.lines = content.decode("utf-8", "replace").split("\n")
         self.faults = faults
         self.is_sound = True
+        self._places: dict[int, str] = {}  # of the tables that were opened
 
     def fault(self, key: str, message: str) -> None:
         self.is_sound = False
         self.faults.error(self.path, self.line_of(key), "wrong-type", message)
 
+    def place(self, source: dict[str, Any], key: str) -> str:
+        """The dotted way to a key of a table that was opened here."""
+        above = self._places.get(id(source), "")
+        return f"{above}.{key}" if above else key
+
     def line_of(self, key: str) -> int:
-        name = key.rsplit(".", 1)[-1]
-        return next((i for i, text in enumerate(self.lines, 1) if f'"{name}"' in text), 1)
+        """Each part of the way is looked for after the one before it."""
+        at, found = 0, 1
+        for part in key.split("."):
+            line = next((i for i in range(at, len(self.lines)) if f'"{part}"' in self.lines[i]), None)
+            if line is not None:
+                at, found = line, line + 1
+        return found
 
     def number(self, source: dict[str, Any], key: str, default: Any, *, least: float = 0, whole: bool = False) -> Any:
-        value = source.get(key)
+        value, key = source.get(key), self.place(source, key)
         if value is None:
             return default
         if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)) or value < least:
@@ -126,7 +137,7 @@ class _Reader:
         return value
 
     def text(self, source: dict[str, Any], key: str, one_of: tuple[str, ...] = ()) -> str | None:
-        value = source.get(key)
+        value, key = source.get(key), self.place(source, key)
         if value is None:
             return None
         if not isinstance(value, str) or (one_of and value not in one_of):
@@ -135,23 +146,33 @@ class _Reader:
         return value
 
     def flag(self, source: dict[str, Any], key: str) -> bool | None:
-        value = source.get(key)
+        value, key = source.get(key), self.place(source, key)
         if value is not None and not isinstance(value, bool):
             self.fault(key, f"{key} should be true or false, not {value!r}.")
             return None
         return value
 
     def table(self, source: dict[str, Any], key: str) -> dict[str, Any]:
-        value = source.get(key)
+        value, key = source.get(key), self.place(source, key)
         if value is None:
             return {}
         if not isinstance(value, dict):
             self.fault(key, f"{key} should be an object.")
             return {}
+        self._places[id(value)] = key
         return value
 
+    def only(self, source: dict[str, Any], fields: tuple[str, ...]) -> None:
+        """Warns of keys that are not of the format."""
+        for key in source:
+            if key not in fields:
+                way = self.place(source, key)
+                self.faults.warn(
+                    self.path, self.line_of(way), "unknown-key", f"{way} is not part of the format and is ignored."
+                )
+
     def texts(self, source: dict[str, Any], key: str) -> tuple[str, ...]:
-        value = source.get(key) or ()
+        value, key = source.get(key) or (), self.place(source, key)
         if not isinstance(value, (list, tuple)) or not all(isinstance(v, str) for v in value):
             self.fault(key, f"{key} should be a list of texts.")
             return ()
@@ -172,11 +193,7 @@ def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults)
         if found not in (None, {}, []):
             faults.warn(path, read.line_of(name), "no-effect", f"{name} has no effect: {reason}.")
     for name, fields in FIELDS.items():
-        for key in read.table(raw, name):
-            if key not in fields:
-                faults.warn(
-                    path, read.line_of(key), "unknown-key", f"{name}.{key} is not part of the format and is ignored."
-                )
+        read.only(read.table(raw, name), fields)
     ragdoll = read.table(raw, "ragdoll")
     defaults = RetrievalSettings()
     retrieval = RetrievalSettings(
@@ -270,6 +287,7 @@ def _memory(read: _Reader, raw: dict[str, Any]) -> MemorySettings | None:
         return None
     source = read.table(raw, "memory")
     repeat = read.table(source, "repeat_caller")
+    read.only(repeat, ("state_keys", "identifier_blacklist", "analytics_enabled"))
     identifier = read.text(source, "identifier_source") or ""
     if identifier and not _IDENTIFIER.fullmatch(identifier):
         read.fault(
@@ -306,10 +324,11 @@ def groups(path: str, raw: dict[str, Any], content: bytes, faults: Faults) -> tu
         read.fault("test_groups", "ab.test_groups should be a list of objects.")
         return ()
     for group in given:
+        read.only(group, ("group_name", "percent", "test_config"))
         name = read.text(group, "group_name") or ""
         percent = read.number(group, "percent", 0)
         if not name or name in {g.name for g in found}:
-            read.fault("group_name", f"Each group of ab.test_groups needs a name of its own, not {name!r}.")
+            read.fault("group_name", f"Each group of ab.test_groups needs a group_name of its own, not {name!r}.")
             continue
         merged = _merged({key: value for key, value in raw.items() if key != "ab"}, read.table(group, "test_config"))
         found.append(TestGroup(name=name, percent=percent, experimental=experimental(path, merged, content, faults)))

@@ -31,7 +31,9 @@ def parse(path: str, content: bytes, kind: FunctionKind, flow: str | None, fault
         tools = [
             n.name for n in module.body if isinstance(n, ast.FunctionDef) and _decorator_calls(n, "func_description")
         ]
-        if tools:
+        if kind == "step":
+            faults.error(path, 1, "no-main", f"A function step needs a function called {stem}, as its file is.")
+        elif tools:
             faults.warn(
                 path,
                 1,

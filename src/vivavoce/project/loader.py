@@ -215,6 +215,14 @@ class _Reader:
 
     def real_time_config(self) -> dict[str, RealTimeConfig]:
         parts: dict[str, dict[str, Any]] = {}
+        for path in self.tree.files:
+            if path.startswith("real_time_configuration/") and not layout.REAL_TIME.fullmatch(path):
+                self.faults.warn(
+                    path,
+                    1,
+                    "unknown-file",
+                    "It is not read: the folders are draft_and_sandbox, pre_release and live, the files schema.json and data.json.",
+                )
         for path, match in self.matching(layout.REAL_TIME):
             value = read_json(path, self.tree.files[path], self.faults)
             parts.setdefault(match.group(1), {})[match.group(2)] = value or {}

@@ -23,10 +23,10 @@ _SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+|\n")
 _BLOCKS = frozenset(
     [
         "p", "div", "section", "article", "li", "ul", "ol", "table", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "br", "header",
-        "footer", "main", "blockquote", "pre", "dt", "dd", "figure", "title",
+        "footer", "main", "blockquote", "pre", "dt", "dd", "figure",
     ]
 )  # fmt: skip
-_UNSEEN = frozenset(["script", "style", "noscript", "template", "svg", "head"])
+_UNSEEN = frozenset(["script", "style", "noscript", "template", "svg", "title"])
 
 
 def passages(files: dict[str, bytes], faults: Faults) -> tuple[Passage, ...]:
@@ -92,7 +92,7 @@ class _Text(HTMLParser):
         self._unseen = 0
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag in _UNSEEN and tag != "head":
+        if tag in _UNSEEN:
             self._unseen += 1
         elif tag in _BLOCKS:
             self.parts.append("\n\n")
@@ -100,7 +100,7 @@ class _Text(HTMLParser):
                 self.parts.append("#" * int(tag[1]) + " ")
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in _UNSEEN and tag != "head":
+        if tag in _UNSEEN:
             self._unseen = max(0, self._unseen - 1)
         elif tag in _BLOCKS:
             self.parts.append("\n\n")
@@ -122,15 +122,14 @@ def _passages(name: str, text: str) -> Iterator[Passage]:
     heading = ""
     start = end = -1  # of the passage that is being gathered
     for first, last in _paragraphs(text):
-        match = _HEADING.match(text[first:last].split("\n")[0])
-        if match:
+        while match := _HEADING.match(text[first:last].split("\n")[0]):
             if start >= 0:
                 yield _passage(name, text, start, end, heading)
                 start = -1
             heading = match[2]
             first = min(last, first + match.end() + 1)
-            if not text[first:last].strip():
-                continue
+        if not text[first:last].strip():
+            continue
         for piece_first, piece_last in _pieces(text, first, last):
             if start >= 0 and piece_last - start > PASSAGE_CHARACTERS:
                 yield _passage(name, text, start, end, heading)

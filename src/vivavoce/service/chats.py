@@ -24,6 +24,7 @@ from vivavoce.engine.prepared import Prepared
 from vivavoce.engine.progress import Finished, Progress
 from vivavoce.engine.session import Session
 from vivavoce.engine.tools import is_plain
+from vivavoce.entities import languages
 from vivavoce.errors import (
     AgentNotFound,
     ConversationEnded,
@@ -283,8 +284,8 @@ class Chats:
                 f"There is no variant {opening.variant[:80]!r}; there are: {', '.join(agent.variants.names) or 'none'}."
             )
         now = self._ports.clock.now()
-        asr = _language(opening.asr_language, "asrLangCode") or agent.languages.default
-        tts = _language(opening.tts_language, "ttsLangCode") or asr
+        asr = _configured(agent, _language(opening.asr_language, "asrLangCode")) or agent.languages.default
+        tts = _configured(agent, _language(opening.tts_language, "ttsLangCode")) or asr
         conversation = Conversation(
             account_id=account_id,
             agent_id=agent_id,
@@ -464,6 +465,11 @@ def _language(tag: str | None, field: str) -> str | None:
     if not is_language(tag) or len(tag) > 35:
         raise Invalid(f"{field} is {tag[:40]!r}; it should be a language tag such as en-GB.")
     return tag
+
+
+def _configured(agent: Agent, tag: str | None) -> str | None:
+    """The agent's own spelling of a language, where it has several and this is one of them."""
+    return (languages.match(tag, agent.languages.all) or tag) if tag and agent.languages.additional else tag
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from vivavoce.domain.clock import Clock
-from vivavoce.domain.conversation import Conversation, Delivery, FunctionCall, OutgoingMessage
+from vivavoce.domain.conversation import SENT_KINDS, Conversation, Delivery, FunctionCall, OutgoingMessage
 from vivavoce.domain.work import Work
 from vivavoce.errors import VivavoceError
 from vivavoce.messages.interface import Sender
 from vivavoce.store.interface import Store
 
 MESSAGE = "message"
-SENT_KINDS = ("sms", "whatsapp", "content_template", "email")
 MOST_ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 5.0
 CLOSING = -1  # in place of a turn's index: the end function queued it

@@ -53,6 +53,7 @@ def summary(conversation: Conversation) -> dict[str, Any]:
         "polyScore": None,
         "shortSummary": None,
         "deploymentId": conversation.deployment_id,
+        "testGroup": conversation.test_group,
         "note": conversation.note,
         "audioUrl": None,
     }

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from vivavoce.domain.conversation import (
+    SENT_KINDS,
     Delivery,
     Extraction,
     FunctionCall,
@@ -78,16 +79,7 @@ def _message(message: OutgoingMessage, delivery: Delivery | None) -> dict[str, A
         "from": message.sender,
         "content": message.content,
         "template": message.template,
-        "delivery": {
-            "status": delivery.status,
-            "provider": delivery.provider,
-            "provider_id": delivery.provider_id,
-            "attempts": delivery.attempts,
-            "at": iso(delivery.at),
-            "error": delivery.error,
-        }
-        if delivery is not None
-        else None,
+        "delivery": _delivery(message, delivery),
     }
 
 
@@ -99,6 +91,20 @@ def filters_triggered(findings: tuple[SafetyFinding, ...]) -> dict[str, Any]:
         side = found.setdefault("user_input" if finding.side == "input" else "agent_response", {})
         side[finding.category] = {"severity": finding.severity, "blocked": finding.is_blocked}
     return found
+
+
+def _delivery(message: OutgoingMessage, delivery: Delivery | None) -> dict[str, Any] | None:
+    """What has become of a message; None for what is not sent anywhere, attachments and their kin."""
+    if delivery is None:
+        return {"status": "waiting", "attempts": 0} if message.kind in SENT_KINDS else None
+    return {
+        "status": delivery.status,
+        "provider": delivery.provider,
+        "provider_id": delivery.provider_id,
+        "attempts": delivery.attempts,
+        "at": iso(delivery.at),
+        "error": delivery.error,
+    }
 
 
 def handoff(turn: Turn) -> dict[str, Any] | None:

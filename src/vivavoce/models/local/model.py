@@ -23,6 +23,8 @@ GREETING = "Hello! What can I do for you?"
 DO_NOT_KNOW = "I'm sorry, I don't know that. I can answer questions about what I have been told, or pass you on."
 ANYTHING_ELSE = "Is there anything else I can do for you?"
 STILL_THERE = "Are you still there?"
+FAILED = "The function failed."  # as the engine tells a model
+NOT_POSSIBLE = "I'm sorry, that is not possible right now. Is there anything else I can do for you?"
 NEAR = 0.22  # a topic this near answers even in the middle of a step
 
 
@@ -65,6 +67,8 @@ class LocalModel:
         return self._outside(request, said)
 
     def _after_function(self, request: ModelRequest, last: Message) -> Decision:
+        if last.content.startswith(FAILED):
+            return Decision(text=NOT_POSSIBLE)
         if collecting.is_collecting(request) and last.name == collecting.SAVE:
             return collecting.after_saving(request, last.content, self._intents)
         text = spoken(last.content)
@@ -151,7 +155,8 @@ class LocalModel:
 
 def _excerpt(passage: str, said: str) -> str:
     """The sentence of a passage that shares most with a question, with the one after it."""
-    sentences = [s for s in re.split(r"(?<=[.!?])\s+|\n+", passage.strip()) if s.strip()]
+    plain = re.sub(r"(?m)^\s*(?:#{1,6}|[-*>])\s+|[*_`]", "", passage)
+    sentences = [s for s in re.split(r"(?<=[.!?])\s+|\n+", plain.strip()) if s.strip()] or [plain]
     asked = set(words(said))
     best = max(range(len(sentences)), key=lambda n: len(asked & set(words(sentences[n]))))
     return " ".join(s.strip() for s in sentences[best : best + 2])
