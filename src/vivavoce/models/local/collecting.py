@@ -95,7 +95,7 @@ def _is_asked(save: Tool, name: str, asked: str) -> bool:
     nouns = [
         word for word in re.findall(r"[a-z]{4,}", described) if word not in ("which", "what", "their", "them", "number")
     ]
-    return any(key and key in asked.lower() for key in (*keys, *nouns))
+    return any(key and re.search(rf"\b{re.escape(key)}\b", asked.lower()) for key in (*keys, *nouns))
 
 
 def _missing(request: ModelRequest, conditions: list[Tool]) -> list[str]:
