@@ -27,7 +27,7 @@ async def webhook(call: Call) -> Answer:
     data = _payload(call)
     found: Any
     if location == "headers":
-        found = call.request.headers.get(path)
+        found = call.request.headers.get(path) if path.isascii() else None
     elif location == "querystring":
         found = call.request.query_params.get(path)
     else:
@@ -44,7 +44,8 @@ def _payload(call: Call) -> Any:
     kind = call.request.headers.get("content-type", "application/json").split(";")[0].strip().lower()
     raw = call.raw
     try:
-        if kind.endswith("json"):
+        # Whoever posts JSON by hand often forgets to say so.
+        if kind.endswith("json") or (kind != "text/plain" and raw.lstrip()[:1] in (b"{", b"[")):
             return msgspec.json.decode(raw) if raw else {}
         text = raw.decode("utf-8")
         if kind == "application/x-www-form-urlencoded":
@@ -74,7 +75,7 @@ def _at(data: Any, path: str) -> Any:
     for part in path.split("."):
         if isinstance(data, dict):
             data = data.get(part)
-        elif isinstance(data, list) and part.isdigit() and int(part) < len(data):
+        elif isinstance(data, list) and part.isdecimal() and len(part) < 6 and int(part) < len(data):
             data = data[int(part)]
         else:
             return None

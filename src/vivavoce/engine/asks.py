@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec.structs import replace
 
 from vivavoce.domain.conversation import (
     FunctionExchange,
@@ -17,7 +18,7 @@ from vivavoce.domain.conversation import (
     Rendered,
     SystemPart,
 )
-from vivavoce.engine import integrations
+from vivavoce.engine import integrations, masking
 from vivavoce.errors import VivavoceError
 from vivavoce.functions.interface import Ask
 from vivavoce.models.interface import ModelError, complete
@@ -31,13 +32,21 @@ class Asked:
 
     def __init__(self, draft: Draft) -> None:
         self._draft = draft
+        agent_id = draft.session.conversation.agent_id
+        self.has_secrets = draft.ports.secrets.has_any(agent_id)
+        self.mask = masking.masker(draft.ports.secrets, agent_id)
         self.exchanges: list[FunctionExchange] = []
         self.logs: list[LogEntry] = []
 
     def record(
         self, kind: FunctionExchangeKind, request: dict[str, Any], *, answer: Any = None, error: str | None = None
     ) -> None:
-        self.exchanges.append(FunctionExchange(kind=kind, request=request, answer=answer, error=error))
+        self.exchanges.append(
+            FunctionExchange(kind=kind, request=self.mask(request), answer=self.mask(answer), error=self.mask(error))
+        )
+
+    def log(self, entry: LogEntry) -> None:
+        self.logs.append(replace(entry, content=self.mask(entry.content), fields=self.mask(entry.fields)))
 
     async def __call__(self, ask: Ask) -> Any:
         """Raises a VivavoceError, whose message and code reach the author's code."""
@@ -74,6 +83,7 @@ class Asked:
         return event_id
 
     async def _prompt_llm(self, body: dict[str, Any]) -> Any:
+        body = self.mask(body)  # a model is not told secrets
         try:
             value = await _prompt_llm(self._draft, body)
         except ModelError as error:

@@ -295,7 +295,8 @@ class Draft:
         outcome = await self.ports.functions.call(
             function, arguments, self._conversation_view(), asked, timeout=timeout
         )
-        outcome = masking.masked(outcome, self.ports.secrets, self.session.conversation.agent_id)
+        if asked.has_secrets:
+            outcome = masking.masked(outcome, asked.mask)
         took = perf_counter() - began
         self.timings["functions"] += took
         effect = effects.settle(outcome)

@@ -46,7 +46,7 @@ async def call(draft: Draft, body: dict[str, Any], asked: Asked) -> dict[str, An
         headers=headers,
         params=params,
         body=content,
-        timeout=min(float(body.get("timeout") or draft.ports.options.api_timeout), draft.ports.options.api_timeout),
+        timeout=_timeout(body.get("timeout"), draft.ports.options.api_timeout),
     )
     started_at = draft.ports.clock.now()
     shown = {"integration": integration.name, "operation": operation.name, "method": operation.method, "url": url}
@@ -54,7 +54,7 @@ async def call(draft: Draft, body: dict[str, Any], asked: Asked) -> dict[str, An
         response = await _send(draft, request, settings["auth_type"], credentials)
     except OutboundError as error:
         asked.record("api", {**shown, **_given(body)}, error=error.message)
-        asked.logs.append(
+        asked.log(
             LogEntry(logger="api", level="error", content=f"{operation.method} {url} failed", at=started_at,
                      fields={**shown, "status": None, "error": error.message})
         )  # fmt: skip
@@ -66,7 +66,7 @@ async def call(draft: Draft, body: dict[str, Any], asked: Asked) -> dict[str, An
         answer={"status": response.status, "body": text[:MAX_RECORDED_CHARACTERS], "headers": response.headers},
     )
     has_failed = response.status >= 400
-    asked.logs.append(
+    asked.log(
         LogEntry(
             logger="api",
             level="error" if has_failed else "info",
@@ -89,6 +89,28 @@ async def call(draft: Draft, body: dict[str, Any], asked: Asked) -> dict[str, An
         "seconds": response.seconds,
         "method": operation.method,
     }
+
+
+def _timeout(given: Any, most: float) -> float:
+    """Seconds; requests' pair of connect and read counts as its sum."""
+    if isinstance(given, (list, tuple)) and all(isinstance(part, (int, float)) for part in given):
+        given = sum(given)
+    if given is not None and (isinstance(given, bool) or not isinstance(given, (int, float)) or not given > 0):
+        raise BadCall("timeout should be a number of seconds above zero.")
+    return min(given or most, most)
+
+
+def _pairs(name: str, given: Any) -> list[tuple[Any, Any]]:
+    """A mapping, a list of pairs or, for params, a query string."""
+    if given is None:
+        return []
+    if isinstance(given, dict):
+        return list(given.items())
+    if isinstance(given, str) and name == "params":
+        return list(parse_qsl(given, keep_blank_values=True))
+    if isinstance(given, list) and all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in given):
+        return [(key, value) for key, value in given]
+    raise BadCall(f"{name} should be a mapping.")
 
 
 def _find(draft: Draft, body: dict[str, Any]) -> tuple[ApiIntegration, ApiOperation]:
@@ -125,12 +147,12 @@ def _resource(operation: ApiOperation, body: dict[str, Any]) -> str:
 
 
 def _content(body: dict[str, Any]) -> tuple[dict[str, str], dict[str, Any], bytes | None]:
-    headers = {str(k): str(v) for k, v in (body.get("headers") or {}).items()}
+    headers = {str(k): str(v) for k, v in _pairs("headers", body.get("headers"))}
     if any("\n" in text or "\r" in text for pair in headers.items() for text in pair):
         raise BadCall("A header may not hold a line break.")
     params = {
         str(k): v if isinstance(v, (str, int, float)) and not isinstance(v, bool) else str(v).lower() if isinstance(v, bool) else str(v)
-        for k, v in (body.get("params") or {}).items()
+        for k, v in _pairs("params", body.get("params"))
         if v is not None
     }  # fmt: skip
     kinds = {k.lower() for k in headers}

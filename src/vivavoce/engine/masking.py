@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
@@ -10,30 +11,51 @@ from msgspec.structs import replace
 from vivavoce.functions.interface import Outcome
 from vivavoce.secrets.interface import Secrets
 
+Mask: TypeAlias = Callable[[Any], Any]
 
-def masked(outcome: Outcome, secrets: Secrets, agent_id: str) -> Outcome:
-    """conv.state itself is a pickle that only a worker opens, and is left as it is; its view is not."""
+
+def masker(secrets: Secrets, agent_id: str) -> Mask:
+    """What shows plain data with every secret in it replaced by its name; nothing is changed when the agent has none."""
     if not secrets.has_any(agent_id):
-        return outcome
+        return lambda value: value
 
-    def text(value: str) -> str:
-        return secrets.mask(agent_id, value)
-
-    def plain(value: Any) -> Any:
+    def shown(value: Any) -> Any:
         if isinstance(value, str):
-            return text(value)
+            return secrets.mask(agent_id, value)
         if isinstance(value, dict):
-            return {k: plain(v) for k, v in value.items()}
-        return [plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+            return {shown(k) if isinstance(k, str) else k: shown(v) for k, v in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [shown(v) for v in value]
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            text = str(value)
+            return value if secrets.mask(agent_id, text) == text else secrets.mask(agent_id, text)
+        return value
 
+    return shown
+
+
+def masked(outcome: Outcome, mask: Mask) -> Outcome:
+    """conv.state itself is a pickle that only a worker opens, and is left as it is; its view is not."""
     queued = outcome.queued
     return replace(
         outcome,
-        returned=plain(outcome.returned),
-        error=text(outcome.error) if outcome.error else outcome.error,
-        queued=replace(queued, utterance=text(queued.utterance)) if queued.utterance else queued,
-        metrics=tuple(replace(m, value=plain(m.value)) for m in outcome.metrics),
-        logs=tuple(replace(e, content=text(e.content), fields=plain(e.fields)) for e in outcome.logs),
-        messages=tuple(replace(m, content=text(m.content), fields=plain(m.fields)) for m in outcome.messages),
-        view={key: msgspec.json.encode(plain(msgspec.json.decode(value))) for key, value in outcome.view.items()},
+        returned=mask(outcome.returned),
+        error=mask(outcome.error),
+        queued=replace(
+            queued,
+            utterance=mask(queued.utterance),
+            handoff=mask(queued.handoff),
+            goto_flow=mask(queued.goto_flow),
+            goto_step=mask(queued.goto_step),
+            voice=mask(queued.voice),
+            asr_biasing=mask(queued.asr_biasing),
+        ),
+        metrics=tuple(replace(m, name=mask(m.name), value=mask(m.value)) for m in outcome.metrics),
+        logs=tuple(replace(e, content=mask(e.content), fields=mask(e.fields)) for e in outcome.logs),
+        messages=tuple(
+            replace(m, to=mask(m.to), sender=mask(m.sender), content=mask(m.content), fields=mask(m.fields))
+            for m in outcome.messages
+        ),
+        view={mask(k): msgspec.json.encode(mask(msgspec.json.decode(v))) for k, v in outcome.view.items()},
+        warnings=tuple(mask(warning) for warning in outcome.warnings),
     )

@@ -88,7 +88,7 @@ def _relative(said: str, today: date, _: bool) -> date | None:
     if re.search(r"\byesterday\b", said):
         return today - timedelta(days=1)
     if match := _AGO.search(said):
-        count = int(match[1]) if match[1].isdigit() else UNITS.get(match[1], 1 if match[1] in ("a", "an") else None)
+        count = int(match[1]) if _is_small(match[1]) else UNITS.get(match[1], 1 if match[1] in ("a", "an") else None)
         if count is not None:
             return today - timedelta(days=count * _DAYS_OF[match[2]])
     if re.search(r"\b(?:a )?fortnight(?: from)? today\b|\bin a fortnight\b", said):
@@ -98,10 +98,15 @@ def _relative(said: str, today: date, _: bool) -> date | None:
     if re.search(r"\b(today|tonight|this (morning|afternoon|evening)|right away|straight away)\b", said):
         return today
     if match := _IN.search(said):
-        count = int(match[1]) if match[1].isdigit() else UNITS.get(match[1], 1 if match[1] in ("a", "an") else None)
+        count = int(match[1]) if _is_small(match[1]) else UNITS.get(match[1], 1 if match[1] in ("a", "an") else None)
         if count is not None:
             return today + timedelta(days=count * _DAYS_OF[match[2]])
     return None
+
+
+def _is_small(text: str) -> bool:
+    """True for a count of days or weeks that a calendar can follow."""
+    return text.isdecimal() and len(text) <= 4
 
 
 def _weekday(said: str, today: date, _: bool) -> date | None:

@@ -35,6 +35,7 @@ from vivavoce.entities.times import find_date, find_time, is_relative_date
 
 MATCH_SECONDS = 0.05  # for an author's pattern on one text
 MAX_CHARACTERS = 1000
+LARGEST = 10**15  # of a number: beyond it, floats are no longer whole numbers
 _PLUS = re.compile(r"\bplus\b", re.IGNORECASE)
 _CORRECTED = re.compile(
     r"\b(?:no,? wait|sorry|i mean|make that|actually|or rather|scratch that|correction)\b[,:]?", re.IGNORECASE
@@ -101,6 +102,8 @@ def _amount(said: str, kind: Numeric | Quantity | Currency) -> Valid | Refused:
     found = find_amount(said, is_money=isinstance(kind, Currency))
     if found is None:
         return Refused(reason="no number was given")
+    if abs(found) > LARGEST:
+        return Refused(reason="the number is too large")
     is_whole = float(found).is_integer()
     if not isinstance(kind, Currency) and not kind.has_decimal and not is_whole:
         return Refused(reason="it must be a whole number")

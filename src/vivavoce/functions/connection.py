@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, Protocol
 
 import msgspec
@@ -12,6 +13,8 @@ from vivavoce.domain.surroundings import Surroundings
 from vivavoce.errors import VivavoceError
 from vivavoce.functions import frames
 from vivavoce.functions.interface import Answer, Ask, Outcome, View
+
+log = logging.getLogger(__name__)
 
 MOST_ASKS = 200  # call-backs of one function call
 
@@ -203,7 +206,16 @@ class Worker(asyncio.Protocol):
                 reply["value"] = await self._answer(Ask(kind=ask.kind, body=ask.body))
             except VivavoceError as error:
                 reply["error"], reply["code"] = error.message, error.code
-        body = frames.encode(reply)
+            except Exception as error:  # noqa: BLE001  # a call-back that stumbles is an error of the call, at once
+                log.error("a call-back of author code failed: kind=%s error=%s", ask.kind, type(error).__name__)
+                reply["error"], reply["code"] = (
+                    f"{ask.kind} failed on the server ({type(error).__name__}).",
+                    "INTERNAL_ERROR",
+                )
+        try:
+            body = frames.encode(reply)
+        except (OverflowError, ValueError, TypeError, RecursionError) as error:
+            body = frames.encode({"t": "answer", "n": ask.n, "error": f"the answer cannot be passed on: {error}"})
         if self._transport is not None and not self._is_closed:
             self._transport.write(frames.LENGTH.pack(len(body)) + body)
 

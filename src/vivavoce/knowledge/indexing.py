@@ -40,6 +40,7 @@ class KeptVectors:
         self._embedder = embedder
         self._path = path
         self._lock = threading.Lock()
+        self._size: int | None = None  # of a vector
 
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         keys = [hashlib.sha256(f"{self.name}\0{text}".encode()).digest() for text in texts]
@@ -60,9 +61,14 @@ class KeptVectors:
             with contextlib.closing(sqlite3.connect(self._path, timeout=LONGEST_WAIT_SECONDS)) as connection:
                 marks = ",".join("?" * len(keys))
                 rows = connection.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", keys)  # noqa: S608  # marks only
-                return {key: np.frombuffer(vector, dtype=np.float16) for key, vector in rows}
-        except (sqlite3.Error, ValueError):
+                found = {
+                    key: np.frombuffer(vector, dtype=np.float16) for key, vector in rows if isinstance(vector, bytes)
+                }
+        except (sqlite3.Error, ValueError, TypeError):
             return {}  # a cache that cannot be read is an empty one
+        if self._size is None and found:
+            self._size = len(self._embedder.embed(["size"])[0])
+        return {key: vector for key, vector in found.items() if len(vector) == self._size}
 
     def _write(self, fresh: dict[bytes, npt.NDArray[np.float16]]) -> None:
         try:

@@ -10,12 +10,14 @@ from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from vivavoce.outbound.interface import OutboundError, Refused, Request, Response, TimedOut, Unreachable
 
 MAX_REDIRECTS = 5
 MAX_BODY_BYTES = 4 << 20
-_PRIVATE_HEADERS = ("authorization", "proxy-authorization", "cookie", "x-api-key", "api-key")
+_WITH_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_HEADERS_FOR_ANYBODY = ("accept", "accept-language", "user-agent")
 
 
 class _Resolver(AbstractResolver):
@@ -60,16 +62,16 @@ class GuardedHttp:
         method, url, body, headers = request.method, request.url, request.body, dict(request.headers)
         params = request.params
         for _ in range(MAX_REDIRECTS + 1):
-            self._check(url)
+            target_url = self._checked(url)
             async with self._opened().request(
-                method, url, params=params or None, data=body, headers=headers, allow_redirects=False
+                method, target_url, params=params or None, data=body, headers=headers, allow_redirects=False
             ) as reply:
                 target = reply.headers.get("location")
                 if reply.status not in (301, 302, 303, 307, 308) or not target:
                     return Response(
                         status=reply.status,
-                        reason=reply.reason or "",
-                        headers=dict(reply.headers),
+                        reason=_clean(reply.reason or ""),
+                        headers={_clean(k): _clean(v) for k, v in reply.headers.items()},
                         body=await _body(reply),
                         url=str(reply.url),
                         seconds=perf_counter() - began,
@@ -78,7 +80,11 @@ class GuardedHttp:
                 if reply.status == 303 or (reply.status in (301, 302) and method == "POST"):
                     method, body = "GET", None
             if urlsplit(next_url)[:2] != urlsplit(url)[:2]:  # what was meant for one host is not told to another
-                headers = {k: v for k, v in headers.items() if k.lower() not in _PRIVATE_HEADERS}
+                if method not in ("GET", "HEAD"):
+                    raise OutboundError(
+                        f"{_host(url)} redirected what was sent to it to another host; it was not sent on."
+                    )
+                headers = {k: v for k, v in headers.items() if k.lower() in _HEADERS_FOR_ANYBODY}
             url, params = next_url, {}
         raise OutboundError(f"{_host(request.url)} redirected more than {MAX_REDIRECTS} times.")
 
@@ -88,17 +94,22 @@ class GuardedHttp:
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
 
-    def _check(self, url: str) -> None:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        if parts.scheme not in ("http", "https") or not host:
+    def _checked(self, url: str) -> URL:
+        """The address as it will be called: what it looks like before its host is normalised proves nothing."""
+        try:
+            found = URL(url)
+            host = found.raw_host or ""
+        except ValueError as error:
+            raise Refused("That is no address that could be called.") from error
+        if found.scheme not in ("http", "https") or not host:
             raise Refused("Only http and https addresses can be called.")
         try:
-            ipaddress.ip_address(host)
+            ipaddress.ip_address(host.split("%")[0])
         except ValueError:
-            return  # a name: looked at when it is resolved
+            return found  # a name: looked at when it is resolved
         if not is_public(host) and not _is_allowed(host, self._allowed):
             raise Refused(_refusal(host))
+        return found
 
     async def close(self) -> None:
         if self._session is not None:
@@ -110,8 +121,24 @@ class GuardedHttp:
 def is_public(address: str) -> bool:
     """True for an address of the open internet; loopback, private, link-local, shared and reserved ones are not."""
     found = ipaddress.ip_address(address.split("%")[0])
-    mapped = getattr(found, "ipv4_mapped", None)
-    return (mapped or found).is_global and not found.is_multicast
+    if isinstance(found, ipaddress.IPv6Address):
+        inner = found.ipv4_mapped or found.sixtofour or _embedded(found)
+        if inner is not None:
+            return inner.is_global and not inner.is_multicast
+    return found.is_global and not found.is_multicast and not getattr(found, "is_site_local", False)
+
+
+def _embedded(address: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that a translator or a compatible host would take it for."""
+    for network in _WITH_IPV4:
+        if address in network:
+            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return None
+
+
+def _clean(text: str) -> str:
+    """Bytes that are no text arrive as lone surrogates; nobody could write them again."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _is_allowed(host: str, allowed: frozenset[str]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 from time import monotonic
 from typing import Any
 from urllib.parse import urlencode
@@ -14,17 +15,19 @@ from vivavoce.outbound.interface import Outbound, OutboundError, Request
 
 EARLY_SECONDS = 30.0
 DEFAULT_LIFETIME_SECONDS = 300.0
+_Key = tuple[str, str, str, str]
 
 
 class Tokens:
     def __init__(self, outbound: Outbound) -> None:
         self._outbound = outbound
-        self._kept: dict[tuple[str, str, str], tuple[str, float]] = {}
-        self._locks: dict[tuple[str, str, str], asyncio.Lock] = {}
+        self._kept: dict[_Key, tuple[str, float]] = {}
+        self._locks: dict[_Key, asyncio.Lock] = {}
 
     async def token(self, credentials: dict[str, Any]) -> str:
         """`credentials`: token_url, client_id, client_secret and perhaps scope."""
-        key = url, client, scope = _key(credentials)
+        key = _key(credentials)
+        url, client, scope, _ = key
         async with self._locks.setdefault(key, asyncio.Lock()):
             kept = self._kept.get(key)
             if kept is not None and kept[1] > monotonic():
@@ -65,9 +68,11 @@ class Tokens:
         return token, max(lifetime, EARLY_SECONDS)
 
 
-def _key(credentials: dict[str, Any]) -> tuple[str, str, str]:
+def _key(credentials: dict[str, Any]) -> _Key:
+    """The secret among it, as a hash: whoever has another one gets no token of somebody else's."""
     return (
         str(credentials.get("token_url") or ""),
         str(credentials.get("client_id") or ""),
         str(credentials.get("scope") or ""),
+        hashlib.sha256(str(credentials.get("client_secret") or "").encode()).hexdigest(),
     )

@@ -17,6 +17,7 @@ from vivavoce.project.loader import Loaded, load
 from vivavoce.project.source import Fault
 
 MOST_KEPT = 32
+DIGEST_BYTES = 32
 
 
 class _Kept(msgspec.Struct, frozen=True):
@@ -30,8 +31,8 @@ def load_cached(tree: Tree, folder: Path | None, *, name: str = "agent") -> Load
         return load(tree, name=name)
     path = folder / f"{_key(tree, name)}.msgpack"
     try:
-        kept = msgspec.msgpack.decode(path.read_bytes(), type=_Kept)
-    except (OSError, msgspec.MsgspecError):
+        kept = _read(path)
+    except (OSError, msgspec.MsgspecError, ValueError):  # not there, or damaged
         loaded = load(tree, name=name)
         _keep(path, _Kept(loaded.agent, loaded.faults))
         return loaded
@@ -53,12 +54,21 @@ def _reader() -> str:
     return digest.hexdigest()
 
 
+def _read(path: Path) -> _Kept:
+    content = path.read_bytes()
+    digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if hashlib.sha256(body).digest() != digest:
+        raise ValueError("damaged")
+    return msgspec.msgpack.decode(body, type=_Kept)
+
+
 def _keep(path: Path, kept: _Kept) -> None:
     """Written beside and moved into place: nobody reads half of one."""
     with contextlib.suppress(OSError):  # a cache that cannot be written is only slow
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         beside = path.with_suffix(f".{os.getpid()}")
-        beside.write_bytes(msgspec.msgpack.encode(kept))
+        body = msgspec.msgpack.encode(kept)
+        beside.write_bytes(hashlib.sha256(body).digest() + body)
         beside.replace(path)
         oldest = sorted(path.parent.glob("*.msgpack"), key=lambda p: p.stat().st_mtime)
         for old in oldest[:-MOST_KEPT]:

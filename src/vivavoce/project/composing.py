@@ -5,6 +5,7 @@ Nodes are put together here rather than by the parser's composer, which recurses
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -28,6 +29,7 @@ except ImportError:  # an interpreter that libyaml's binding is not built for: t
     CParser = None
 
 MAX_DEPTH = 100
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def compose(text: str) -> Node | None:
@@ -77,6 +79,10 @@ def _node(event: Any, anchors: dict[str, Node]) -> Node | None:
         return anchors[event.anchor]
     node: Node
     if isinstance(event, ScalarEvent):
+        if not event.value.isascii() and _SURROGATE.search(event.value):
+            raise ComposerError(
+                "", event.start_mark, "found half of a surrogate pair, which is no character", event.start_mark
+            )
         node = ScalarNode(event.tag, event.value, event.start_mark, event.end_mark, style=event.style or None)
     elif isinstance(event, SequenceStartEvent):
         node = SequenceNode(event.tag, [], event.start_mark, event.end_mark)

@@ -232,13 +232,10 @@ class _Reader:
 
     def _check_real_time(self, name: str, found: dict[str, Any]) -> None:
         schema, data = (f"real_time_configuration/{name}/{kind}.json" for kind in ("schema", "data"))
-        problem = real_time.schema_problem(found.get("schema", {}))
-        if problem is not None:
-            self.faults.error(schema, 1, "bad-schema", f"This is not a JSON Schema: {problem}.")
-            return
-        for problem in (
-            real_time.data_problems(found.get("schema", {}), found.get("data", {})) if "data" in found else ()
-        ):
+        checked = real_time.check(found.get("schema", {}), found.get("data"))
+        if checked.schema is not None:
+            self.faults.error(schema, 1, "bad-schema", f"This is not a JSON Schema: {checked.schema}.")
+        for problem in checked.data:
             self.faults.error(data, 1, "not-in-schema", f"The data does not fit its schema: {problem}.")
 
     def test_cases(self) -> tuple[TestCase, ...]:

@@ -1,9 +1,21 @@
-"""real_time_configuration/: a JSON Schema and data for each environment, and whether the one holds for the other."""
+"""real_time_configuration/: a JSON Schema and data for each environment, and whether the one holds for the other.
+
+A schema can ask for more work than there is time, and its checker cannot be interrupted: it runs in a process of its own,
+which is given a few seconds and a bounded memory.
+"""
 
 from __future__ import annotations
 
+import resource
+import subprocess
+import sys
+from functools import lru_cache
 from typing import Any
 
+import msgspec
+
+SECONDS = 5
+MEMORY_BYTES = 1 << 30
 MATCH_SECONDS = 0.05  # for a pattern of a schema on one text
 MAX_PROBLEMS = 5
 PAGES = ("sandbox", "pre-release", "live")
@@ -18,42 +30,77 @@ _PAGE_OF = {
 }
 
 
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """What is wrong with the schema, and in what the data does not fit it; at most a few."""
+
+    schema: str | None = None
+    data: tuple[str, ...] = ()
+
+
 def page_of(environment: str) -> str | None:
     """The page that an environment reads: a draft shares the sandbox's."""
     return _PAGE_OF.get(environment)
 
 
-def schema_problem(schema: dict[str, Any]) -> str | None:
-    """What is wrong with a schema, or None. References to other documents are never fetched."""
-    from jsonschema.exceptions import SchemaError  # noqa: PLC0415  # slow to load, and seldom needed
+def check(schema: dict[str, Any], data: dict[str, Any] | None = None) -> Checked:
+    """Takes a fraction of a second, and never more than a few; call it off the event loop."""
+    return _check(msgspec.json.encode([schema, data])) if schema else Checked()
+
+
+@lru_cache(maxsize=64)
+def _check(question: bytes) -> Checked:
+    command = [sys.executable, "-I", "-B", "-c", "from vivavoce.project.real_time import main; main()"]
+    try:
+        done = subprocess.run(  # noqa: S603  # our own interpreter and code; what is hostile comes in as data
+            command,
+            input=question,
+            capture_output=True,
+            timeout=SECONDS,
+            env={},
+            check=False,
+        )
+        return msgspec.json.decode(done.stdout, type=Checked)
+    except subprocess.TimeoutExpired:
+        return Checked(schema=f"checking it takes more than {SECONDS} s")
+    except msgspec.MsgspecError:
+        return Checked(schema="it asks for more than a check may take")
+
+
+def main() -> None:
+    """The process that checks: [schema, data] on its input, what is wrong on its output."""
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+    schema, data = msgspec.json.decode(sys.stdin.buffer.read())
+    problem = _schema_problem(schema)
+    problems = _data_problems(schema, data) if problem is None and data is not None else []
+    sys.stdout.buffer.write(msgspec.json.encode(Checked(schema=problem, data=tuple(problems))))
+
+
+def _schema_problem(schema: dict[str, Any]) -> str | None:
+    from jsonschema.exceptions import SchemaError  # noqa: PLC0415  # slow to load, and only this process needs it
 
     try:
         _validator_class().check_schema(schema)
     except SchemaError as error:
         return f"{_where(error)}: {error.message[:300]}"
-    except RecursionError:
-        return "it is nested too deeply"
+    except Exception as error:  # noqa: BLE001  # whatever a schema does to its checker, it is the schema's fault
+        return f"it cannot be used ({type(error).__name__})"
     return None
 
 
-def data_problems(schema: dict[str, Any], data: dict[str, Any]) -> list[str]:
-    """In what the data is not as the schema wants it; at most a few."""
+def _data_problems(schema: dict[str, Any], data: dict[str, Any]) -> list[str]:
     import referencing  # noqa: PLC0415
-    import referencing.exceptions  # noqa: PLC0415
 
-    if not schema:
-        return []
-    validator = _validator_class()(schema, registry=referencing.Registry())
     found: list[str] = []
     try:
+        # Without a way to retrieve documents: what a schema refers to is in it or nowhere.
+        validator = _validator_class()(schema, registry=referencing.Registry())
         for error in validator.iter_errors(data):
             found.append(f"{_where(error)}: {error.message[:300]}")
             if len(found) == MAX_PROBLEMS:
                 break
-    except referencing.exceptions.Unresolvable as error:
-        found.append(f"the schema refers to {str(error)[:200]}, which is not in it")
-    except (TimeoutError, RecursionError):
-        found.append("the schema takes too long to check")
+    except Exception as error:  # noqa: BLE001  # the same
+        found.append(f"the schema cannot be used ({type(error).__name__}: {str(error)[:200]})")
     return found
 
 

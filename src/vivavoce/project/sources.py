@@ -7,10 +7,9 @@ import io
 import logging
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 
 from vivavoce.domain.agent import Passage
-from vivavoce.project import layout
+from vivavoce.project import html, layout
 from vivavoce.project.source import Faults
 
 PASSAGE_CHARACTERS = 600  # about what one reading of an embedding model takes in
@@ -20,13 +19,6 @@ MAX_PAGES = 2000
 _HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n+")
 _SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+|\n")
-_BLOCKS = frozenset(
-    [
-        "p", "div", "section", "article", "li", "ul", "ol", "table", "tr", "h1", "h2", "h3", "h4", "h5", "h6", "br", "header",
-        "footer", "main", "blockquote", "pre", "dt", "dd", "figure",
-    ]
-)  # fmt: skip
-_UNSEEN = frozenset(["script", "style", "noscript", "template", "svg", "title"])
 
 
 def passages(files: dict[str, bytes], faults: Faults) -> tuple[Passage, ...]:
@@ -64,7 +56,7 @@ def _text(path: str, content: bytes, faults: Faults) -> str | None:
         faults.warn(path, line, "encoding", "The document is not UTF-8 text and is left out.")
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return _html(text) if path.lower().endswith((".html", ".htm")) else text
+    return html.text_of(text) if path.lower().endswith((".html", ".htm")) else text
 
 
 def _pdf(path: str, content: bytes, faults: Faults) -> str | None:
@@ -83,38 +75,6 @@ def _pdf(path: str, content: bytes, faults: Faults) -> str | None:
         faults.warn(path, 1, "pdf", f"The document cannot be read as PDF ({type(error).__name__}) and is left out.")
         return None
     return "\n\n".join(pages)
-
-
-class _Text(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self._unseen = 0
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        if tag in _UNSEEN:
-            self._unseen += 1
-        elif tag in _BLOCKS:
-            self.parts.append("\n\n")
-            if re.fullmatch(r"h[1-6]", tag):
-                self.parts.append("#" * int(tag[1]) + " ")
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag in _UNSEEN:
-            self._unseen = max(0, self._unseen - 1)
-        elif tag in _BLOCKS:
-            self.parts.append("\n\n")
-
-    def handle_data(self, data: str) -> None:
-        if not self._unseen:
-            self.parts.append(re.sub(r"\s+", " ", data))
-
-
-def _html(text: str) -> str:
-    parser = _Text()
-    parser.feed(text)
-    parser.close()
-    return re.sub(r"(?:[ \t]*\n){2,}[ \t]*", "\n\n", "".join(parser.parts)).strip()
 
 
 def _passages(name: str, text: str) -> Iterator[Passage]:

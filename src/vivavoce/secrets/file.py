@@ -14,6 +14,8 @@ from ruamel.yaml.error import YAMLError
 from vivavoce.errors import UsageError
 from vivavoce.secrets.memory import MemorySecrets
 
+MAX_DEPTH = 4
+
 
 def load(path: Path | None, environment: Mapping[str, str]) -> MemorySecrets:
     """`environment` is name -> text, the prefix already taken off; what the file says about a name goes first.
@@ -27,7 +29,10 @@ def load(path: Path | None, environment: Mapping[str, str]) -> MemorySecrets:
         for key in document.keys() - {"secrets", "agents"}:
             raise UsageError(f"{path}: {key!r} is not known; a secrets file has `secrets:` and `agents:`.")
         shared.update(_named(path, "secrets", document.get("secrets")))
-        for agent, values in _named(path, "agents", document.get("agents")).items():
+        agents = document.get("agents") or {}
+        if not isinstance(agents, dict):
+            raise UsageError(f"{path}: agents should be a mapping of names.")
+        for agent, values in agents.items():
             by_agent[agent] = _named(path, f"agents.{agent}", values)
     return MemorySecrets(shared, by_agent)
 
@@ -54,7 +59,16 @@ def _named(path: Path, where: str, value: Any) -> dict[str, Any]:
         return {}
     if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
         raise UsageError(f"{path}: {where} should be a mapping of names.")
+    for name, item in value.items():
+        if not _is_secret(item):
+            raise UsageError(f"{path}: {where}.{name} should be text, or a mapping of texts.")
     return {name: item if isinstance(item, dict) else str(item) for name, item in value.items()}
+
+
+def _is_secret(value: Any, depth: int = 0) -> bool:
+    if isinstance(value, dict):
+        return depth < MAX_DEPTH and all(isinstance(k, str) and _is_secret(v, depth + 1) for k, v in value.items())
+    return isinstance(value, (str, int, float)) and not isinstance(value, bool)
 
 
 def _parsed(text: str) -> str | dict[str, Any]:

@@ -49,9 +49,16 @@ class MemorySecrets:
         return re.compile("|".join(re.escape(t) for t in sorted(names, key=len, reverse=True))), names
 
 
+# What a mapping of credentials holds beside its secrets: names and places that occur in ordinary text.
+OPEN_KEYS = frozenset(
+    ["username", "user", "header", "query", "token_url", "url", "client_id", "scope", "name", "account"]
+)
+
+
 def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key not in OPEN_KEYS:
+                yield from _texts(item)
+    elif isinstance(value, (str, int, float)) and not isinstance(value, bool):
+        yield str(value)

@@ -18,5 +18,11 @@ def require(principal: Principal, permission: Permission, agent_id: str | None =
     """Raises Forbidden with the missing right by name."""
     if permission not in principal.permissions:
         raise Forbidden(f"This API key may not {_NAMES[permission]}; it lacks the permission {permission!r}.")
-    if agent_id is not None and principal.agents is not None and agent_id not in principal.agents:
+    if agent_id is not None:
+        require_agent(principal, agent_id)
+
+
+def require_agent(principal: Principal, agent_id: str) -> None:
+    """Raises Forbidden when the key is for other agents."""
+    if principal.agents is not None and agent_id not in principal.agents:
         raise Forbidden("This API key is for other agents.")

@@ -13,7 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vivavoce.domain.agent import Agent
-from vivavoce.domain.conversation import Closing, Conversation, EndReason, Snapshot, Turn, UserInput
+from vivavoce.domain.conversation import Conversation, EndReason, Snapshot, Turn, UserInput
+from vivavoce.domain.fact import Fact
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.surroundings import Surroundings
@@ -226,13 +227,7 @@ class Chats:
                 return
             if await self._store.closing(session.conversation) is None:
                 await self._look_around(session)
-                done = await closing.close(session, self._ports)
-                await self._store.put_closing(
-                    session.conversation,
-                    done,
-                    work=outbox.work_for(session.conversation, done.calls, outbox.CLOSING, self._ports.clock.now()),
-                )
-                await self._remember_caller(session, done)
+                await self._close(session)
             await self._ports.functions.evict(session.conversation)
             self._sessions.pop((account_id, agent_id, id_), None)
 
@@ -259,11 +254,17 @@ class Chats:
         if configuration is not known.configuration or memory is not known.memory or events is not known.events:
             session.surroundings = Surroundings(configuration=configuration, memory=memory, events=events)
 
-    async def _remember_caller(self, session: Session, done: Closing) -> None:
-        settings = session.prepared.agent.experimental.memory
-        if settings is not None:
-            turns = await self._store.turns(session.conversation)
-            await self._around.memories.remember(session.conversation, settings, session.snapshot, turns, done)
+    async def _close(self, session: Session) -> None:
+        """Runs the end function; what it did, what it sends and what is remembered of the caller are written as one."""
+        conversation, settings = session.conversation, session.prepared.agent.experimental.memory
+        done = await closing.close(session, self._ports)
+        work = outbox.work_for(conversation, done.calls, outbox.CLOSING, self._ports.clock.now())
+        if settings is None:
+            await self._store.put_closing(conversation, done, work=work)
+            return
+        turns = await self._store.turns(conversation)
+        async with self._around.memories.remembering(conversation, settings, session.snapshot, turns, done) as facts:
+            await self._store.put_closing(conversation, done, work=work, facts=facts)
 
     def _new(
         self, opening: Opening, prepared: Prepared, account_id: str, agent_id: str, deployment_id: str
@@ -356,23 +357,24 @@ class Chats:
         key = _key(conversation)
         try:
             write = self._store.create if taken_turn.index == 0 else self._store.append
-            await write(conversation, taken_turn, snapshot, work=work, reply=reply)
+            facts = self._shared(session, conversation, snapshot)
+            await write(conversation, taken_turn, snapshot, work=work, facts=facts, reply=reply)
         except BaseException:
             # Somebody else took a turn, or whether it was written is not known: the store will say.
             self._sessions.pop(key, None)
             await self._ports.functions.evict(conversation)
             raise
-        await self._share(session, conversation, snapshot)
         session.accept(conversation, taken_turn, snapshot)
         self._remember(key, session)
         return taken
 
-    async def _share(self, session: Session, conversation: Conversation, snapshot: Snapshot) -> None:
+    def _shared(self, session: Session, conversation: Conversation, snapshot: Snapshot) -> list[Fact]:
         """An id that author code has put into the state, under which others may ask for the conversation."""
         settings = session.prepared.agent.experimental.handoff_api
         shared = handoffs.shared_id_of(settings, snapshot)
-        if shared is not None and shared != handoffs.shared_id_of(settings, session.snapshot):
-            await self._store.put_fact(handoffs.shared_id_fact(conversation, shared))
+        if shared is None or shared == handoffs.shared_id_of(settings, session.snapshot):
+            return []
+        return [handoffs.shared_id_fact(conversation, shared)]
 
     def _reply(self, conversation: Conversation, idempotency: Idempotency, taken: Taken) -> Reply:
         status, body = idempotency.render(taken)

@@ -22,7 +22,7 @@ from vivavoce.knowledge.interface import PassageRetriever, Retriever
 from vivavoce.project.cache import load_cached
 from vivavoce.project.loader import Loaded
 from vivavoce.project.tree import read_tree
-from vivavoce.service.access import require
+from vivavoce.service.access import require_agent
 from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class Deployments:
     # Agents and environments.
 
     async def account_of(self, principal: Principal, agent_id: str) -> str:
-        """The account in which the principal sees that agent."""
+        """The account in which the principal sees that agent; what it may do there is for the caller to ask."""
         served = self._served.get(agent_id)
         accounts = [served.account_id] if served is not None else []
         if served is None or principal.account_id not in (None, served.account_id):
@@ -166,7 +166,7 @@ class Deployments:
         visible = [a for a in accounts if principal.account_id in (None, a)]
         if not visible:
             raise AgentNotFound(f"There is no agent {agent_id!r}.")
-        require(principal, "read" if "read" in principal.permissions else "chat", agent_id)
+        require_agent(principal, agent_id)
         return visible[0]
 
     async def resolve(self, principal: Principal, agent_id: str, environment: str) -> Deployment:

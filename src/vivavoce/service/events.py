@@ -11,6 +11,7 @@ from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.conversation import Conversation, ReceivedEvent
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
+from vivavoce.engine.tools import is_plain
 from vivavoce.errors import Invalid
 from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
@@ -52,6 +53,8 @@ class Events:
     async def receive(self, principal: Principal, account_id: str, agent_id: str, event_id: str, data: Any) -> None:
         """Keeps what was posted for the conversation's next turn."""
         require(principal, "write", agent_id)
+        if not is_plain(data):
+            raise Invalid("The data may be nested 32 levels deep, with whole numbers of at most 64 bits.")
         if await self._deployments.account_of(principal, agent_id) != account_id:
             raise EventUnknown("There is no such event, or it is over; an event can be posted to for an hour.")
         async with self._claims.hold((account_id, agent_id, event_id)):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ from vivavoce.domain.principal import Principal
 from vivavoce.domain.surroundings import Remembered
 from vivavoce.errors import NotFound
 from vivavoce.service.access import require
+from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
 from vivavoce.store.interface import Store
 
@@ -30,45 +33,51 @@ class Memories:
         self._store = store
         self._clock = clock
         self._deployments = deployments
+        self._claims = Claims()
 
     async def recall(self, conversation: Conversation, who: str) -> Remembered | None:
         """What is known of a caller by that identifier."""
         fact = await self._fact(conversation.account_id, conversation.agent_id, who)
         return msgspec.convert(fact.body, Remembered) if fact is not None else None
 
-    async def remember(
+    @asynccontextmanager
+    async def remembering(
         self,
         conversation: Conversation,
         settings: MemorySettings,
         snapshot: Snapshot,
         turns: list[Turn],
         closing: Closing,
-    ) -> None:
-        """After the end function: the state's values that the agent wants to keep are put over those of before."""
+    ) -> AsyncIterator[list[Fact]]:
+        """The fact to be written with the end of a conversation: the state's values put over those of before.
+
+        Two conversations of one caller that end together take their turns here.
+        """
         view = {**snapshot.view, **(closing.view or {})}
         who = identifier(conversation, settings, view)
         if who is None:
+            yield []
             return
-        known = await self._fact(conversation.account_id, conversation.agent_id, who)
-        before = msgspec.convert(known.body, Remembered) if known is not None else Remembered()
-        values = {
-            key: value
-            for key in settings.state_keys
-            if key in view and (value := msgspec.json.decode(view[key])) is not None
-        }
-        first = before.first or (_first(conversation, turns, closing) if settings.has_analytics else {})
-        after = Remembered(values={**before.values, **values}, first=first)
-        if after == before:
-            return
-        await self._store.put_fact(
-            Fact(
-                account_id=conversation.account_id,
-                agent_id=conversation.agent_id,
-                kind=FACT,
-                key=_key(who),
-                body=msgspec.to_builtins(after),
-                at=self._clock.now(),
-            )
+        async with self._claims.hold((conversation.account_id, conversation.agent_id, who)):
+            known = await self._fact(conversation.account_id, conversation.agent_id, who)
+            before = msgspec.convert(known.body, Remembered) if known is not None else Remembered()
+            values = {
+                key: value
+                for key in settings.state_keys
+                if key in view and (value := msgspec.json.decode(view[key])) is not None
+            }
+            first = before.first or (_first(conversation, turns, closing) if settings.has_analytics else {})
+            after = Remembered(values={**before.values, **values}, first=first)
+            yield [] if after == before else [self._fact_of(conversation, who, after)]
+
+    def _fact_of(self, conversation: Conversation, who: str, remembered: Remembered) -> Fact:
+        return Fact(
+            account_id=conversation.account_id,
+            agent_id=conversation.agent_id,
+            kind=FACT,
+            key=_key(who),
+            body=msgspec.to_builtins(remembered),
+            at=self._clock.now(),
         )
 
     async def get(self, principal: Principal, agent_id: str, who: str) -> Fact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
@@ -9,8 +10,10 @@ from vivavoce.domain.clock import Clock
 from vivavoce.domain.conversation import SENT_KINDS, Conversation, Delivery, FunctionCall, OutgoingMessage
 from vivavoce.domain.work import Work
 from vivavoce.errors import VivavoceError
-from vivavoce.messages.interface import Sender
+from vivavoce.messages.interface import MessageRefused, Sender
 from vivavoce.store.interface import Store
+
+log = logging.getLogger(__name__)
 
 MESSAGE = "message"
 MOST_ATTEMPTS = 6
@@ -61,7 +64,10 @@ class Outbox:
         now = self._clock.now()
         try:
             receipt = await sender.send(message)
-        except VivavoceError as error:
+        except Exception as error:  # noqa: BLE001  # an adapter that stumbles over a message fails that message, visibly
+            if not isinstance(error, VivavoceError):
+                log.error("a sender failed: sender=%s error=%s", sender.name, type(error).__name__)
+                error = MessageRefused(f"The message could not be made ({type(error).__name__}).")
             most = MOST_ATTEMPTS if message.retries is None else message.retries + 1
             is_over = not error.retryable or work.attempts >= most
             await self._store.put_delivery(

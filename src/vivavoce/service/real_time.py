@@ -15,9 +15,11 @@ from vivavoce.domain.clock import Clock
 from vivavoce.domain.conversation import Conversation
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
+from vivavoce.engine.tools import is_plain
 from vivavoce.errors import AgentNotFound, Invalid
 from vivavoce.project import real_time
 from vivavoce.service.access import require
+from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
 from vivavoce.store.interface import Store
 
@@ -55,6 +57,7 @@ class RealTimeConfigs:
         self._store = store
         self._clock = clock
         self._deployments = deployments
+        self._claims = Claims()
         self._facts: dict[tuple[str, str, str], Fact | None] = {}  # only this process writes them
 
     async def pages(self, principal: Principal, agent_id: str) -> list[Page]:
@@ -70,26 +73,39 @@ class RealTimeConfigs:
     async def put_schema(self, principal: Principal, agent_id: str, environment: str, schema: dict[str, Any]) -> Page:
         """Data that is there already is left as it is, and checked when it is next written."""
         require(principal, "write", agent_id)
-        account_id = await self._deployments.account_of(principal, agent_id)
-        page = await self._page(account_id, agent_id, _page_name(environment))
-        _check_size(schema)
-        problem = await asyncio.to_thread(real_time.schema_problem, schema)
-        if problem is not None:
-            raise InvalidSchema(f"This is not a JSON Schema: {problem}.")
-        return await self._put(account_id, agent_id, msgspec.structs.replace(page, schema=schema))
+        account_id, name = await self._place(principal, agent_id, environment, schema)
+        async with self._claims.hold((account_id, agent_id, name)):
+            problem = (await asyncio.to_thread(real_time.check, schema)).schema
+            if problem is not None:
+                raise InvalidSchema(f"This is not a JSON Schema: {problem}.")
+            page = await self._page(account_id, agent_id, name)
+            return await self._put(account_id, agent_id, msgspec.structs.replace(page, schema=schema))
 
     async def put_variables(
         self, principal: Principal, agent_id: str, environment: str, variables: dict[str, Any]
     ) -> Page:
         """Replaces all of them; running conversations read the new ones on their next turn."""
         require(principal, "write", agent_id)
-        account_id = await self._deployments.account_of(principal, agent_id)
-        page = await self._page(account_id, agent_id, _page_name(environment))
-        _check_size(variables)
-        problems = await asyncio.to_thread(real_time.data_problems, page.schema or {}, variables)
-        if problems:
-            raise InvalidForSchema(f"The variables do not fit the schema: {'; '.join(problems)}.")
-        return await self._put(account_id, agent_id, msgspec.structs.replace(page, variables=variables))
+        account_id, name = await self._place(principal, agent_id, environment, variables)
+        async with self._claims.hold((account_id, agent_id, name)):
+            page = await self._page(account_id, agent_id, name)
+            checked = await asyncio.to_thread(real_time.check, page.schema or {}, variables)
+            problems = checked.data or ((checked.schema,) if checked.schema else ())
+            if problems:
+                raise InvalidForSchema(f"The variables do not fit the schema: {'; '.join(problems)}.")
+            return await self._put(account_id, agent_id, msgspec.structs.replace(page, variables=variables))
+
+    async def _place(
+        self, principal: Principal, agent_id: str, environment: str, value: dict[str, Any]
+    ) -> tuple[str, str]:
+        """(account, page) of a value that may be written at all."""
+        if len(msgspec.json.encode(value)) > MAX_BYTES:
+            raise Invalid(f"A real-time configuration may have {MAX_BYTES >> 10} KiB.")
+        if not is_plain(value):
+            raise Invalid(
+                "A real-time configuration may be nested 32 levels deep, with whole numbers of at most 64 bits."
+            )
+        return await self._deployments.account_of(principal, agent_id), _page_name(environment)
 
     async def current(self, conversation: Conversation, agent: Agent) -> dict[str, Any]:
         """What a conversation reads now: the same object until it changes."""
@@ -155,8 +171,3 @@ def _folder_page(agent: Agent, name: str) -> Page:
 def _base(page: Page) -> str:
     """What the folder said, as a hash: when it says something else, the folder has changed."""
     return hashlib.sha256(msgspec.json.encode([page.schema, page.variables], order="sorted")).hexdigest()
-
-
-def _check_size(value: dict[str, Any]) -> None:
-    if len(msgspec.json.encode(value)) > MAX_BYTES:
-        raise Invalid(f"A real-time configuration may have {MAX_BYTES >> 10} KiB.")

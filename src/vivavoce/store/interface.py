@@ -78,6 +78,7 @@ class Store(Protocol):
         snapshot: Snapshot,
         *,
         work: Sequence[Work] = (),
+        facts: Sequence[Fact] = (),
         reply: Reply | None = None,
     ) -> None:
         """The conversation and its turn 0, or ConversationExists and nothing at all."""
@@ -90,9 +91,10 @@ class Store(Protocol):
         snapshot: Snapshot,
         *,
         work: Sequence[Work] = (),
+        facts: Sequence[Fact] = (),
         reply: Reply | None = None,
     ) -> None:
-        """One turn with its snapshot, work and reply, in one transaction.
+        """One turn with its snapshot, work, facts and reply, in one transaction.
 
         `turn.index` is the expected position: PositionConflict, and nothing is written, when the conversation has
         another number of turns or has ended.
@@ -103,8 +105,10 @@ class Store(Protocol):
         """Ends a conversation outside of a turn; the expected position is `conversation.turns`."""
         ...
 
-    async def put_closing(self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = ()) -> None:
-        """What came after the end, and the work that follows from it. Written once; a second one replaces the first."""
+    async def put_closing(
+        self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = (), facts: Sequence[Fact] = ()
+    ) -> None:
+        """What came after the end, with the work and the facts that follow from it. Written once; a second one replaces the first."""
         ...
 
     async def put_delivery(self, conversation: Conversation, delivery: Delivery) -> None:

@@ -77,6 +77,7 @@ class MemoryStore:
         snapshot: Snapshot,
         *,
         work: Sequence[Work] = (),
+        facts: Sequence[Fact] = (),
         reply: Reply | None = None,
     ) -> None:
         if _id(conversation) in self._conversations:
@@ -85,6 +86,7 @@ class MemoryStore:
             )
         self._conversations[_id(conversation)] = _Kept(conversation)
         self._put(conversation, turn, snapshot, work, reply)
+        await self._put_facts(facts)
 
     async def append(
         self,
@@ -93,10 +95,12 @@ class MemoryStore:
         snapshot: Snapshot,
         *,
         work: Sequence[Work] = (),
+        facts: Sequence[Fact] = (),
         reply: Reply | None = None,
     ) -> None:
         self._check(conversation, turn.index)
         self._put(conversation, turn, snapshot, work, reply)
+        await self._put_facts(facts)
 
     def _check(self, conversation: Conversation, expected: int) -> None:
         kept = self._conversations.get(_id(conversation))
@@ -123,17 +127,24 @@ class MemoryStore:
         self._conversations[_id(conversation)].head = msgspec.json.encode(conversation)
         self._add_work(work)
 
-    async def put_closing(self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = ()) -> None:
+    async def put_closing(
+        self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = (), facts: Sequence[Fact] = ()
+    ) -> None:
         body, texts = codec.encode_closing(closing)
         self._texts.update(texts)
         self._kept(conversation).closing = body
         self._add_work(work)
+        await self._put_facts(facts)
 
     async def put_delivery(self, conversation: Conversation, delivery: Delivery) -> None:
         self._kept(conversation).deliveries[delivery.message_id] = delivery
 
     async def deliveries(self, conversation: Conversation) -> Sequence[Delivery]:
         return [d for _, d in sorted(self._kept(conversation).deliveries.items())]
+
+    async def _put_facts(self, facts: Sequence[Fact]) -> None:
+        for fact in facts:
+            await self.put_fact(fact)
 
     async def put_fact(self, fact: Fact) -> None:
         kept = replace(fact, body=msgspec.json.decode(msgspec.json.encode(fact.body)))

@@ -249,6 +249,7 @@ class SqliteStore:
         snapshot: Snapshot,
         *,
         work: Sequence[Work] = (),
+        facts: Sequence[Fact] = (),
         reply: Reply | None = None,
     ) -> None:
         body, texts = codec.encode_turn(turn)
@@ -262,7 +263,7 @@ class SqliteStore:
                     f"There is already a conversation {conversation.id!r}; leave conversationId out to get a new one."
                 )
             self._put_turn(c, row[0], turn.index, body, texts, packed, snapshot.state)
-            _put_rest(c, work, reply)
+            _put_rest(c, work, reply, facts)
 
         await self._do(write)
 
@@ -273,6 +274,7 @@ class SqliteStore:
         snapshot: Snapshot,
         *,
         work: Sequence[Work] = (),
+        facts: Sequence[Fact] = (),
         reply: Reply | None = None,
     ) -> None:
         body, texts = codec.encode_turn(turn)
@@ -297,9 +299,9 @@ class SqliteStore:
                 raise PositionConflict(
                     f"Conversation {conversation.id!r} no longer stands at turn {turn.index}; the turn was not written."
                 ) from error
-            _put_rest(c, work, reply)
+            _put_rest(c, work, reply, facts)
 
-        await self._do(write, is_single=not (has_new_texts or work or reply))
+        await self._do(write, is_single=not (has_new_texts or work or facts or reply))
 
     def _put_turn(
         self, c: sqlite3.Connection, number: int, position: int, body: bytes, texts: dict[str, bytes],
@@ -330,13 +332,15 @@ class SqliteStore:
 
         await self._do(write)
 
-    async def put_closing(self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = ()) -> None:
+    async def put_closing(
+        self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = (), facts: Sequence[Fact] = ()
+    ) -> None:
         body, texts = codec.encode_closing(closing)
 
         def write(c: sqlite3.Connection) -> None:
             self._put_texts(c, texts)
             c.execute(SQL["put_closing"], {"conversation": _number(c, conversation), "body": body})
-            _put_rest(c, work, None)
+            _put_rest(c, work, None, facts)
 
         await self._do(write)
 
@@ -408,13 +412,7 @@ class SqliteStore:
     # Facts.
 
     async def put_fact(self, fact: Fact) -> None:
-        values = {
-            **_fact_name(fact.account_id, fact.agent_id, fact.kind, fact.key),
-            "body": _encode(fact.body),
-            "at": at(fact.at),
-            "expires_at": at(fact.expires_at) if fact.expires_at is not None else None,
-        }
-        await self._do(lambda c: c.execute(SQL["put_fact"], values) and None)
+        await self._do(lambda c: _put_rest(c, (), None, (fact,)))
 
     async def get_fact(self, account_id: str, agent_id: str, kind: str, key: str, now: datetime) -> Fact | None:
         name = _fact_name(account_id, agent_id, kind, key)
@@ -527,7 +525,17 @@ def _texts(c: sqlite3.Connection, hashes: set[str]) -> dict[str, bytes]:
     return {h: codec.decompress(c.execute(SQL["get_text"], {"hash": h}).fetchone()[0]) for h in hashes}
 
 
-def _put_rest(c: sqlite3.Connection, work: Sequence[Work], reply: Reply | None) -> None:
+def _put_rest(c: sqlite3.Connection, work: Sequence[Work], reply: Reply | None, facts: Sequence[Fact] = ()) -> None:
+    for fact in facts:
+        c.execute(
+            SQL["put_fact"],
+            {
+                **_fact_name(fact.account_id, fact.agent_id, fact.kind, fact.key),
+                "body": _encode(fact.body),
+                "at": at(fact.at),
+                "expires_at": at(fact.expires_at) if fact.expires_at is not None else None,
+            },
+        )
     for item in work:
         values = {
             "kind": item.kind,
