@@ -56,6 +56,12 @@ class Heard:
 
     def turn(self, turn: Turn) -> None:
         self.hear(turn.input.text)
+        self.hear(turn.corrected)
+        for extraction in turn.extractions:
+            self.hear(extraction.value)
+        for event in turn.events:
+            self.hear(event.data)
+        self.hear(turn.memory)
         for call in turn.calls:
             self.hear(call.arguments)
             for exchange in call.exchanges:

@@ -48,7 +48,7 @@ def take_in(draft: Draft) -> bool:
     draft.session.heard.hear(draft.input.text)
     draft.session.heard.hear(text)
     draft.history.append(Utterance(role="user", text=text))
-    if draft.input.is_silence:
+    if not text:  # nothing was said, or nothing is left of it
         draft.silence_count += 1
         text = prompt.text_of(draft.agent, "silence")
     else:

@@ -35,6 +35,14 @@ class Session:
         for turn in turns:
             self._fold(turn)
 
+    def look_around(self, surroundings: Surroundings) -> None:
+        """What others have sent, and what a caller said another time, is no author's text either."""
+        self.surroundings = surroundings
+        if surroundings.memory is not None:
+            self.heard.hear(surroundings.memory.values)
+        for event in surroundings.events:
+            self.heard.hear(event.data)
+
     def accept(self, conversation: Conversation, turn: Turn, snapshot: Snapshot) -> None:
         self.conversation = conversation
         self.snapshot = snapshot

@@ -252,7 +252,7 @@ class Chats:
             fresh = tuple(event for event in received if (event.id, event.at) not in seen)
             events = (*events, *fresh) if fresh else events
         if configuration is not known.configuration or memory is not known.memory or events is not known.events:
-            session.surroundings = Surroundings(configuration=configuration, memory=memory, events=events)
+            session.look_around(Surroundings(configuration=configuration, memory=memory, events=events))
 
     async def _close(self, session: Session) -> None:
         """Runs the end function; what it did, what it sends and what is remembered of the caller are written as one."""
