@@ -19,7 +19,42 @@ from vivavoce.knowledge.lexical import Lexical
 from vivavoce.project.cache import load_cached
 from vivavoce.project.tree import read_tree
 
-WORDS = ["table", "guest", "kitchen", "order", "window", "garden", "bread", "soup", "wine", "river", "bridge", "market", "station", "ticket", "morning", "evening", "winter", "summer", "letter", "number", "account", "payment", "delivery", "parcel", "address", "street", "doctor", "nurse", "hospital", "school", "teacher", "garage", "engine", "bicycle"]
+WORDS = [
+    "table",
+    "guest",
+    "kitchen",
+    "order",
+    "window",
+    "garden",
+    "bread",
+    "soup",
+    "wine",
+    "river",
+    "bridge",
+    "market",
+    "station",
+    "ticket",
+    "morning",
+    "evening",
+    "winter",
+    "summer",
+    "letter",
+    "number",
+    "account",
+    "payment",
+    "delivery",
+    "parcel",
+    "address",
+    "street",
+    "doctor",
+    "nurse",
+    "hospital",
+    "school",
+    "teacher",
+    "garage",
+    "engine",
+    "bicycle",
+]
 
 
 def write(folder: Path, topics: int, functions: int) -> None:

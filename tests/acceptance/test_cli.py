@@ -41,6 +41,34 @@ def test_a_new_agent_is_valid_and_can_be_talked_to(tmp_path: Path) -> None:
     assert again.returncode == 1 and "not empty" in again.stderr
 
 
+def test_a_file_that_nothing_reads_is_named_with_where_it_belongs(tmp_path: Path) -> None:
+    folder = tmp_path / "agent"
+    assert vivavoce("new", str(folder)).returncode == 0
+    strays = {
+        "config/handoff.yaml": "is config/handoffs.yaml meant?",
+        "sources/prices.docx": "sources are .md, .markdown, .txt",
+        "topics/more/hours.yaml": "one .yaml file a topic",
+        "topic/hours.yaml": "is topics/ meant?",
+        "flows/leave_a_message/step/who.yaml": "steps/*.yaml",
+    }
+    read = (
+        "functions/helpers/dates.py",
+        "sources/deep/terms.MD",
+        "context/notes.md",
+        "topics/README.md",
+        "docs/plan.txt",
+    )
+    for path in (*strays, *read):
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("# nothing\n")
+    checked = vivavoce("validate", str(folder), "--json")
+    assert checked.returncode == 0
+    warned = {f["path"]: f["message"] for f in json.loads(checked.stdout)["faults"] if f["code"] == "unknown-file"}
+    assert warned.keys() == strays.keys()
+    for path, remedy in strays.items():
+        assert remedy in warned[path]
+
+
 def test_faults_are_printed_with_file_and_line_and_make_the_command_fail(tmp_path: Path) -> None:
     (tmp_path / "project.yaml").write_text("project_id: x\n")
     (tmp_path / "topics").mkdir()

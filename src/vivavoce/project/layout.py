@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 
 PROJECT = "project.yaml"
@@ -39,6 +40,17 @@ TEST_CASE = re.compile(r"test_suite/[^/]+\.ya?ml")
 REAL_TIME = re.compile(r"real_time_configuration/(draft_and_sandbox|pre_release|live)/(schema|data)\.json")
 SOURCE = re.compile(r"sources/.+\.(?i:md|markdown|txt|html?|csv|pdf)")
 
+_FIXED = {
+    *(PROJECT, PERSONALITY, ROLE, RULES, LANGUAGES, EXPERIMENTAL, VOICE, CHAT, ENTITIES, VARIANTS, HANDOFFS, SMS),
+    *(TRANSLATIONS, API_INTEGRATIONS, ASR, CORRECTIONS, PRONUNCIATIONS, STOP_KEYWORDS, *SAFETY.values(), *KEYPHRASES),
+}
+_NAMED = (TOPIC, FLOW, STEP, TEST_CASE, REAL_TIME, SOURCE, re.compile(r"(functions|flows)/.+\.py"))
+FOLDERS = (
+    *("agent_settings", "config", "voice", "chat", "speech_recognition", "topics", "flows", "functions"),
+    *("sources", "test_suite", "real_time_configuration"),
+)
+_FOR_AUTHORS = re.compile(r"context/.*|(.*/)?(README|LICENSE|CLAUDE|AGENTS|CHANGELOG)[^/]*")
+
 _ANYWHERE = re.compile(
     r"project\.yaml"
     r"|(agent_settings|config|voice|chat|speech_recognition)/.*\.(ya?ml|json|txt)"
@@ -48,6 +60,17 @@ _ANYWHERE = re.compile(
     r"|context/.+\.(?i:md)"
     r"|sources/.+\.(?i:md|markdown|txt|html?|csv|pdf)"
 )
+
+_HOLDS = {
+    "topics": "one .yaml file a topic, without folders",
+    "test_suite": "one .yaml file a case, without folders",
+    "functions": ".py files",
+    "flows": "flow_config.yaml, steps/*.yaml, functions/*.py and function_steps/*.py in a folder for each flow",
+    **{
+        top: ", ".join(sorted(path.removeprefix(f"{top}/") for path in _FIXED if path.startswith(f"{top}/")))
+        for top in ("agent_settings", "config", "voice", "chat", "speech_recognition")
+    },
+}
 
 MAX_FILE_BYTES = 4 << 20
 MAX_SOURCE_BYTES = 32 << 20
@@ -60,6 +83,27 @@ def belongs(path: str) -> bool:
     if any(part.startswith(".") or part == "__pycache__" for part in parts):
         return False
     return _ANYWHERE.fullmatch(path) is not None
+
+
+def unread(path: str) -> str | None:
+    """Why a file that lies in one of the format's folders, or nearly in one, is read by nothing; None when it is read."""
+    if path in _FIXED or any(pattern.fullmatch(path) for pattern in _NAMED) or _FOR_AUTHORS.fullmatch(path):
+        return None
+    top, *rest = path.split("/")
+    if not rest:
+        return None
+    if top not in FOLDERS:
+        near = difflib.get_close_matches(top, FOLDERS, n=1, cutoff=0.8)
+        return f"{top}/ is read by nothing: is {near[0]}/ meant?" if near else None
+    if top == "sources":
+        return "It is not read: sources are .md, .markdown, .txt, .html, .htm, .csv and .pdf files."
+    if top == "real_time_configuration":
+        return "It is not read: the folders are draft_and_sandbox, pre_release and live, the files schema.json and data.json."
+    known = sorted(fixed for fixed in _FIXED if fixed.startswith(f"{top}/"))
+    near = difflib.get_close_matches(path, known, n=1, cutoff=0.8)
+    if near:
+        return f"It is not read: is {near[0]} meant?"
+    return f"It is not read: {top}/ holds {_HOLDS[top]}."
 
 
 def module_name(path: str) -> str:

@@ -83,6 +83,9 @@ class _Reader:
             self.faults.error(
                 layout.PROJECT, 1, "missing", "project.yaml is missing: this does not look like an agent folder."
             )
+        for path in self.tree.files:
+            if (why := layout.unread(path)) is not None:
+                self.faults.warn(path, 1, "unknown-file", why)
         voice = identity.channel(self.yaml(layout.VOICE), is_voice=True)
         chat = self.optional_yaml(layout.CHAT)
         languages = identity.languages(self.optional_yaml(layout.LANGUAGES), voice.greeting.language)
@@ -215,14 +218,6 @@ class _Reader:
 
     def real_time_config(self) -> dict[str, RealTimeConfig]:
         parts: dict[str, dict[str, Any]] = {}
-        for path in self.tree.files:
-            if path.startswith("real_time_configuration/") and not layout.REAL_TIME.fullmatch(path):
-                self.faults.warn(
-                    path,
-                    1,
-                    "unknown-file",
-                    "It is not read: the folders are draft_and_sandbox, pre_release and live, the files schema.json and data.json.",
-                )
         for path, match in self.matching(layout.REAL_TIME):
             value = read_json(path, self.tree.files[path], self.faults)
             parts.setdefault(match.group(1), {})[match.group(2)] = value or {}

@@ -11,6 +11,7 @@ from pathlib import Path
 from vivavoce.domain.deployment import Tree
 from vivavoce.errors import UsageError
 from vivavoce.project import layout
+from vivavoce.project.source import Fault, Faults
 
 
 def read_tree(folder: Path) -> Tree:
@@ -37,6 +38,18 @@ def read_tree(folder: Path) -> Tree:
         except OSError as error:
             raise UsageError(f"{relative} cannot be read: {error.strerror}.") from error
     return Tree(hash=tree_hash(files), files=files)
+
+
+def left_out(folder: Path) -> list[Fault]:
+    """A warning for each file that an author may take for a part of the agent, and that nothing reads."""
+    root = folder.resolve()
+    faults = Faults()
+    for path in _walk(root):
+        relative = path.relative_to(root).as_posix()
+        hidden = any(part.startswith(".") for part in relative.split("/"))
+        if not hidden and (why := layout.unread(relative)) is not None:
+            faults.warn(relative, 1, "unknown-file", why)
+    return faults.found
 
 
 def tree_hash(files: dict[str, bytes]) -> str:
