@@ -63,6 +63,8 @@ def test_a_file_that_nothing_reads_is_named_with_where_it_belongs(tmp_path: Path
         (folder / path).write_text("# nothing\n")
     checked = vivavoce("validate", str(folder), "--json")
     assert checked.returncode == 0
+    (folder / "sources" / os.fsdecode(b"\xff.docx")).touch()
+    assert "sources/\ufffd.docx:1: warning: It is not read" in vivavoce("validate", str(folder)).stdout
     warned = {f["path"]: f["message"] for f in json.loads(checked.stdout)["faults"] if f["code"] == "unknown-file"}
     assert warned.keys() == strays.keys()
     for path, remedy in strays.items():

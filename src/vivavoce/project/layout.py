@@ -54,11 +54,11 @@ _FOR_AUTHORS = re.compile(r"context/.*|(.*/)?(README|LICENSE|CLAUDE|AGENTS|CHANG
 _ANYWHERE = re.compile(
     r"project\.yaml"
     r"|(agent_settings|config|voice|chat|speech_recognition)/.*\.(ya?ml|json|txt)"
-    r"|topics/[^/]+\.ya?ml|test_suite/[^/]+\.ya?ml"
+    rf"|{TOPIC.pattern}|{TEST_CASE.pattern}"
     r"|functions/.+\.py|flows/.+\.(ya?ml|py)"
     r"|real_time_configuration/.+\.json"
     r"|context/.+\.(?i:md)"
-    r"|sources/.+\.(?i:md|markdown|txt|html?|csv|pdf)"
+    rf"|{SOURCE.pattern}"
 )
 
 _HOLDS = {

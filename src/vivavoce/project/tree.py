@@ -48,7 +48,7 @@ def left_out(folder: Path) -> list[Fault]:
         relative = path.relative_to(root).as_posix()
         hidden = any(part.startswith(".") for part in relative.split("/"))
         if not hidden and (why := layout.unread(relative)) is not None:
-            faults.warn(relative, 1, "unknown-file", why)
+            faults.warn(relative.encode(errors="surrogateescape").decode(errors="replace"), 1, "unknown-file", why)
     return faults.found
 
 
