@@ -21,6 +21,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     recordings: str
     model: str
     api_key: str | None = None
+    seal_key: bytes | None = None  # 32 bytes; None: kept in the data folder
     openai_api_key: str | None = None
     openai_base_url: str = "https://api.openai.com/v1"
     anthropic_api_key: str | None = None
@@ -72,6 +73,7 @@ def load(
         recordings=recordings or env.get("VIVAVOCE_RECORDINGS") or f"file://{folder / 'recordings'}",
         model=chosen,
         api_key=env.get("VIVAVOCE_API_KEY") or None,
+        seal_key=_seal_key(env),
         openai_api_key=env.get("OPENAI_API_KEY") or None,
         openai_base_url=(env.get("OPENAI_BASE_URL") or "https://api.openai.com/v1").rstrip("/"),
         anthropic_api_key=env.get("ANTHROPIC_API_KEY") or None,
@@ -122,6 +124,19 @@ def _secrets(env: Mapping[str, str]) -> dict[str, str]:
             name = variable.removeprefix("VIVAVOCE_SECRET_")
             found[name] = found[name.lower()] = text
     return found
+
+
+def _seal_key(env: Mapping[str, str]) -> bytes | None:
+    text = env.get("VIVAVOCE_SEAL_KEY")
+    if not text:
+        return None
+    try:
+        key = bytes.fromhex(text)
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise UsageError("VIVAVOCE_SEAL_KEY must be 64 hexadecimal digits, as in the file seal-key.")
+    return key
 
 
 def _time_zone(env: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -130,7 +130,7 @@ async def running(
         )
         services = Services(
             chats=chats,
-            conversations=Conversations(store, deployments),
+            conversations=Conversations(store, clock, random, deployments),
             deployments=deployments,
             keys=keys,
             real_time=around.real_time,
@@ -182,9 +182,10 @@ def _options(settings: Settings) -> Options:
 def make_store(settings: Settings) -> Store:
     url = settings.database
     if url.startswith("sqlite:///"):
-        from vivavoce.store.sqlite import SqliteStore  # noqa: PLC0415  # one adapter is loaded, not all
+        from vivavoce.store.sealing import Keyring  # noqa: PLC0415  # cryptography is loaded with the store, not with --help
+        from vivavoce.store.sqlite.store import SqliteStore  # noqa: PLC0415  # one adapter is loaded, not all
 
-        return SqliteStore(Path(url.removeprefix("sqlite:///")))
+        return SqliteStore(Path(url.removeprefix("sqlite:///")), Keyring(settings.seal_key or _seal_key(settings.data)))
     raise UsageError(f"VIVAVOCE_DATABASE is {url.split('@')[-1]!r}; this version takes sqlite:///PATH.")
 
 
@@ -318,14 +319,27 @@ def _embedder() -> Any:
 
 
 def _bootstrap_key(data: Path, *, in_memory: bool) -> str:
-    """The operator's key: made on the first start, readable by its owner only."""
+    """The operator's key."""
     if in_memory:
         return "vv_" + secrets.token_urlsafe(32)
-    path = data / "api-key"
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return _kept_secret(data / "api-key", lambda: "vv_" + secrets.token_urlsafe(32))
+
+
+def _seal_key(data: Path) -> bytes:
+    """The key under which the conversations' own keys are kept: without this file the record cannot be read."""
+    text = _kept_secret(data / "seal-key", lambda: secrets.token_hex(32))
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        raise UsageError(f"{data / 'seal-key'} does not hold a key; put the one that belongs there back.") from None
+
+
+def _kept_secret(path: Path, make: Callable[[], str]) -> str:
+    """Made on the first start, readable by its owner only."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     if path.is_file() and (text := path.read_text("utf-8").strip()):
         return text
-    text = "vv_" + secrets.token_urlsafe(32)
+    text = make()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text + "\n")
     return text

@@ -37,11 +37,13 @@ from vivavoce.domain.conversation import (
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
+from vivavoce.domain.record import Count, Criteria, Order
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store.interface import PositionConflict, Reply, Store, StoreError
 from vivavoce.store.memory import MemoryStore
-from vivavoce.store.sqlite import SqliteStore
+from vivavoce.store.sealing import Keyring
+from vivavoce.store.sqlite.store import SqliteStore
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 MakeStore = Callable[[], Store]
@@ -50,7 +52,7 @@ MakeStore = Callable[[], Store]
 @pytest.fixture(params=["sqlite", "memory"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
     if request.param == "sqlite":
-        return lambda: SqliteStore(tmp_path / "store.db")
+        return lambda: SqliteStore(tmp_path / "store.db", Keyring(bytes(32)))
     kept = MemoryStore()
     return lambda: kept
 
@@ -240,11 +242,13 @@ def test_a_list_is_newest_first_with_the_number_of_all_and_keeps_accounts_apart(
         for n in range(5):
             await store.create(head(f"c{n}", started_at=NOW + timedelta(seconds=n)), turn(0), Snapshot())
         await store.create(head("theirs", account_id="other"), turn(0), Snapshot())
-        page, count = await store.list("acme", "bot", limit=2, offset=1)
-        assert [c.id for c in page] == ["c3", "c2"] and count == 5
-        assert (await store.list(None, "bot", limit=50, offset=0))[1] == 6
+        page = await store.find("acme", "bot", Criteria(), Order(), limit=2, offset=1)
+        assert [item.conversation.id for item in page.items] == ["c3", "c2"]
+        assert await store.count("acme", "bot", Criteria()) == Count(number=5)
+        assert await store.count("other", "bot", Criteria()) == Count(number=1)
         assert await store.get("acme", "bot", "theirs") is None
-        assert (await store.list("acme", "bot", limit=5, offset=99))[0] == []
+        assert (await store.find("acme", "bot", Criteria(), Order(), limit=5, offset=99)).items == []
+        assert (await store.find("acme", "none", Criteria(), Order(), limit=5)).items == []
         await store.close()
 
     run(check())
@@ -354,7 +358,7 @@ def test_keys_and_closings_come_back(make: MakeStore) -> None:
 
 def test_author_text_is_stored_once_however_many_turns_use_it(tmp_path: Path) -> None:
     async def check() -> None:
-        store = SqliteStore(tmp_path / "store.db")
+        store = SqliteStore(tmp_path / "store.db", Keyring(bytes(32)))
         await store.open()
         await store.create(head(), turn(0), Snapshot())
         for n in range(1, 30):
@@ -364,8 +368,11 @@ def test_author_text_is_stored_once_however_many_turns_use_it(tmp_path: Path) ->
 
         db = sqlite3.connect(tmp_path / "store.db")
         (texts,) = db.execute("SELECT count(*) FROM texts").fetchone()
-        bodies = [row[0] for row in db.execute("SELECT body FROM turns WHERE position > 0")]
+        keyring = Keyring(bytes(32))
+        seal = keyring.unwrap(db.execute("SELECT wrapped FROM seals").fetchone()[0])
+        rows = db.execute("SELECT position, body FROM turns WHERE position > 0").fetchall()
         db.close()
+        bodies = [seal.open(body, b"body:%d" % position) for position, body in rows]
         assert texts == 5  # rules, topic, passage, step, tools; what is shorter than a reference stays in its turn
         assert not any(b"car park" in body or b"rules of the house" in body for body in bodies)
         assert all(

@@ -212,7 +212,11 @@ def test_a_bad_message_gets_the_documented_error_and_no_turn(tmp_path: Path) -> 
 )
 def test_a_bad_page_is_refused(query: str, tmp_path: Path) -> None:
     async def check(http: Api) -> None:
-        assert_error(await http.call("GET", f"/v1/agents/tiny/conversations?{query}"), 400, "SCHEMA_VALIDATION_FAILED")
+        assert_error(
+            await http.call("GET", f"/v1/agents/tiny/conversations?{query}"),
+            400,
+            "GET_CONVERSATIONS_FILTER_PARSE_ERROR",
+        )
 
     served(tmp_path, check)
 

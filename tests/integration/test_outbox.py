@@ -48,7 +48,7 @@ def hold(
 async def shown(talk: Talk) -> list[dict[str, Any]]:
     """The messages of all turns with their deliveries, as the API gives them."""
     found = await talk.started.services.conversations.get(OPERATOR, talk.agent, talk.id)
-    events = detail(found.conversation, found.turns, found.closing, found.deliveries)["functionEvents"]
+    events = detail(found.listed, found.turns, found.closing, found.deliveries)["functionEvents"]
     return [message for turn in events.values() for event in turn for message in event["messages"]]
 
 

@@ -219,8 +219,8 @@ def test_a_turn_is_read_back_as_it_was_written(parts: list[Rendered], said: list
     turn = Turn(
         index=1, started_at=now, finished_at=now, messages=messages, exchanges=(exchange,), topics=(("a", distance),)
     )
-    body, texts = codec.encode_turn(turn)
-    assert codec.expand([codec.decode_turn(body)], texts) == [turn]
+    said, body, texts = codec.encode_turn(turn)
+    assert codec.expand([codec.decode_turn(said, body)], texts) == [turn]
 
 
 def test_each_example_query_of_an_agent_finds_its_own_topic_first() -> None:

@@ -9,14 +9,15 @@ from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route as StarletteRoute
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vivavoce.api import chat, conversations, external, keys, problems, real_time
+from vivavoce.api import chat, conversations, external, keys, lists, problems, real_time
 from vivavoce.api.openapi import DOCS_PAGE, document
-from vivavoce.api.route import Answer, Call, Query, Route
+from vivavoce.api.parameters import parameters
+from vivavoce.api.route import Answer, Call, Route
 from vivavoce.domain.principal import Principal
 from vivavoce.errors import Invalid, PayloadTooLarge, RequestTimeout, VivavoceError
 from vivavoce.service.access import require
@@ -52,6 +53,7 @@ async def docs(call: Call) -> Answer:
 ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,
     *conversations.ROUTES,
+    *lists.ROUTES,
     *keys.ROUTES,
     *real_time.ROUTES,
     *external.ROUTES,
@@ -131,9 +133,11 @@ async def _handle(services: Services, route: Route, decode: Any, request: Reques
             require(principal, route.permission)
     raw = await _body(request) if decode is not None or route.takes_any_body else b""
     body = _decoded(raw, decode) if decode is not None else None
-    query = {q.name: _parameter(q, request.query_params.get(q.name)) for q in route.query}
+    query = parameters(route, request)
     answer = await route.handler(Call(request, services, principal, body, query, raw))
-    return Response(answer.body, answer.status, media_type=answer.media_type)
+    if answer.stream is not None:
+        return StreamingResponse(answer.stream, answer.status, answer.headers, media_type=answer.media_type)
+    return Response(answer.body, answer.status, answer.headers, media_type=answer.media_type)
 
 
 def _decoder(route: Route) -> Any:
@@ -167,24 +171,6 @@ def _decoded(raw: bytes, decode: Any) -> Any:
         raise Invalid(
             f"The body is not valid JSON: {error}." if raw else "The body is empty; send a JSON object."
         ) from error
-
-
-def _parameter(query: Query, text: str | None) -> Any:
-    if text is None:
-        return query.default
-    if query.type == "string":
-        return text
-    if query.type == "boolean":
-        if text.lower() not in ("true", "false"):
-            raise Invalid(f"{query.name} should be true or false, not {text[:40]!r}.")
-        return text.lower() == "true"
-    try:
-        value = int(text)
-    except ValueError:
-        value = None
-    if value is None or (query.minimum is not None and value < query.minimum) or value >= 2**63:
-        raise Invalid(f"{query.name} should be a whole number of at least {query.minimum}, not {text[:40]!r}.")
-    return value
 
 
 class Correlation:

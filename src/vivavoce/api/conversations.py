@@ -1,57 +1,165 @@
-"""The record over HTTP."""
+"""One conversation over HTTP: its record, its recording, and what reviewers say about it."""
 
 from __future__ import annotations
 
-from typing import Any
-
 from vivavoce.api.route import Answer, Call, Query, Route
+from vivavoce.service.conversations import Mark
 from vivavoce.wire.chat import encode
-from vivavoce.wire.conversations import detail, summary
+from vivavoce.wire.conversations import annotation_item, detail
+from vivavoce.wire.reviews import (
+    AddAnnotationsBody,
+    AnnotationsResponse,
+    OperationSuccessResponse,
+    TagsBody,
+    UpsertNoteBody,
+)
 
-DEFAULT_LIMIT = 50
-
-
-async def list_conversations(call: Call) -> Answer:
-    limit, offset = call.query["limit"], call.query["offset"]
-    page, count = await call.services.conversations.list(
-        call.principal, call.request.path_params["agentId"], limit=limit, offset=offset
-    )
-    body: dict[str, Any] = {
-        "conversations": [summary(c) for c in page],
-        "count": count,
-        "limit": limit,
-        "offset": offset,
-    }
-    return Answer(body=encode(body))
+_PATH = "/v1/agents/{agentId}/conversations/{conversationId}"
+MAX_AUTHOR_CHARACTERS = 200
 
 
 async def get_conversation(call: Call) -> Answer:
+    found = await call.services.conversations.get(call.principal, *_names(call))
+    is_shown = "pii" in call.principal.permissions
+    body = detail(found.listed, found.turns, found.closing, found.deliveries, is_personal_shown=is_shown)
+    return Answer(body=encode(body))
+
+
+async def audio(call: Call) -> Answer:
+    body = await call.services.conversations.recording(call.principal, *_names(call))
+    return Answer(body=body, media_type="audio/wav")
+
+
+async def put_note(call: Call) -> Answer:
+    body: UpsertNoteBody = call.body
+    await call.services.conversations.put_note(call.principal, *_names(call), body.note, author=author(call))
+    return Answer(status=201, body=encode(OperationSuccessResponse()))
+
+
+async def put_tags(call: Call) -> Answer:
+    body: TagsBody = call.body
+    tags = await call.services.conversations.put_tags(call.principal, *_names(call), body.tags)
+    return Answer(body=encode(TagsBody(tags=list(tags))))
+
+
+async def annotate(call: Call) -> Answer:
+    body: AddAnnotationsBody = call.body
+    marks = [
+        Mark(turn=item.turn_id, role=item.role, type=item.annotation_type, reasons=tuple(item.reasons), text=item.text)
+        for item in body.annotations
+    ]
+    added = await call.services.conversations.annotate(call.principal, *_names(call), marks, author=author(call))
+    return Answer(status=201, body=encode({"success": True, "annotations": [annotation_item(a) for a in added]}))
+
+
+async def list_annotations(call: Call) -> Answer:
+    found = await call.services.conversations.annotations(call.principal, *_names(call))
+    return Answer(body=encode({"annotations": [annotation_item(a) for a in found]}))
+
+
+async def remove_annotation(call: Call) -> Answer:
+    await call.services.conversations.remove_annotation(
+        call.principal, *_names(call), call.request.path_params["annotationId"]
+    )
+    return Answer(status=204)
+
+
+def author(call: Call) -> str:
+    """Who speaks: the person that the client names, else the key."""
+    given = call.request.headers.get("x-polyai-email", "").strip()
+    is_sound = given.isprintable() and len(given) <= MAX_AUTHOR_CHARACTERS
+    return given if given and is_sound else call.principal.name
+
+
+def _names(call: Call) -> tuple[str, str]:
     parameters = call.request.path_params
-    found = await call.services.conversations.get(call.principal, parameters["agentId"], parameters["conversationId"])
-    return Answer(body=encode(detail(found.conversation, found.turns, found.closing, found.deliveries)))
+    return parameters["agentId"], parameters["conversationId"]
+
+
+def _annotation_routes(path: str) -> tuple[Route, ...]:
+    return (
+        Route(
+            method="POST",
+            path=path,
+            handler=annotate,
+            summary="Mark what was said in turns as wrong, missing, good or bad.",
+            permission="write",
+            request=AddAnnotationsBody,
+            response=OperationSuccessResponse,
+            status=201,
+            errors=(400, 401, 403, 404, 413),
+        ),
+        Route(
+            method="GET",
+            path=path,
+            handler=list_annotations,
+            summary="The annotations of a conversation.",
+            permission="read",
+            response=AnnotationsResponse,
+            errors=(401, 403, 404),
+        ),
+        Route(
+            method="DELETE",
+            path=path + "/{annotationId}",
+            handler=remove_annotation,
+            summary="Take an annotation back.",
+            permission="write",
+            status=204,
+            errors=(401, 403, 404),
+        ),
+    )
 
 
 ROUTES = (
     Route(
         method="GET",
-        path="/v1/agents/{agentId}/conversations",
-        handler=list_conversations,
-        summary="Conversations, newest first.",
-        permission="read",
-        query=(
-            Query(name="limit", type="integer", default=DEFAULT_LIMIT, minimum=1, description="How many to return."),
-            Query(name="offset", type="integer", default=0, minimum=0, description="How many to leave out first."),
-        ),
-        response="GetConversationsResponse",
-        errors=(400, 401, 403, 404),
-    ),
-    Route(
-        method="GET",
-        path="/v1/agents/{agentId}/conversations/{conversationId}",
+        path=_PATH,
         handler=get_conversation,
         summary="One conversation with its turns, metrics and function events.",
         permission="read",
         response="ConversationDetailResponse",
         errors=(401, 403, 404),
     ),
+    Route(
+        method="GET",
+        path=f"{_PATH}/audio",
+        handler=audio,
+        summary="The recording of a call.",
+        permission="read",
+        query=(
+            Query(
+                name="direction",
+                type="string",
+                default="combined",
+                choices=("combined", "user", "agent"),
+                description="Both sides, or one.",
+            ),
+            Query(name="redacted", type="boolean", default=False, description="With personal data muted."),
+        ),
+        media_type="audio/wav",
+        errors=(400, 401, 403, 404),
+    ),
+    Route(
+        method="POST",
+        path=f"{_PATH}/note",
+        handler=put_note,
+        summary="Replace the conversation's note; an empty one takes it away.",
+        permission="write",
+        request=UpsertNoteBody,
+        response=OperationSuccessResponse,
+        status=201,
+        errors=(400, 401, 403, 404, 413),
+    ),
+    Route(
+        method="PUT",
+        path=f"{_PATH}/tags",
+        handler=put_tags,
+        summary="Replace the conversation's tags.",
+        permission="write",
+        request=TagsBody,
+        response=TagsBody,
+        errors=(400, 401, 403, 404, 413),
+    ),
+    *_annotation_routes(f"{_PATH}/annotation"),
+    *_annotation_routes(f"{_PATH}/annotations"),
 )

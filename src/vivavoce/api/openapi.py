@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 
 from vivavoce import __version__
-from vivavoce.api.route import Route
+from vivavoce.api.route import Query, Route
 from vivavoce.wire.errors import ErrorEnvelope
 
 _TEXT = {"type": "string"}
+_TIME = {"type": "string", "format": "date-time"}
 _NULLABLE_TEXT = {"type": ["string", "null"]}
 _SUMMARY: dict[str, Any] = {
     "type": "object",
@@ -27,7 +28,67 @@ _SUMMARY: dict[str, Any] = {
         "shortSummary": {"type": ["object", "null"]},
     },
 }  # fmt: skip
+_STRINGS = (
+    "id",
+    "account_id",
+    "project_id",
+    "variant_id",
+    "variant_name",
+    "environment",
+    "channel",
+    "from_number",
+    "to_number",
+    "handoff_reason",
+    "handoff_destination",
+)
+_NUMBERS = ("num_turns", "total_duration", "polyai_duration", "num_silences", "num_ood")
+_V3: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "account_id", "project_id", "environment", "started_at", "channel", "in_progress"],
+    "properties": {
+        **dict.fromkeys(_STRINGS, _TEXT),
+        "started_at": _TIME,
+        **{name: {"type": "integer"} for name in _NUMBERS},
+        **{name: {"type": "boolean"} for name in ("in_progress", "handoff")},
+        "metrics": {
+            "type": "object",
+            "additionalProperties": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 2}]},
+        },
+        "state": {"type": "object"},
+        "turns": {"type": "array", "items": {"$ref": "#/components/schemas/ConversationTurn"}},
+    },
+}  # fmt: skip
+_V3_LIST = {"type": "array", "items": {"$ref": "#/components/schemas/ConversationV3"}}
 RECORD_SCHEMAS: dict[str, Any] = {
+    "ConversationTurn": {
+        "type": "object",
+        "properties": {
+            **dict.fromkeys(
+                ("user_input", "user_input_dtmf", "agent_response", "translated_user_input", "english_agent_response"),
+                _TEXT,
+            ),
+            **dict.fromkeys(("user_input_datetime", "agent_response_datetime"), _TIME),
+            "latency": {"type": "number"},
+            "intents": {"type": "array", "items": _TEXT},
+            "entities": {"type": "array", "items": {"type": "object"}},
+            **{name: {"type": "boolean"} for name in ("is_ood", "is_silence", "barge_in")},
+        },
+    },
+    "ConversationV3": _V3,
+    "GetConversationsV3Response": {
+        "type": "object",
+        "required": ["conversations"],
+        "properties": {"conversations": _V3_LIST, "next_offset": {"type": "integer"}, "cursor": _NULLABLE_TEXT},
+    },
+    "GetConversationsV1Response": {
+        "type": "object",
+        "required": ["conversations"],
+        "properties": {
+            "conversations": _V3_LIST,
+            "next_offset": {"type": "integer"},
+            "descriptions": {"type": "object"},
+        },
+    },
     "ConversationSummaryResponse": _SUMMARY,
     "GetConversationsResponse": {
         "type": "object",
@@ -37,6 +98,7 @@ RECORD_SCHEMAS: dict[str, Any] = {
             "count": {"type": "integer"},
             "limit": {"type": "integer"},
             "offset": {"type": "integer"},
+            "cursor": _NULLABLE_TEXT,
         },
     },
     "ConversationDetailResponse": {
@@ -77,13 +139,14 @@ def _operation(route: Route) -> dict[str, Any]:
         {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in re.findall(r"{(\w+)}", route.path)
     ]
     for query in route.query:
-        schema: dict[str, Any] = {"type": query.type}
-        if query.default is not None:
-            schema["default"] = query.default
-        if query.minimum is not None:
-            schema["minimum"] = query.minimum
         parameters.append(
-            {"name": query.name, "in": "query", "required": False, "schema": schema, "description": query.description}
+            {
+                "name": query.name,
+                "in": "query",
+                "required": False,
+                "schema": _parameter(query),
+                "description": query.description,
+            }
         )
     if route.is_idempotent:
         parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": _TEXT})
@@ -97,12 +160,28 @@ def _operation(route: Route) -> dict[str, Any]:
         }
     success: dict[str, Any] = {"description": route.summary}
     if route.response is not None:
-        success["content"] = {"application/json": {"schema": _reference(route.response)}}
+        success["content"] = {route.media_type: {"schema": _reference(route.response)}}
+    elif route.media_type != "application/json":
+        success["content"] = {route.media_type: {"schema": {"type": "string", "format": "binary"}}}
     operation["responses"][str(route.status)] = success
     for status in route.errors:
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
         operation["responses"][str(status)] = {"description": "Error", "content": content}
     return operation
+
+
+def _parameter(query: Query) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": query.type}
+    if query.type == "time":
+        schema = {"type": "string", "format": "date-time"}
+    if query.choices:
+        schema["enum"] = list(query.choices)
+    if query.type == "list":
+        schema = {"type": "array", "items": {**schema, "type": "string"}}
+    for name, value in (("default", query.default), ("minimum", query.minimum), ("maximum", query.maximum)):
+        if value is not None:
+            schema[name] = value
+    return schema
 
 
 def _reference(thing: Any) -> dict[str, str]:

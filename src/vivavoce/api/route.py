@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 from starlette.requests import Request
 
 from vivavoce.domain.principal import Permission, Principal
+from vivavoce.errors import Invalid
 from vivavoce.service.services import Services
 
 Authentication: TypeAlias = Literal["key", "none"]
@@ -27,7 +28,9 @@ class Call(Struct, frozen=True):
 
 class Answer(Struct, frozen=True, kw_only=True):
     status: int = 200
-    body: bytes
+    body: bytes = b""
+    stream: AsyncIterator[bytes] | None = None  # in place of a body
+    headers: dict[str, str] = {}
     media_type: str = "application/json"
 
 
@@ -35,10 +38,14 @@ Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
 
 
 class Query(Struct, frozen=True, kw_only=True):
+    """A parameter of the query. A `list` may be given again and again; its values are alternatives."""
+
     name: str
-    type: Literal["integer", "string", "boolean"]
+    type: Literal["integer", "string", "boolean", "time", "list"]
     default: Any = None
     minimum: int | None = None
+    maximum: int | None = None
+    choices: tuple[str, ...] = ()
     description: str = ""
 
 
@@ -52,7 +59,9 @@ class Route(Struct, frozen=True, kw_only=True):
     request: type | None = None
     query: tuple[Query, ...] = ()
     response: Any = None
+    media_type: str = "application/json"  # of what is answered
     status: int = 200
     errors: tuple[int, ...] = ()
+    query_error: type[Invalid] = Invalid  # what a bad parameter is called here
     takes_any_body: bool = False  # read, and left to the handler as it came
     is_idempotent: bool = False  # takes an Idempotency-Key

@@ -260,6 +260,10 @@ class Metric(Struct, frozen=True, kw_only=True):
     value: Any
     at: datetime
 
+    @property
+    def text(self) -> str:
+        return "true" if self.value is True else "false" if self.value is False else str(self.value)
+
 
 class OutgoingMessage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A text message, e-mail or attachment that author code queued. `id` is its idempotency key at the provider."""
@@ -368,6 +372,15 @@ class Extraction(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str | None = None
 
 
+class PersonalSpan(Struct, frozen=True, array_like=True):
+    """Characters `start` to `end` of one text of a turn, and what kind of personal data they are."""
+
+    side: Literal["input", "corrected", "reply"]
+    start: int
+    end: int
+    category: str
+
+
 class Notice(Struct, frozen=True, kw_only=True):
     """Something about a turn that its author should know: a code, and a sentence without personal data."""
 
@@ -434,8 +447,15 @@ class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     timings: Timings = Timings()
     seed: int = 0
     tree: str = ""
+    personal: tuple[PersonalSpan, ...] | None = None  # of input and reply; None: nobody has looked yet
     is_input_withheld: bool = False  # by a safety filter: the agent never saw it
     is_interrupted: bool = False  # cut by a crash; holds what had been released
+
+    @property
+    def is_out_of_domain(self) -> bool:
+        """Nothing that the agent has was of any use to what the user said."""
+        is_plain = self.index > 0 and not self.input.is_silence
+        return is_plain and not self.topics and not self.calls and not self.place_after.flow
 
 
 class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -457,6 +477,14 @@ class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     events: tuple[str, ...] = ()  # ids of external events that were announced
     asr_biasing: dict[str, Any] | None = None  # that author code has set, until it is cleared
     unsynced: dict[str, Any] = {}  # values that `view` has and the pickle has not: the next call takes them in
+
+
+class Subject(Struct, frozen=True):
+    """The conversation that something belongs to, and with which it goes."""
+
+    account_id: str
+    agent_id: str
+    id: str
 
 
 class Conversation(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -486,12 +514,20 @@ class Conversation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_handoff: bool = False
     pinned_at: datetime | None = None  # the conversation's own "now" at its start, when a test pins it
     test_group: str | None = None
-    note: str | None = None
-    tags: tuple[str, ...] = ()
 
     @property
     def is_ended(self) -> bool:
         return self.end_reason is not None
+
+    @property
+    def subject(self) -> Subject:
+        return Subject(self.account_id, self.agent_id, self.id)
+
+    @property
+    def seconds(self) -> int:
+        """How long it took, or has taken up to its last turn."""
+        until = self.finished_at or self.last_turn_at
+        return max(0, round((until - self.started_at).total_seconds()))
 
 
 class Closing(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -7,6 +7,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from vivavoce.domain.conversation import Subject
+
 
 class Fact(Struct, frozen=True, kw_only=True):
     """`(account, agent, kind, key)` names it; putting it again replaces it. After `expires_at` it is gone."""
@@ -15,6 +17,7 @@ class Fact(Struct, frozen=True, kw_only=True):
     agent_id: str
     kind: str
     key: str
+    subject: Subject | None = None  # the conversation that it came from, last; gone with each it ever came from
     body: dict[str, Any]
     at: datetime
     expires_at: datetime | None = None

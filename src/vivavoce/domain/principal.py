@@ -15,6 +15,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     """The holder of a key. `account_id` None is the operator, across all accounts; `agents` None is every agent."""
 
     key_id: str
+    name: str = "operator"
     account_id: str | None = None
     permissions: frozenset[Permission] = EVERY_PERMISSION
     agents: frozenset[str] | None = None

@@ -7,12 +7,15 @@ from typing import Any
 
 from msgspec import Struct
 
+from vivavoce.domain.conversation import Subject
+
 
 class Work(Struct, frozen=True, kw_only=True):
-    """`(kind, key)` is unique while it waits: adding it again moves its due time."""
+    """`(kind, key, subject)` is unique while it waits: adding it again moves its due time."""
 
     kind: str
     key: str
+    subject: Subject | None = None  # gone with it
     due_at: datetime
     payload: dict[str, Any] = {}
     attempts: int = 0

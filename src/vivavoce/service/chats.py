@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -207,7 +208,8 @@ class Chats:
 
     async def end_if_idle(self, work: Work) -> datetime | None:
         """The idle end: when to look again, or None when there is nothing more to do."""
-        account_id, agent_id, id_ = work.payload["account"], work.payload["agent"], work.payload["id"]
+        assert work.subject is not None
+        account_id, agent_id, id_ = msgspec.structs.astuple(work.subject)
         conversation = await self._store.get(account_id, agent_id, id_)
         if conversation is None or conversation.is_ended:
             return None
@@ -219,7 +221,8 @@ class Chats:
 
     async def run_end_function(self, work: Work) -> None:
         """Once for each conversation: what it did is kept, and its being kept is what says that it ran."""
-        account_id, agent_id, id_ = work.payload["account"], work.payload["agent"], work.payload["id"]
+        assert work.subject is not None
+        account_id, agent_id, id_ = msgspec.structs.astuple(work.subject)
         async with self._claims.hold((account_id, agent_id, id_)):
             try:
                 session = await self._session(account_id, agent_id, id_)
@@ -438,8 +441,7 @@ def _advanced(conversation: Conversation, taken: Turn) -> Conversation:
 
 
 def _work(kind: str, conversation: Conversation, due_at: datetime) -> Work:
-    payload = {"account": conversation.account_id, "agent": conversation.agent_id, "id": conversation.id}
-    return Work(kind=kind, key="/".join(_key(conversation)), due_at=due_at, payload=payload)
+    return Work(kind=kind, key="", subject=conversation.subject, due_at=due_at)
 
 
 def _end_function(conversation: Conversation, due_at: datetime) -> Work:

@@ -1,50 +1,278 @@
-"""The record, read back."""
+"""The record, read back and reviewed: lists, one conversation whole, notes, tags, annotations."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Turn
 from vivavoce.domain.principal import Principal
-from vivavoce.errors import ConversationNotFound
+from vivavoce.domain.record import (
+    Annotation,
+    AnnotationType,
+    BadReason,
+    Count,
+    Criteria,
+    Listed,
+    Note,
+    Order,
+    Page,
+    Position,
+    Review,
+    Role,
+    Transcript,
+)
+from vivavoce.errors import AgentNotFound, ConversationNotFound, Forbidden, Invalid, NotFound
 from vivavoce.service.access import require
 from vivavoce.service.deployments import Deployments
 from vivavoce.store.interface import Store
+
+MAX_NOTE_CHARACTERS = 100_000
+MAX_ANNOTATION_CHARACTERS = 2_000
+MOST_ANNOTATIONS = 1_000  # of one conversation
+MOST_TAGS = 50
+MAX_TAG_CHARACTERS = 100
+BLOCK = 200  # conversations in memory at once, while many are streamed
+
+
+class RecordingNotFound(NotFound):
+    code = "CONVERSATIONS_RECORDING_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("Audio recording not found for this conversation.")
+
+
+class AnnotationNotFound(NotFound):
+    code = "ANNOTATION_NOT_FOUND"
+
+
+class ReviewInvalid(Invalid):
+    code = "CONVERSATIONS_VALIDATION_FAILED"
 
 
 class Found(Struct, frozen=True, kw_only=True):
     """All that is recorded of one conversation."""
 
-    conversation: Conversation
+    listed: Listed
     turns: Sequence[Turn]
     closing: Closing | None
     deliveries: Sequence[Delivery]
 
+    @property
+    def conversation(self) -> Conversation:
+        return self.listed.conversation
+
+
+class Mark(Struct, frozen=True, kw_only=True):
+    """An annotation as a reviewer asks for it."""
+
+    turn: int
+    role: Role
+    type: AnnotationType
+    reasons: tuple[BadReason, ...] = ()
+    text: str = ""
+
 
 class Conversations:
-    def __init__(self, store: Store, deployments: Deployments) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, deployments: Deployments) -> None:
         self._store = store
+        self._clock = clock
+        self._random = random
         self._deployments = deployments
 
-    async def list(
-        self, principal: Principal, agent_id: str, *, limit: int, offset: int
-    ) -> tuple[Sequence[Conversation], int]:
-        """A page, newest first, and how many there are."""
-        require(principal, "read", agent_id)
-        account_id = await self._deployments.account_of(principal, agent_id)
-        return await self._store.list(account_id, agent_id, limit=limit, offset=offset)
+    # Lists.
 
-    async def get(self, principal: Principal, agent_id: str, id: str) -> Found:
+    async def page(
+        self,
+        principal: Principal,
+        agent_id: str,
+        criteria: Criteria,
+        order: Order,
+        *,
+        limit: int,
+        offset: int = 0,
+        after: Position | None = None,
+        account_id: str | None = None,
+    ) -> Page:
+        """`account_id` given must be the one in which the principal sees the agent."""
+        account = await self._permitted(principal, agent_id, criteria, account_id)
+        return await self._store.find(account, agent_id, criteria, order, limit=limit, offset=offset, after=after)
+
+    async def count(self, principal: Principal, agent_id: str, criteria: Criteria) -> Count:
+        account = await self._permitted(principal, agent_id, criteria, None)
+        return await self._store.count(account, agent_id, criteria)
+
+    async def stream(
+        self,
+        principal: Principal,
+        agent_id: str,
+        criteria: Criteria,
+        order: Order,
+        *,
+        limit: int | None,
+        offset: int = 0,
+        after: Position | None = None,
+        account_id: str | None = None,
+    ) -> AsyncIterator[Page]:
+        """The same in blocks, so that any number can be sent on without holding them all. Checks before the first."""
+        account = await self._permitted(principal, agent_id, criteria, account_id)
+        left = limit
+        while left is None or left > 0:
+            size = BLOCK if left is None else min(BLOCK, left)
+            page = await self._store.find(account, agent_id, criteria, order, limit=size, offset=offset, after=after)
+            yield page
+            if page.next is None:
+                return
+            after, offset = page.next, 0
+            left = None if left is None else left - size
+
+    async def transcripts(self, principal: Principal, listed: Sequence[Listed]) -> list[Transcript]:
+        """What was said in conversations that a list has given."""
+        for agent_id in {item.conversation.agent_id for item in listed}:
+            require(principal, "read", agent_id)
+        return await self._store.transcripts([item.conversation for item in listed])
+
+    async def _permitted(self, principal: Principal, agent_id: str, criteria: Criteria, account_id: str | None) -> str:
         require(principal, "read", agent_id)
-        account_id = await self._deployments.account_of(principal, agent_id)
-        conversation = await self._store.get(account_id, agent_id, id)
-        if conversation is None:
-            raise ConversationNotFound
+        found = await self._deployments.account_of(principal, agent_id)
+        if account_id is not None and account_id != found:
+            raise AgentNotFound(f"There is no agent {agent_id!r} in account {account_id!r}.")
+        if "pii" not in principal.permissions and (criteria.contacts or criteria.metrics):
+            # What may not be seen may not be asked about either: a hit would tell it.
+            raise Forbidden(
+                "This API key may not see personal data, so it may not filter by contact or metric; "
+                "it lacks the permission 'pii'."
+            )
+        return found
+
+    # One conversation.
+
+    async def get(self, principal: Principal, agent_id: str, id: str, *, account_id: str | None = None) -> Found:
+        listed = await self._listed(principal, agent_id, id, account_id)
+        conversation = listed.conversation
         return Found(
-            conversation=conversation,
+            listed=listed,
             turns=await self._store.turns(conversation),
             closing=await self._store.closing(conversation),
             deliveries=await self._store.deliveries(conversation),
         )
+
+    async def one(self, principal: Principal, agent_id: str, id: str, *, account_id: str) -> Listed:
+        return await self._listed(principal, agent_id, id, account_id)
+
+    async def recording(self, principal: Principal, agent_id: str, id: str) -> bytes:
+        await self._listed(principal, agent_id, id)
+        raise RecordingNotFound
+
+    async def _listed(self, principal: Principal, agent_id: str, id: str, account_id: str | None = None) -> Listed:
+        require(principal, "read", agent_id)
+        return await self._any(principal, agent_id, id, account_id)
+
+    async def _any(self, principal: Principal, agent_id: str, id: str, account_id: str | None = None) -> Listed:
+        account = await self._deployments.account_of(principal, agent_id)
+        found = await self._store.listed(account, agent_id, id) if account_id in (None, account) else None
+        if found is None:
+            raise ConversationNotFound
+        return found
+
+    # Review.
+
+    async def put_note(self, principal: Principal, agent_id: str, id: str, text: str, *, author: str) -> None:
+        """Replaces the note; an empty one takes it away."""
+        if len(text) > MAX_NOTE_CHARACTERS:
+            raise ReviewInvalid(f"note has {len(text):,} characters; at most {MAX_NOTE_CHARACTERS:,} are taken.")
+        _check_text("note", text)
+        note = Note(text=text, author=author, at=self._clock.now()) if text.strip() else None
+        await self._revise(principal, agent_id, id, lambda review: replace(review, note=note))
+
+    async def put_tags(self, principal: Principal, agent_id: str, id: str, tags: Sequence[str]) -> tuple[str, ...]:
+        """Replaces the tags; returns them as they are kept."""
+        kept = tuple(dict.fromkeys(tag.strip() for tag in tags))
+        for tag in kept:
+            _check_text("a tag", tag)
+        if len(kept) > MOST_TAGS or any(not 0 < len(tag) <= MAX_TAG_CHARACTERS for tag in kept):
+            raise ReviewInvalid(f"tags may be up to {MOST_TAGS}, of 1 to {MAX_TAG_CHARACTERS} characters each.")
+        review = await self._revise(principal, agent_id, id, lambda review: replace(review, tags=kept))
+        return review.tags
+
+    async def annotate(
+        self, principal: Principal, agent_id: str, id: str, marks: Sequence[Mark], *, author: str
+    ) -> list[Annotation]:
+        """Adds annotations. The same mark by the same author replaces the one before."""
+        require(principal, "write", agent_id)
+        conversation = (await self._any(principal, agent_id, id)).conversation
+        for number, mark in enumerate(marks):
+            _check(mark, conversation, f"annotations[{number}]")
+        now = self._clock.now()
+        added = [
+            Annotation(
+                id=self._random.uuid(),
+                turn=mark.turn,
+                role=mark.role,
+                type=mark.type,
+                reasons=mark.reasons,
+                text=mark.text,
+                author=author,
+                at=now,
+            )
+            for mark in {_place(mark, author): mark for mark in marks}.values()
+        ]
+
+        def change(review: Review) -> Review:
+            places = {_place(annotation, author) for annotation in added}
+            kept = [a for a in review.annotations if _place(a, a.author) not in places]
+            if len(kept) + len(added) > MOST_ANNOTATIONS:
+                raise ReviewInvalid(f"A conversation takes at most {MOST_ANNOTATIONS:,} annotations.")
+            return replace(review, annotations=(*kept, *added))
+
+        await self._store.revise(conversation, change)
+        return added
+
+    async def annotations(self, principal: Principal, agent_id: str, id: str) -> Sequence[Annotation]:
+        return (await self._listed(principal, agent_id, id)).review.annotations
+
+    async def remove_annotation(self, principal: Principal, agent_id: str, id: str, annotation_id: str) -> None:
+        def change(review: Review) -> Review:
+            kept = tuple(a for a in review.annotations if a.id != annotation_id)
+            if len(kept) == len(review.annotations):
+                raise AnnotationNotFound("The conversation has no annotation of that id.")
+            return replace(review, annotations=kept)
+
+        await self._revise(principal, agent_id, id, change)
+
+    async def _revise(self, principal: Principal, agent_id: str, id: str, change: Callable[[Review], Review]) -> Review:
+        require(principal, "write", agent_id)
+        listed = await self._any(principal, agent_id, id)
+        return await self._store.revise(listed.conversation, change)
+
+
+def _check(mark: Mark, conversation: Conversation, where: str) -> None:
+    """A mark must be about something that is there."""
+    if not 0 <= mark.turn < conversation.turns:
+        raise ReviewInvalid(
+            f"{where}.turnId is {mark.turn}; the conversation has turns 0 to {conversation.turns - 1} (0 is the greeting)."
+        )
+    if mark.role == "user" and mark.turn == 0:
+        raise ReviewInvalid(
+            f"{where}: turn 0 is the greeting, in which the user says nothing; its role can be agent only."
+        )
+    if mark.type in ("good_response", "bad_response") and mark.role != "agent":
+        raise ReviewInvalid(f"{where}: {mark.type} is about what the agent said; its role can be agent only.")
+    if mark.reasons and mark.type != "bad_response":
+        raise ReviewInvalid(f"{where}.reasons belong to bad_response, not to {mark.type}.")
+    if len(mark.text) > MAX_ANNOTATION_CHARACTERS:
+        raise ReviewInvalid(f"{where}.text may have {MAX_ANNOTATION_CHARACTERS:,} characters at most.")
+    _check_text(f"{where}.text", mark.text)
+
+
+def _check_text(where: str, text: str) -> None:
+    if "\0" in text:
+        raise ReviewInvalid(f"{where} holds a NUL character, which no text may.")
+
+
+def _place(mark: Mark | Annotation, author: str) -> tuple[Any, ...]:
+    return (mark.turn, mark.role, mark.type, author)

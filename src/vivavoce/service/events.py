@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from vivavoce.domain.clock import Clock, Random
-from vivavoce.domain.conversation import Conversation, ReceivedEvent
+from vivavoce.domain.conversation import Conversation, ReceivedEvent, Subject
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
 from vivavoce.engine.tools import is_plain
@@ -43,6 +43,7 @@ class Events:
             agent_id=conversation.agent_id,
             kind=FACT,
             key=self._random.uuid(),
+            subject=conversation.subject,
             body={"conversation": conversation.id, "is_for_model": is_for_model, "received": []},
             at=now,
             expires_at=now + LIFETIME,
@@ -67,7 +68,11 @@ class Events:
                 raise Invalid(f"The event has been posted to {MOST_RECEIVED} times already.")
             entry = {"data": data, "at": now.isoformat()}
             await self._store.put_fact(
-                msgspec.structs.replace(fact, body={**fact.body, "received": [*received, entry]})
+                msgspec.structs.replace(
+                    fact,
+                    subject=Subject(account_id, agent_id, fact.body["conversation"]),
+                    body={**fact.body, "received": [*received, entry]},
+                )
             )
 
     async def received(self, conversation: Conversation, ids: tuple[str, ...]) -> tuple[ReceivedEvent, ...]:

@@ -74,6 +74,7 @@ def shared_id_fact(conversation: Conversation, shared_id: str) -> Fact:
         agent_id=conversation.agent_id,
         kind=FACT,
         key=shared_id,
+        subject=conversation.subject,
         body={"id": conversation.id},
         at=conversation.last_turn_at,
     )

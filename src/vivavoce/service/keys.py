@@ -36,7 +36,7 @@ class Keys:
         """Reads the stored keys; called at start and after each change."""
         self._principals = {
             key.digest: Principal(
-                key_id=key.id, account_id=key.account_id, permissions=key.permissions, agents=key.agents
+                key_id=key.id, name=key.name, account_id=key.account_id, permissions=key.permissions, agents=key.agents
             )
             for key in await self._store.keys()
             if key.revoked_at is None

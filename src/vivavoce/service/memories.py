@@ -76,6 +76,7 @@ class Memories:
             agent_id=conversation.agent_id,
             kind=FACT,
             key=_key(who),
+            subject=conversation.subject,
             body=msgspec.to_builtins(remembered),
             at=self._clock.now(),
         )

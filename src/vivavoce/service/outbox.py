@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+import msgspec
+
 from vivavoce.domain.clock import Clock
 from vivavoce.domain.conversation import SENT_KINDS, Conversation, Delivery, FunctionCall, OutgoingMessage
 from vivavoce.domain.work import Work
@@ -27,13 +29,9 @@ def work_for(conversation: Conversation, calls: Iterable[FunctionCall], turn: in
         Work(
             kind=MESSAGE,
             key=message.id,
+            subject=conversation.subject,
             due_at=now,
-            payload={
-                "account": conversation.account_id,
-                "agent": conversation.agent_id,
-                "id": conversation.id,
-                "turn": turn,
-            },
+            payload={"turn": turn},
         )
         for call in calls
         for message in call.messages
@@ -51,13 +49,13 @@ class Outbox:
 
     async def deliver(self, work: Work) -> datetime | None:
         """Sends one message. Run twice it sends twice, with the same key: the provider lets the second be."""
-        payload = work.payload
-        conversation = await self._store.get(payload["account"], payload["agent"], payload["id"])
+        assert work.subject is not None
+        conversation = await self._store.get(*msgspec.structs.astuple(work.subject))
         if conversation is None:
             return None
         if any(d.message_id == work.key and d.is_final for d in await self._store.deliveries(conversation)):
             return None
-        message = await self._message(conversation, payload["turn"], work.key)
+        message = await self._message(conversation, work.payload["turn"], work.key)
         if message is None:
             return None
         sender = self._senders[message.kind]

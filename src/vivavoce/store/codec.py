@@ -1,6 +1,7 @@
 """The stored form of turns and snapshots, which is not their domain form.
 
-Author text is kept once, by content hash; a model request refers to it, and to the conversation's own messages by count.
+A turn is two rows' worth: what was said, which lists and searches read, and how it came to be. Author text is kept once,
+by content hash; a model request refers to it, and to the conversation's own messages by count.
 Every row carries a version; `UPCASTERS` lift old rows, which stay readable for ever.
 """
 
@@ -8,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +21,7 @@ from vivavoce.domain.conversation import (
     Closing,
     Inference,
     Message,
+    Metric,
     ModelExchange,
     ModelReply,
     ModelRequest,
@@ -33,10 +35,13 @@ from vivavoce.domain.conversation import (
     Tool,
     Turn,
 )
+from vivavoce.domain.record import Transcript, TranscriptTurn
 
-VERSION = 1
+VERSION = 2
 INLINE_BYTES = 52  # of JSON
-UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # version -> to the next one
+UPCASTERS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda row: {**row, "v": 2},  # the transcript stood in the turn itself, where it may still be
+}  # version -> to the next one
 MAX_INTERNED = 8192
 
 
@@ -147,11 +152,51 @@ class _SnapshotRow(Struct, frozen=True, kw_only=True):
 _encode = msgspec.json.Encoder().encode
 
 
-def encode_turn(turn: Turn) -> tuple[bytes, dict[str, bytes]]:
-    """The row's body, and the author texts it refers to by hash."""
+def encode_turn(turn: Turn) -> tuple[bytes, bytes, dict[str, bytes]]:
+    """(what was said, how it came to be, the author texts that it refers to by hash)."""
     fresh: dict[str, bytes] = {}
     exchanges = [_pack(exchange, fresh) for exchange in turn.exchanges]
-    return _encode(_Row(v=VERSION, turn=replace(turn, exchanges=()), exchanges=exchanges)), fresh
+    said, body = encode_row(Row(turn, exchanges))
+    return said, body, fresh
+
+
+def encode_row(row: Row) -> tuple[bytes, bytes]:
+    turn = row.turn
+    rest = replace(
+        turn,
+        input=replace(turn.input, text="", dtmf=""),
+        corrected=None,
+        reply="",
+        asr_language="",
+        tts_language="",
+        is_input_withheld=False,
+        metrics=(),
+        personal=None,
+        exchanges=(),
+    )
+    return _encode(transcript(turn)), _encode(_Row(v=VERSION, turn=rest, exchanges=row.exchanges))
+
+
+def transcript(turn: Turn) -> TranscriptTurn:
+    return TranscriptTurn(
+        index=turn.index,
+        started_at=turn.started_at,
+        finished_at=turn.finished_at,
+        text=turn.input.text,
+        dtmf=turn.input.dtmf,
+        corrected=turn.corrected,
+        reply=turn.reply,
+        asr_language=turn.asr_language,
+        tts_language=turn.tts_language,
+        is_out_of_domain=turn.is_out_of_domain,
+        is_withheld=turn.is_input_withheld,
+        metrics=turn.metrics,
+        personal=turn.personal,
+    )
+
+
+decode_said = msgspec.json.Decoder(TranscriptTurn).decode
+_snapshot_parts = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes]).decode
 
 
 def encode_closing(closing: Closing) -> tuple[bytes, dict[str, bytes]]:
@@ -160,16 +205,17 @@ def encode_closing(closing: Closing) -> tuple[bytes, dict[str, bytes]]:
     return _encode(_ClosingRow(v=VERSION, closing=replace(closing, exchanges=()), exchanges=exchanges)), fresh
 
 
-def encode_snapshot(snapshot: Snapshot) -> tuple[bytes, bytes, bytes]:
-    """(body, state pickle, JSON view)."""
-    return (
-        _encode(_SnapshotRow(v=VERSION, snapshot=replace(snapshot, state=b"", view={}))),
-        snapshot.state,
-        _encode(snapshot.view),
-    )
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """The body, the pickle of the state and its JSON view, side by side: a pickle in JSON would cost a third more."""
+    body = _encode(_SnapshotRow(v=VERSION, snapshot=replace(snapshot, state=b"", view={})))
+    return msgspec.msgpack.encode((body, snapshot.state, _encode(snapshot.view)))
 
 
-def decode_snapshot(body: bytes, state: bytes, view: bytes) -> Snapshot:
+def decode_snapshot(packed: bytes) -> Snapshot:
+    return snapshot_of(*_snapshot_parts(packed))
+
+
+def snapshot_of(body: bytes, state: bytes, view: bytes) -> Snapshot:
     row = msgspec.json.decode(_lifted(body), type=_SnapshotRow)
     return replace(row.snapshot, state=state, view=msgspec.json.decode(view, type=dict[str, Raw]))
 
@@ -181,14 +227,55 @@ class Row(Struct, frozen=True):
     exchanges: list[_Exchange]
 
 
-def decode_turn(body: bytes) -> Row:
+def decode_turn(said: bytes | None, body: bytes) -> Row:
+    """`said` None is a row of the first version, whose turn holds everything."""
     row = msgspec.json.decode(_lifted(body), type=_Row)
-    return Row(row.turn, row.exchanges)
+    if said is None:
+        return Row(row.turn, row.exchanges)
+    spoken = decode_said(said)
+    turn = replace(
+        row.turn,
+        input=replace(row.turn.input, text=spoken.text, dtmf=spoken.dtmf),
+        corrected=spoken.corrected,
+        reply=spoken.reply,
+        asr_language=spoken.asr_language,
+        tts_language=spoken.tts_language,
+        is_input_withheld=spoken.is_withheld,
+        metrics=spoken.metrics,
+        personal=spoken.personal,
+    )
+    return Row(turn, row.exchanges)
 
 
 def decode_closing(body: bytes, text: Mapping[str, bytes]) -> Closing:
     row = msgspec.json.decode(_lifted(body), type=_ClosingRow)
     return replace(row.closing, exchanges=tuple(_unpack(e, text, []) for e in row.exchanges))
+
+
+class _ClosingPart(Struct, frozen=True):
+    metrics: tuple[Metric, ...] = ()
+    view: dict[str, Raw] | None = None
+
+
+class _ClosingRowPart(Struct, frozen=True):
+    closing: _ClosingPart
+
+
+_decode_closing_part = msgspec.json.Decoder(_ClosingRowPart).decode
+
+
+def encode_transcript(said: TranscriptTurn) -> bytes:
+    return _encode(said)
+
+
+def decode_transcript(said: Iterable[bytes], snapshot: bytes | None, closing: bytes | None) -> Transcript:
+    """The transcript of a conversation out of its rows, without decoding how it came to be."""
+    turns = [decode_said(body) for body in said]
+    state = msgspec.json.decode(_snapshot_parts(snapshot)[2], type=dict[str, Raw]) if snapshot is not None else {}
+    if closing is None:
+        return Transcript(turns=turns, state=state)
+    after = _decode_closing_part(closing).closing
+    return Transcript(turns=turns, closing_metrics=after.metrics, state={**state, **(after.view or {})})
 
 
 def closing_references(body: bytes) -> set[str]:

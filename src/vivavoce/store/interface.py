@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -12,6 +12,7 @@ from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapsh
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
+from vivavoce.domain.record import Count, Criteria, Listed, Order, Page, Position, Review, Transcript
 from vivavoce.domain.work import Work
 from vivavoce.errors import Conflict, ConversationExists, VivavoceError
 
@@ -117,8 +118,10 @@ class Store(Protocol):
 
     async def deliveries(self, conversation: Conversation) -> Sequence[Delivery]: ...
 
-    async def get(self, account_id: str | None, agent_id: str, id: str) -> Conversation | None:
-        """`account_id` None looks in every account."""
+    async def get(self, account_id: str, agent_id: str, id: str) -> Conversation | None: ...
+
+    async def listed(self, account_id: str, agent_id: str, id: str) -> Listed | None:
+        """The conversation with its review."""
         ...
 
     async def snapshot(self, conversation: Conversation) -> Snapshot: ...
@@ -127,12 +130,35 @@ class Store(Protocol):
         """All turns from index `first` on, in order, with their model requests expanded."""
         ...
 
+    async def transcripts(self, conversations: Sequence[Conversation]) -> list[Transcript]:
+        """What was said in each, without how it came to be. One that was erased meanwhile has nothing left."""
+        ...
+
     async def closing(self, conversation: Conversation) -> Closing | None: ...
 
-    async def list(
-        self, account_id: str | None, agent_id: str, *, limit: int, offset: int
-    ) -> tuple[Sequence[Conversation], int]:
-        """A page, newest first, and the number of all."""
+    # The record: what is found, and what is said about it.
+
+    async def find(
+        self,
+        account_id: str,
+        agent_id: str,
+        criteria: Criteria,
+        order: Order,
+        *,
+        limit: int,
+        offset: int = 0,
+        after: Position | None = None,
+    ) -> Page:
+        """At most `limit` conversations in that order, after a position of it and `offset` more.
+
+        Ordered by duration or score, those that have none (yet) are left out.
+        """
+        ...
+
+    async def count(self, account_id: str, agent_id: str, criteria: Criteria) -> Count: ...
+
+    async def revise(self, conversation: Conversation, change: Callable[[Review], Review]) -> Review:
+        """Replaces the review by what `change` makes of it; nobody else's change comes between."""
         ...
 
     async def reply(self, account_id: str, key: str, now: datetime) -> Reply | None: ...
@@ -161,7 +187,9 @@ class Store(Protocol):
 
     async def add_work(self, work: Sequence[Work]) -> None: ...
 
-    async def remove_work(self, kind: str, key: str) -> None: ...
+    async def remove_work(self, work: Work) -> None:
+        """Whatever its due time and payload are by now."""
+        ...
 
     async def claim_work(self, now: datetime, until: datetime, *, limit: int) -> Sequence[Claimed]:
         """Takes due work that nobody holds, for as long as the lease says."""

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import msgspec
 from msgspec.structs import replace
 
-from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Turn
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Subject, Turn
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
+from vivavoce.domain.record import Count, Criteria, Listed, Order, Page, Position, Review, Transcript
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
-from vivavoce.store import codec
+from vivavoce.store import codec, facets
 from vivavoce.store.interface import Claimed, PositionConflict, Reply, StoreError
 
 _Id = tuple[str, str, str]
+_WorkId = tuple[str, str, Subject | None]
 
 
 class _Kept:
     def __init__(self, conversation: Conversation) -> None:
         self.head = msgspec.json.encode(conversation)
-        self.turns: list[bytes] = []
-        self.snapshot: tuple[bytes, bytes, bytes] = (b"", b"", b"")
+        self.number = 0
+        self.turns: list[tuple[bytes, bytes]] = []
+        self.snapshot = b""
+        self.review = Review()
+        self.found_by: dict[str, frozenset[facets.Facet]] = {"head": facets.of_head(conversation)}
         self.closing: bytes | None = None
         self.deliveries: dict[str, Delivery] = {}
 
@@ -43,8 +48,8 @@ class MemoryStore:
         self._replies: dict[tuple[str, str], Reply] = {}
         self._facts: dict[tuple[str, str, str, str], Fact] = {}
         self._keys: dict[str, Key] = {}
-        self._work: dict[tuple[str, str], Work] = {}
-        self._leases: dict[tuple[str, str], tuple[str, datetime]] = {}
+        self._work: dict[_WorkId, Work] = {}
+        self._leases: dict[_WorkId, tuple[str, datetime]] = {}
 
     async def open(self) -> None: ...
 
@@ -84,7 +89,8 @@ class MemoryStore:
             raise ConversationExists(
                 f"There is already a conversation {conversation.id!r}; leave conversationId out to get a new one."
             )
-        self._conversations[_id(conversation)] = _Kept(conversation)
+        kept = self._conversations[_id(conversation)] = _Kept(conversation)
+        kept.number = self._free_number(conversation.started_at)
         self._put(conversation, turn, snapshot, work, reply)
         await self._put_facts(facts)
 
@@ -113,18 +119,29 @@ class MemoryStore:
         self, conversation: Conversation, turn: Turn, snapshot: Snapshot, work: Sequence[Work], reply: Reply | None
     ) -> None:
         kept = self._conversations[_id(conversation)]
-        body, texts = codec.encode_turn(turn)
+        said, body, texts = codec.encode_turn(turn)
         self._texts.update(texts)
-        kept.turns.append(body)
+        kept.turns.append((said, body))
         kept.snapshot = codec.encode_snapshot(snapshot)
-        kept.head = msgspec.json.encode(conversation)
+        self._put_head(kept, conversation)
         self._add_work(work)
         if reply is not None:
             self._replies[reply.account_id, reply.key] = reply
 
+    def _put_head(self, kept: _Kept, conversation: Conversation) -> None:
+        kept.head = msgspec.json.encode(conversation)
+        kept.found_by["head"] = facets.of_head(conversation)
+
+    def _free_number(self, started_at: datetime) -> int:
+        taken = {kept.number for kept in self._conversations.values()}
+        number = (started_at - _EPOCH) // timedelta(microseconds=1)
+        while number in taken:
+            number += 1
+        return number
+
     async def end(self, conversation: Conversation, *, work: Sequence[Work] = ()) -> None:
         self._check(conversation, conversation.turns)
-        self._conversations[_id(conversation)].head = msgspec.json.encode(conversation)
+        self._put_head(self._conversations[_id(conversation)], conversation)
         self._add_work(work)
 
     async def put_closing(
@@ -163,33 +180,77 @@ class MemoryStore:
             raise StoreError(f"Conversation {conversation.id!r} is not in the store.")
         return kept
 
-    async def get(self, account_id: str | None, agent_id: str, id: str) -> Conversation | None:
-        for (account, agent, name), kept in self._conversations.items():
-            if (agent, name) == (agent_id, id) and account_id in (None, account):
-                return kept.conversation
-        return None
+    async def get(self, account_id: str, agent_id: str, id: str) -> Conversation | None:
+        kept = self._conversations.get((account_id, agent_id, id))
+        return kept.conversation if kept is not None else None
+
+    async def listed(self, account_id: str, agent_id: str, id: str) -> Listed | None:
+        kept = self._conversations.get((account_id, agent_id, id))
+        return Listed(conversation=kept.conversation, review=kept.review) if kept is not None else None
 
     async def snapshot(self, conversation: Conversation) -> Snapshot:
-        return codec.decode_snapshot(*self._kept(conversation).snapshot)
+        return codec.decode_snapshot(self._kept(conversation).snapshot)
 
     async def turns(self, conversation: Conversation, *, first: int = 0) -> list[Turn]:
-        rows = [codec.decode_turn(body) for body in self._kept(conversation).turns]
+        rows = [codec.decode_turn(said, body) for said, body in self._kept(conversation).turns]
         return codec.expand(rows, self._texts)[first:]
+
+    async def transcripts(self, conversations: Sequence[Conversation]) -> list[Transcript]:
+        found = []
+        for conversation in conversations:
+            kept = self._conversations.get(_id(conversation))
+            found.append(
+                codec.decode_transcript((said for said, _ in kept.turns), kept.snapshot, kept.closing)
+                if kept is not None
+                else Transcript(turns=[])
+            )
+        return found
 
     async def closing(self, conversation: Conversation) -> Closing | None:
         body = self._kept(conversation).closing
         return codec.decode_closing(body, self._texts) if body is not None else None
 
-    async def list(
-        self, account_id: str | None, agent_id: str, *, limit: int, offset: int
-    ) -> tuple[Sequence[Conversation], int]:
-        found = [
-            (kept.conversation.started_at, number, kept.conversation)
-            for number, ((account, agent, _), kept) in enumerate(self._conversations.items())
-            if agent == agent_id and account_id in (None, account)
-        ]
-        found.sort(key=lambda entry: entry[:2], reverse=True)
-        return [conversation for _, _, conversation in found[offset : offset + limit]], len(found)
+    async def find(
+        self,
+        account_id: str,
+        agent_id: str,
+        criteria: Criteria,
+        order: Order,
+        *,
+        limit: int,
+        offset: int = 0,
+        after: Position | None = None,
+    ) -> Page:
+        ranked = []
+        for kept in self._matching(account_id, agent_id, criteria):
+            value = _value(kept, order)
+            if value is not None:
+                ranked.append(((value, kept.number), kept))
+        ranked.sort(key=lambda entry: entry[0], reverse=order.is_descending)
+        if after is not None:
+            place = (after.value, after.number)
+            ranked = [e for e in ranked if (e[0] < place if order.is_descending else e[0] > place)]
+        page = ranked[offset : offset + limit]
+        items = [Listed(conversation=kept.conversation, review=kept.review) for _, kept in page]
+        is_last = not page or len(ranked) <= offset + limit
+        return Page(items=items, next=None if is_last else Position(value=page[-1][0][0], number=page[-1][0][1]))
+
+    async def count(self, account_id: str, agent_id: str, criteria: Criteria) -> Count:
+        return Count(number=len(self._matching(account_id, agent_id, criteria)))
+
+    def _matching(self, account_id: str, agent_id: str, criteria: Criteria) -> list[_Kept]:
+        groups = facets.wanted(criteria)
+        found = []
+        for (account, agent, _), kept in self._conversations.items():
+            if (account, agent) == (account_id, agent_id) and _holds(kept, criteria, groups):
+                found.append(kept)
+        return found
+
+    async def revise(self, conversation: Conversation, change: Callable[[Review], Review]) -> Review:
+        kept = self._kept(conversation)
+        kept.review = change(kept.review)
+        kept.found_by["review"] = facets.of_review(kept.review)
+        return kept.review
 
     async def reply(self, account_id: str, key: str, now: datetime) -> Reply | None:
         found = self._replies.get((account_id, key))
@@ -206,18 +267,18 @@ class MemoryStore:
 
     def _add_work(self, work: Sequence[Work]) -> None:
         for item in work:
-            self._work[item.kind, item.key] = item
-            self._leases.pop((item.kind, item.key), None)
+            self._work[_work_id(item)] = item
+            self._leases.pop(_work_id(item), None)
 
-    async def remove_work(self, kind: str, key: str) -> None:
-        self._work.pop((kind, key), None)
-        self._leases.pop((kind, key), None)
+    async def remove_work(self, work: Work) -> None:
+        self._work.pop(_work_id(work), None)
+        self._leases.pop(_work_id(work), None)
 
     async def claim_work(self, now: datetime, until: datetime, *, limit: int) -> Sequence[Claimed]:
         due = sorted((w for w in self._work.values() if w.due_at <= now), key=lambda w: w.due_at)
         found: list[Claimed] = []
         for work in due:
-            place = (work.kind, work.key)
+            place = _work_id(work)
             if len(found) == limit or (place in self._leases and self._leases[place][1] > now):
                 continue
             lease = uuid.uuid4().hex
@@ -227,21 +288,51 @@ class MemoryStore:
         return found
 
     def _holds(self, claimed: Claimed) -> bool:
-        return self._leases.get((claimed.work.kind, claimed.work.key), ("",))[0] == claimed.lease
+        return self._leases.get(_work_id(claimed.work), ("",))[0] == claimed.lease
 
     async def finish_work(self, claimed: Claimed) -> None:
         if self._holds(claimed):
-            await self.remove_work(claimed.work.kind, claimed.work.key)
+            await self.remove_work(claimed.work)
 
     async def retry_work(self, claimed: Claimed, due_at: datetime) -> None:
         if self._holds(claimed):
-            place = (claimed.work.kind, claimed.work.key)
+            place = _work_id(claimed.work)
             self._work[place] = replace(self._work[place], due_at=due_at)
             del self._leases[place]
 
     async def next_due(self) -> datetime | None:
         moments = [max(w.due_at, self._leases[k][1]) if k in self._leases else w.due_at for k, w in self._work.items()]
         return min(moments, default=None)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _holds(kept: _Kept, criteria: Criteria, groups: Sequence[facets.Group]) -> bool:
+    head = kept.conversation
+    has = frozenset[facets.Facet]().union(*kept.found_by.values())
+    low, high = criteria.min_duration, criteria.max_duration
+    if (low is not None or high is not None) and not head.is_ended:
+        return False
+    return (
+        all(any(facet in has for facet in group) for group in groups)
+        and (criteria.since is None or head.started_at >= criteria.since)
+        and (criteria.until is None or head.started_at < criteria.until)
+        and (low is None or head.seconds >= low)
+        and (high is None or head.seconds <= high)
+    )
+
+
+def _value(kept: _Kept, order: Order) -> int | None:
+    if order.by == "started_at":
+        return 0
+    if order.by == "score":
+        return kept.review.score.value if kept.review.score is not None else None
+    return kept.conversation.seconds if kept.conversation.is_ended else None
+
+
+def _work_id(work: Work) -> _WorkId:
+    return (work.kind, work.key, work.subject)
 
 
 def _id(conversation: Conversation) -> _Id:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from vivavoce.domain.conversation import Closing, Conversation, Delivery, Turn
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, Metric, Turn
+from vivavoce.domain.record import Annotation, Listed, Review
 from vivavoce.wire.functions import (
     Deliveries,
     extraction,
@@ -25,9 +26,30 @@ def channel_label(channel: str) -> str:
     return LABELS.get(channel.split(".")[0], channel.split(".")[0].upper())
 
 
-def summary(conversation: Conversation) -> dict[str, Any]:
-    until = conversation.finished_at or conversation.last_turn_at
-    seconds = max(0, round((until - conversation.started_at).total_seconds()))
+HIDDEN = "REDACTED"
+
+
+def family(label: str) -> str | None:
+    """The channel's own name for a label of it, in whatever spelling people use; None for no channel at all."""
+    text = label.strip().casefold()
+    known = {name.casefold(): key for key, name in LABELS.items()} | {key: key for key in LABELS} | {"voice": "sip"}
+    return known.get(text) or known.get(text.split(".")[0])
+
+
+def numbers(conversation: Conversation, *, is_personal_shown: bool) -> tuple[str | None, str | None]:
+    """(from, to). The customer's is hidden from whoever may not see personal data; the agent's own stays."""
+    from_number, to_number = conversation.from_number, conversation.to_number
+    if is_personal_shown:
+        return from_number, to_number
+    if conversation.direction == "outbound":
+        return from_number, HIDDEN if to_number else to_number
+    return HIDDEN if from_number else from_number, to_number
+
+
+def summary(listed: Listed, *, is_personal_shown: bool = True) -> dict[str, Any]:
+    conversation, review = listed.conversation, listed.review
+    seconds = conversation.seconds
+    from_number, to_number = numbers(conversation, is_personal_shown=is_personal_shown)
     return {
         "conversationId": conversation.id,
         "accountId": conversation.account_id,
@@ -36,8 +58,8 @@ def summary(conversation: Conversation) -> dict[str, Any]:
         "startedAt": iso(conversation.started_at),
         "finishedAt": iso(conversation.finished_at),
         "channel": channel_label(conversation.channel),
-        "fromNumber": conversation.from_number,
-        "toNumber": conversation.to_number,
+        "fromNumber": from_number,
+        "toNumber": to_number,
         "language": conversation.language or None,
         "variantId": conversation.variant,
         "clientEnv": conversation.environment,
@@ -49,19 +71,46 @@ def summary(conversation: Conversation) -> dict[str, Any]:
         "handoffDestination": conversation.handoff_destination,
         "handoffReason": conversation.handoff_reason,
         "direction": conversation.direction,
-        "tags": list(conversation.tags),
-        "polyScore": None,
-        "shortSummary": None,
+        "tags": list(review.tags),
+        "polyScore": review.score.value if review.score is not None else None,
+        "shortSummary": short_summary(review),
         "deploymentId": conversation.deployment_id,
-        "testGroup": conversation.test_group,
-        "note": conversation.note,
+        "note": review.note.text if review.note is not None else None,
         "audioUrl": None,
+        "testGroup": conversation.test_group,  # ours, as is all that follows
+        "endReason": conversation.end_reason,
+        "score": score(review),
+    }
+
+
+def short_summary(review: Review) -> dict[str, str] | None:
+    found = review.summary
+    return {"heading": found.heading, "content": found.content, "made_by": found.made_by} if found is not None else None
+
+
+def score(review: Review) -> dict[str, Any] | None:
+    """How the score came about, or why there is none."""
+    found = review.score
+    if found is None:
+        return None
+    return {
+        "value": found.value,
+        "agent_quality": found.agent_quality,
+        "task_success": found.task_success,
+        "reason": found.reason,
+        "made_by": found.made_by,
     }
 
 
 def detail(
-    conversation: Conversation, turns: Sequence[Turn], closing: Closing | None, deliveries: Sequence[Delivery] = ()
+    listed: Listed,
+    turns: Sequence[Turn],
+    closing: Closing | None,
+    deliveries: Sequence[Delivery] = (),
+    *,
+    is_personal_shown: bool = True,
 ) -> dict[str, Any]:
+    conversation = listed.conversation
     sent = {delivery.message_id: delivery for delivery in deliveries}
     metrics = [metric for turn in turns for metric in turn.metrics]
     events: dict[str, list[dict[str, Any]]] = {}
@@ -75,18 +124,48 @@ def detail(
         last = len(turns)
         for call in closing.calls:
             events.setdefault(str(last), []).append(function_event(call, conversation.id, last, sent))
+    reviews: dict[int, list[dict[str, Any]]] = {}
+    for annotation in listed.review.annotations:
+        reviews.setdefault(annotation.turn, []).append(annotation_item(annotation))
     return {
-        **summary(conversation),
-        "turns": [_turn(turn, conversation, sent) for turn in turns],
-        "metrics": metric_series(metrics),
+        **summary(listed, is_personal_shown=is_personal_shown),
+        "turns": [_turn(turn, conversation, sent, reviews.get(turn.index, [])) for turn in turns],
+        "metrics": metric_series([*metrics, *standard_metrics(conversation, metrics)]),
         "functionEvents": events,
     }
 
 
-def _turn(turn: Turn, conversation: Conversation, sent: Deliveries) -> dict[str, Any]:
-    is_greeting = turn.index == 0
+def annotation_item(annotation: Annotation) -> dict[str, Any]:
+    return {
+        "id": annotation.id,
+        "turnId": annotation.turn,
+        "role": annotation.role,
+        "annotationType": annotation.type,
+        "reasons": list(annotation.reasons),
+        "text": annotation.text,
+        "author": annotation.author,
+        "createdAt": iso(annotation.at),
+    }
+
+
+def standard_metrics(conversation: Conversation, written: Sequence[Metric]) -> list[Metric]:
+    """The metrics that every conversation has, unless author code has written them itself."""
+    known = {metric.name for metric in written}
+    ended = conversation.finished_at
+    values: dict[str, object] = {"VARIANT_ID": conversation.variant or "", "TOTAL_AGENT_TURNS": conversation.turns}
+    if ended is not None:
+        values |= {"CALL_COMPLETED": True, "CALL_DURATION": conversation.seconds}
+        if conversation.is_handoff:
+            values["HANDOFF_TO"] = conversation.handoff_destination or ""
+            values["HANDOFF_REASON"] = conversation.handoff_reason or ""
+    else:
+        values["CALL_IN_PROGRESS"] = True
+    at = ended or conversation.last_turn_at
+    return [Metric(name=name, value=value, at=at) for name, value in values.items() if name not in known]
+
+
+def _turn(turn: Turn, conversation: Conversation, sent: Deliveries, reviews: list[dict[str, Any]]) -> dict[str, Any]:
     has_flow = bool(turn.place_after.flow)
-    silent = not is_greeting and turn.input.is_silence
     return {
         "turn_id": turn.index + 1,
         "user_input": turn.input.text,
@@ -103,15 +182,15 @@ def _turn(turn: Turn, conversation: Conversation, sent: Deliveries) -> dict[str,
         "english_agent_response": "",
         "entities": None,
         "intents": None,
-        "is_ood": not is_greeting and not silent and not turn.topics and not turn.calls and not has_flow,
-        "is_silence": silent,
+        "is_ood": turn.is_out_of_domain,
+        "is_silence": turn.index > 0 and turn.input.is_silence,
         "latency": {
             "perceived_latency": round((turn.finished_at - turn.started_at).total_seconds(), 6),
             "label": None,
             "perceived_latency_percentile_1d": None,
         },
         "llm_requests": [llm_request(exchange, conversation, turn) for exchange in turn.exchanges],
-        "reviews": [],
+        "reviews": reviews,
         "metadata": {
             "asr_corrected_user_input": turn.input.text if turn.corrected is None else turn.corrected,
             "transcript_corrections": list(turn.corrections),

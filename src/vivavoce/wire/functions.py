@@ -163,6 +163,5 @@ def metric_series(metrics: list[Metric]) -> dict[str, list[dict[str, str]]]:
     """name -> [{timestamp, value}], every value as text."""
     found: dict[str, list[dict[str, str]]] = {}
     for metric in metrics:
-        value = "true" if metric.value is True else "false" if metric.value is False else str(metric.value)
-        found.setdefault(metric.name, []).append({"timestamp": iso_naive(metric.at), "value": value})
+        found.setdefault(metric.name, []).append({"timestamp": iso_naive(metric.at), "value": metric.text})
     return found

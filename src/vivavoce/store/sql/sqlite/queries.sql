@@ -16,50 +16,93 @@ ORDER BY created_at DESC, rowid DESC LIMIT 1;
 -- name: accounts_of
 SELECT DISTINCT account_id FROM deployments WHERE agent_id = :agent_id;
 
+-- name: put_text
+INSERT INTO texts (hash, body) VALUES (:hash, :body) ON CONFLICT DO NOTHING;
+
+-- name: get_text
+SELECT body FROM texts WHERE hash = :hash;
+
+-- name: put_key
+INSERT INTO keys (id, body) VALUES (:id, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body;
+
+-- name: get_keys
+SELECT body FROM keys ORDER BY id;
+
+-- name: add_seal
+INSERT INTO seals (wrapped) VALUES (:wrapped) RETURNING number;
+
+-- name: destroy_seal
+-- In place, and of the same length: no copy of it is left in the file.
+UPDATE seals SET wrapped = zeroblob(length(wrapped)) WHERE number = :number;
+
+-- name: find_scope
+SELECT number FROM scopes WHERE account_id = :account_id AND agent_id = :agent_id;
+
+-- name: add_scope
+INSERT INTO scopes (account_id, agent_id) VALUES (:account_id, :agent_id) ON CONFLICT DO NOTHING;
+
 -- name: add_conversation
-INSERT INTO conversations (account_id, agent_id, id, started_at, turns, is_ended, head)
-VALUES (:account_id, :agent_id, :id, :started_at, :turns, :is_ended, :head) ON CONFLICT DO NOTHING
-RETURNING number;
+INSERT INTO conversations (number, scope, name, seal, turns, is_ended, duration, dice, head, facets)
+VALUES (:number, :scope, :name, :seal, :turns, :is_ended, :duration, :dice, :head, x'80');
+
+-- name: is_taken
+SELECT 1 FROM conversations WHERE number = :number;
+
+-- name: has_name
+SELECT 1 FROM conversations WHERE name = :name;
+
+-- name: append_turn
+INSERT INTO appended_turns (number, expected, turns, is_ended, head, said, body, state, snapshot)
+VALUES (:number, :expected, :turns, :is_ended, :head, :said, :body, :state, :snapshot);
 
 -- name: advance_conversation
 -- Only from the expected position, and never after the end.
 UPDATE conversations SET turns = :turns, is_ended = :is_ended, head = :head
-WHERE account_id = :account_id AND agent_id = :agent_id AND id = :id AND turns = :expected AND is_ended = 0
-RETURNING number;
+WHERE number = :number AND turns = :expected AND is_ended = 0 RETURNING number;
 
--- name: append_turn
-INSERT INTO appended_turns (
-    account_id, agent_id, id, expected, turns, is_ended, head, body, state, snapshot_body, snapshot_state, snapshot_view
-) VALUES (
-    :account_id, :agent_id, :id, :expected, :turns, :is_ended, :head, :body, :state, :snapshot_body, :snapshot_state,
-    :snapshot_view
-);
+-- name: set_duration
+UPDATE conversations SET duration = :duration WHERE number = :number;
 
 -- name: find_conversation
-SELECT number, head FROM conversations WHERE agent_id = :agent_id AND id = :id AND account_id = :account_id;
+SELECT c.number, c.scope, s.wrapped, c.head, c.review FROM conversations c JOIN seals s ON s.number = c.seal
+WHERE c.name = :name;
 
--- name: find_conversation_anywhere
-SELECT number, head FROM conversations WHERE agent_id = :agent_id AND id = :id ORDER BY number LIMIT 1;
+-- name: get_review
+SELECT review FROM conversations WHERE number = :number;
 
--- name: list_conversations
-SELECT head FROM conversations WHERE agent_id = :agent_id AND (:account_id IS NULL OR account_id = :account_id)
-ORDER BY started_at DESC, number DESC LIMIT :limit OFFSET :offset;
+-- name: put_review
+UPDATE conversations SET review = :review, score = :score WHERE number = :number RETURNING number;
 
--- name: count_conversations
-SELECT count(*) FROM conversations WHERE agent_id = :agent_id AND (:account_id IS NULL OR account_id = :account_id);
+-- name: get_facets
+SELECT facets FROM conversations WHERE number = :number;
+
+-- name: put_facets
+UPDATE conversations SET facets = :facets WHERE number = :number;
+
+-- name: add_facet
+INSERT INTO facets (facet, number) VALUES (:facet, :number);
+
+-- name: remove_facet
+DELETE FROM facets WHERE facet = :facet AND number = :number;
+
+-- name: count_facet
+SELECT count FROM facet_counts WHERE facet = :facet;
 
 -- name: put_snapshot
-INSERT INTO snapshots (conversation, body, state, view) VALUES (:conversation, :body, :state, :view)
-ON CONFLICT (conversation) DO UPDATE SET body = excluded.body, state = excluded.state, view = excluded.view;
+INSERT INTO snapshots (conversation, body) VALUES (:conversation, :body)
+ON CONFLICT (conversation) DO UPDATE SET body = excluded.body;
 
 -- name: get_snapshot
-SELECT body, state, view FROM snapshots WHERE conversation = :conversation;
+SELECT body FROM snapshots WHERE conversation = :conversation;
 
 -- name: add_turn
-INSERT INTO turns (conversation, position, body, state) VALUES (:conversation, :position, :body, :state);
+INSERT INTO turns (conversation, position, said, body, state) VALUES (:conversation, :position, :said, :body, :state);
 
 -- name: get_turns
-SELECT body FROM turns WHERE conversation = :conversation ORDER BY position;
+SELECT position, said, body FROM turns WHERE conversation = :conversation ORDER BY position;
+
+-- name: get_transcript
+SELECT position, said FROM turns WHERE conversation = :conversation ORDER BY position;
 
 -- name: put_closing
 INSERT INTO closings (conversation, body) VALUES (:conversation, :body)
@@ -68,51 +111,45 @@ ON CONFLICT (conversation) DO UPDATE SET body = excluded.body;
 -- name: get_closing
 SELECT body FROM closings WHERE conversation = :conversation;
 
--- name: put_text
-INSERT INTO texts (hash, body) VALUES (:hash, :body) ON CONFLICT DO NOTHING;
-
--- name: get_text
-SELECT body FROM texts WHERE hash = :hash;
-
 -- name: put_reply
-INSERT INTO replies (account_id, key, fingerprint, status, body, expires_at)
-VALUES (:account_id, :key, :fingerprint, :status, :body, :expires_at)
-ON CONFLICT (account_id, key) DO UPDATE SET
-    fingerprint = excluded.fingerprint, status = excluded.status, body = excluded.body, expires_at = excluded.expires_at;
+INSERT INTO replies (name, conversation, fingerprint, status, body, expires_at)
+VALUES (:name, :conversation, :fingerprint, :status, :body, :expires_at)
+ON CONFLICT (name) DO UPDATE SET conversation = excluded.conversation, fingerprint = excluded.fingerprint,
+    status = excluded.status, body = excluded.body, expires_at = excluded.expires_at;
 
 -- name: get_reply
-SELECT fingerprint, status, body, expires_at FROM replies WHERE account_id = :account_id AND key = :key AND expires_at > :now;
+SELECT r.conversation, s.wrapped, r.fingerprint, r.status, r.body, r.expires_at
+FROM replies r JOIN conversations c ON c.number = r.conversation JOIN seals s ON s.number = c.seal
+WHERE r.name = :name AND r.expires_at > :now;
 
 -- name: expire_replies
 DELETE FROM replies WHERE expires_at <= :now;
 
--- name: put_key
-INSERT INTO keys (id, body) VALUES (:id, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body;
-
--- name: get_keys
-SELECT body FROM keys ORDER BY id;
-
 -- name: add_work
 -- Adding again while somebody holds it takes the lease away: it will be done once more.
-INSERT INTO work (kind, key, due_at, attempts, payload) VALUES (:kind, :key, :due_at, :attempts, :payload)
-ON CONFLICT (kind, key) DO UPDATE SET
+INSERT INTO work (kind, key, conversation, due_at, attempts, payload)
+VALUES (:kind, :key, :conversation, :due_at, :attempts, :payload)
+ON CONFLICT (kind, key, conversation) DO UPDATE SET
     due_at = excluded.due_at, payload = excluded.payload, attempts = excluded.attempts, lease = NULL, leased_until = NULL;
 
 -- name: remove_work
-DELETE FROM work WHERE kind = :kind AND key = :key;
+DELETE FROM work WHERE kind = :kind AND key = :key AND conversation = :conversation;
 
 -- name: due_work
-SELECT kind, key, due_at, attempts, payload FROM work
-WHERE due_at <= :now AND (leased_until IS NULL OR leased_until <= :now) ORDER BY due_at LIMIT :limit;
+SELECT w.kind, w.key, w.conversation, w.due_at, w.attempts, w.payload, c.head, s.wrapped
+FROM work w LEFT JOIN conversations c ON c.number = w.conversation LEFT JOIN seals s ON s.number = c.seal
+WHERE w.due_at <= :now AND (w.leased_until IS NULL OR w.leased_until <= :now) ORDER BY w.due_at LIMIT :limit;
 
 -- name: lease_work
-UPDATE work SET lease = :lease, leased_until = :until, attempts = attempts + 1 WHERE kind = :kind AND key = :key;
+UPDATE work SET lease = :lease, leased_until = :until, attempts = attempts + 1
+WHERE kind = :kind AND key = :key AND conversation = :conversation;
 
 -- name: finish_work
-DELETE FROM work WHERE kind = :kind AND key = :key AND lease = :lease;
+DELETE FROM work WHERE kind = :kind AND key = :key AND conversation = :conversation AND lease = :lease;
 
 -- name: retry_work
-UPDATE work SET due_at = :due_at, lease = NULL, leased_until = NULL WHERE kind = :kind AND key = :key AND lease = :lease;
+UPDATE work SET due_at = :due_at, lease = NULL, leased_until = NULL
+WHERE kind = :kind AND key = :key AND conversation = :conversation AND lease = :lease;
 
 -- name: next_due
 SELECT min(max(due_at, coalesce(leased_until, due_at))) FROM work;
@@ -122,20 +159,31 @@ INSERT INTO deliveries (conversation, message, body) VALUES (:conversation, :mes
 ON CONFLICT (conversation, message) DO UPDATE SET body = excluded.body;
 
 -- name: get_deliveries
-SELECT body FROM deliveries WHERE conversation = :conversation ORDER BY message;
+SELECT message, body FROM deliveries WHERE conversation = :conversation ORDER BY message;
 
 -- name: put_fact
-INSERT INTO facts (account_id, agent_id, kind, key, body, at, expires_at)
-VALUES (:account_id, :agent_id, :kind, :key, :body, :at, :expires_at)
-ON CONFLICT (account_id, agent_id, kind, key) DO UPDATE SET body = excluded.body, at = excluded.at, expires_at = excluded.expires_at;
+INSERT INTO facts (name, kind, seal, body, at, expires_at) VALUES (:name, :kind, :seal, :body, :at, :expires_at)
+ON CONFLICT (name) DO UPDATE SET
+    seal = excluded.seal, body = excluded.body, at = excluded.at, expires_at = excluded.expires_at;
+
+-- name: seal_of_fact
+SELECT f.seal, s.wrapped FROM facts f JOIN seals s ON s.number = f.seal WHERE f.name = :name;
+
+-- name: add_fact_source
+INSERT INTO fact_sources (conversation, fact) VALUES (:conversation, :fact) ON CONFLICT DO NOTHING;
 
 -- name: get_fact
-SELECT body, at, expires_at FROM facts
-WHERE account_id = :account_id AND agent_id = :agent_id AND kind = :kind AND key = :key
-AND (expires_at IS NULL OR expires_at > :now);
+SELECT f.body, f.at, f.expires_at, s.wrapped FROM facts f LEFT JOIN seals s ON s.number = f.seal
+WHERE f.name = :name AND (f.expires_at IS NULL OR f.expires_at > :now);
+
+-- name: expired_facts
+SELECT name FROM facts WHERE expires_at <= :now;
+
+-- name: destroy_seal_of_fact
+UPDATE seals SET wrapped = zeroblob(length(wrapped)) WHERE number = (SELECT seal FROM facts WHERE name = :name);
+
+-- name: remove_fact_sources
+DELETE FROM fact_sources WHERE fact = :name;
 
 -- name: remove_fact
-DELETE FROM facts WHERE account_id = :account_id AND agent_id = :agent_id AND kind = :kind AND key = :key RETURNING 1;
-
--- name: expire_facts
-DELETE FROM facts WHERE expires_at <= :now;
+DELETE FROM facts WHERE name = :name RETURNING 1;

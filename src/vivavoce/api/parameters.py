@@ -1,0 +1,80 @@
+"""The query of a request, read by what its route declares. A bad parameter is named, with what would do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+
+from vivavoce.api.route import Query, Route
+from vivavoce.errors import Invalid
+from vivavoce.wire import times
+
+_MAX_INTEGER = 2**63
+_MAX_VALUES = 100  # of one list
+
+
+def parameters(route: Route, request: Request) -> dict[str, Any]:
+    """name -> value, for every parameter that the route has."""
+    given = request.query_params
+    found: dict[str, Any] = {}
+    for query in route.query:
+        values = given.getlist(query.name)
+        if query.type == "list":
+            found[query.name] = _list(query, values, route.query_error)
+        elif len(values) > 1:
+            raise route.query_error(f"{query.name} is given {len(values)} times; once is enough.")
+        else:
+            found[query.name] = _one(query, values[0], route.query_error) if values else query.default
+    return found
+
+
+def _list(query: Query, values: list[str], error: type[Invalid]) -> tuple[str, ...]:
+    if len(values) > _MAX_VALUES:
+        raise error(f"{query.name} is given {len(values)} times; at most {_MAX_VALUES} are taken.")
+    for value in values:
+        _check_text(query, value, error)
+        if not value:
+            raise error(f"{query.name} is empty; leave it out, or name what to look for.")
+    return tuple(values)
+
+
+def _one(query: Query, text: str, error: type[Invalid]) -> Any:
+    match query.type:
+        case "integer":
+            return _integer(query, text, error)
+        case "boolean":
+            if text.lower() not in ("true", "false"):
+                raise error(f"{query.name} should be true or false, not {text[:40]!r}.")
+            return text.lower() == "true"
+        case "time":
+            try:
+                return times.parse(text)
+            except ValueError:
+                raise error(f"{query.name} should be a time such as 2026-01-31T09:30:00Z, not {text[:40]!r}.") from None
+        case _:
+            _check_text(query, text, error)
+            return text
+
+
+def _check_text(query: Query, text: str, error: type[Invalid]) -> None:
+    if query.choices and text not in query.choices:
+        raise error(f"{query.name} should be one of {', '.join(query.choices)}, not {text[:40]!r}.")
+    if "\0" in text:
+        raise error(f"{query.name} holds a NUL character, which no text may.")
+
+
+def _integer(query: Query, text: str, error: type[Invalid]) -> int:
+    # int() also takes "1_000" and digits of other scripts, which nobody means.
+    value = (
+        int(text) if text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() and len(text) < 20 else None
+    )
+    low, high = query.minimum, query.maximum
+    if (
+        value is not None
+        and (low is None or value >= low)
+        and (value <= high if high is not None else value < _MAX_INTEGER)
+    ):
+        return value
+    bounds = f"of at least {low}" if high is None else f"from {low} to {high:,}"
+    raise error(f"{query.name} should be a whole number {bounds}, not {text[:40]!r}.")

@@ -1,0 +1,158 @@
+"""Which conversations match: statements over facets, times and durations that read no more than the page needs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from msgspec import Struct
+
+from vivavoce.domain.record import Count, Criteria, Order, Position
+from vivavoce.store import facets
+from vivavoce.store.sealing import Keyring
+
+EXACT_UP_TO = 10_000  # matches that are counted one by one
+FEW = 20_000  # matches that are sorted rather than walked past
+FIRST, LAST = 0, 2**63 - 1
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+class Matching(Struct, frozen=True, kw_only=True):
+    """Criteria as the index knows them: groups of alternatives, the rarest first; bounds on numbers and durations."""
+
+    scope: int
+    groups: tuple[tuple[int, ...], ...]
+    sizes: tuple[int, ...]
+    low: int
+    high: int
+    durations: tuple[int, int] | None
+
+    @property
+    def is_everything(self) -> bool:
+        return len(self.groups) == 1 and self.durations is None and (self.low, self.high) == (FIRST, LAST)
+
+
+def matching(c: sqlite3.Connection, keyring: Keyring, scope: int, criteria: Criteria) -> Matching:
+    groups = [
+        tuple(dict.fromkeys(keyring.facet(scope, name, value) for name, value in group))
+        for group in [(facets.EVERY,), *facets.wanted(criteria)]
+    ]
+    sized = sorted(((_size(c, group), n, group) for n, group in enumerate(groups)), key=lambda item: item[:2])
+    if len(sized) > 1:
+        sized = [item for item in sized if item[1] != 0]  # every conversation of the agent: another group says more
+    has_durations = criteria.min_duration is not None or criteria.max_duration is not None
+    return Matching(
+        scope=scope,
+        groups=tuple(group for _, _, group in sized),
+        sizes=tuple(size for size, _, _ in sized),
+        low=max(FIRST, microseconds(criteria.since)) if criteria.since is not None else FIRST,
+        high=microseconds(criteria.until) - 1 if criteria.until is not None else LAST,
+        durations=(criteria.min_duration or 0, LAST if criteria.max_duration is None else criteria.max_duration)
+        if has_durations
+        else None,
+    )
+
+
+def page(
+    c: sqlite3.Connection, wanted: Matching, order: Order, after: Position | None, *, limit: int, offset: int
+) -> list[Position]:
+    """Positions in order, `limit` at most."""
+    if not all(wanted.groups) or wanted.low > wanted.high:
+        return []
+    values: dict[str, Any] = {"limit": limit, "offset": offset, "low": wanted.low, "high": wanted.high}
+    if order.by == "started_at":
+        if after is not None:
+            bound = "high" if order.is_descending else "low"
+            values[bound] = (min if order.is_descending else max)(
+                values[bound], after.number - 1 if order.is_descending else after.number + 1
+            )
+        sql = _by_number(c, wanted, order, values)
+        return [Position(number=row[0]) for row in c.execute(sql, values)]
+    sql = _by_value(wanted, order, after, values)
+    return [Position(value=row[1], number=row[0]) for row in c.execute(sql, values)]
+
+
+def count(c: sqlite3.Connection, wanted: Matching) -> Count:
+    if not all(wanted.groups) or wanted.low > wanted.high:
+        return Count(number=0)
+    if wanted.is_everything and len(wanted.groups[0]) == 1:
+        return Count(number=wanted.sizes[0])
+    values: dict[str, Any] = {"limit": EXACT_UP_TO + 1, "offset": 0, "low": wanted.low, "high": wanted.high}
+    sql = f"SELECT count(*) FROM ({_by_number(c, wanted, Order(), values)})"  # noqa: S608  # made of constants and integers
+    (found,) = c.execute(sql, values).fetchone()
+    return Count(number=min(found, EXACT_UP_TO), is_exact=found <= EXACT_UP_TO)
+
+
+def _by_number(c: sqlite3.Connection, wanted: Matching, order: Order, values: dict[str, Any]) -> str:
+    """In order of time. One arm for each alternative of the rarest group: their rows are merged as they are read."""
+    way = "DESC" if order.is_descending else "ASC"
+    if _has_few_durations(c, wanted):
+        return (
+            f"SELECT d.number FROM conversations d WHERE d.scope = {wanted.scope}"
+            f" AND d.duration BETWEEN {wanted.durations[0]} AND {wanted.durations[1]}"  # type: ignore[index]
+            f" AND d.number BETWEEN :low AND :high{_checks(wanted.groups, None)}"
+            f" ORDER BY d.number {way} LIMIT :limit OFFSET :offset"
+        )
+    driver, *others = wanted.groups
+    checks = _checks(others, wanted.durations)
+    arms = (
+        f"SELECT d.number FROM facets d WHERE d.facet = {facet} AND d.number BETWEEN :low AND :high{checks}"  # noqa: S608
+        for facet in driver
+    )
+    return f"{' UNION '.join(arms)} ORDER BY 1 {way} LIMIT :limit OFFSET :offset"
+
+
+def _by_value(wanted: Matching, order: Order, after: Position | None, values: dict[str, Any]) -> str:
+    """In order of a duration or score: few matches are sorted, many are walked in the order of the index."""
+    column, way = order.by, "DESC" if order.is_descending else "ASC"
+    start = ""
+    if after is not None:
+        values.update(value=after.value, number=after.number)
+        start = f" AND (d.{column}, d.number) {'<' if order.is_descending else '>'} (:value, :number)"
+    source = f"conversations d WHERE d.scope = {wanted.scope}"
+    groups: Sequence[tuple[int, ...]] = wanted.groups
+    if wanted.sizes[0] <= FEW:
+        members = ", ".join(str(facet) for facet in groups[0])
+        source = f"(SELECT DISTINCT number AS n FROM facets WHERE facet IN ({members})) f CROSS JOIN conversations d ON d.number = f.n WHERE 1"  # noqa: S608
+        groups = groups[1:]
+    return (
+        f"SELECT d.number, d.{column} FROM {source} AND d.{column} IS NOT NULL"  # noqa: S608
+        f" AND d.number BETWEEN :low AND :high{start}{_checks(groups, wanted.durations)}"
+        f" ORDER BY d.{column} {way}, d.number {way} LIMIT :limit OFFSET :offset"
+    )
+
+
+def _checks(groups: Sequence[tuple[int, ...]], durations: tuple[int, int] | None) -> str:
+    found = ""
+    for group in groups:
+        members = ", ".join(str(facet) for facet in group)
+        found += f" AND EXISTS (SELECT 1 FROM facets WHERE facet IN ({members}) AND number = d.number)"
+    if durations is not None:
+        found += (
+            " AND EXISTS (SELECT 1 FROM conversations WHERE number = d.number"
+            f" AND duration BETWEEN {durations[0]} AND {durations[1]})"
+        )
+    return found
+
+
+def _has_few_durations(c: sqlite3.Connection, wanted: Matching) -> bool:
+    if wanted.durations is None or wanted.sizes[0] <= FEW:
+        return False
+    sql = (
+        "SELECT count(*) FROM (SELECT 1 FROM conversations WHERE scope = ? AND duration BETWEEN ? AND ?"
+        f" LIMIT {FEW + 1})"
+    )
+    found: int = c.execute(sql, (wanted.scope, *wanted.durations)).fetchone()[0]
+    return found <= FEW
+
+
+def _size(c: sqlite3.Connection, group: tuple[int, ...]) -> int:
+    sizes = (c.execute("SELECT count FROM facet_counts WHERE facet = ?", (facet,)).fetchone() for facet in group)
+    return sum(row[0] for row in sizes if row is not None)

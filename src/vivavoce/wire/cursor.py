@@ -1,0 +1,53 @@
+"""The place where a list goes on, as an opaque text that fits into a URL."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+
+import msgspec
+from msgspec import Struct
+
+from vivavoce.domain.record import Criteria, Order, Position
+
+VERSION = 1
+MAX_CHARACTERS = 200
+_DIGEST_BYTES = 8
+
+
+class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    version: int
+    value: int
+    number: int
+    question: bytes  # a hash of what was asked: another question has other pages
+
+
+class CursorInvalid(ValueError):
+    """It is none of ours, or belongs to another question."""
+
+
+def encode(position: Position, criteria: Criteria, order: Order) -> str:
+    body = msgspec.msgpack.encode(_Cursor(VERSION, position.value, position.number, _question(criteria, order)))
+    return base64.urlsafe_b64encode(body).decode().rstrip("=")
+
+
+def decode(text: str, criteria: Criteria, order: Order) -> Position:
+    try:
+        if len(text) > MAX_CHARACTERS or not text.isascii():
+            raise CursorInvalid("cursor is not one that this API has given.")
+        body = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        found = msgspec.msgpack.decode(body, type=_Cursor)
+    except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
+        raise CursorInvalid("cursor is not one that this API has given; begin again without it.") from error
+    if found.version != VERSION or not 0 <= found.number < 2**63 or not -(2**63) <= found.value < 2**63:
+        raise CursorInvalid("cursor is not one that this API has given; begin again without it.")
+    if found.question != _question(criteria, order):
+        raise CursorInvalid(
+            "cursor belongs to a list with other filters or another order; keep them the same for every page."
+        )
+    return Position(value=found.value, number=found.number)
+
+
+def _question(criteria: Criteria, order: Order) -> bytes:
+    return hashlib.blake2b(msgspec.json.encode((criteria, order)), digest_size=_DIGEST_BYTES).digest()
