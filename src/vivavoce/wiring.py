@@ -158,6 +158,7 @@ async def running(
             )
         finally:
             await work.stop()
+            await keys.close()
             await functions.close()
             await outbound.close()
             await classifier.close()

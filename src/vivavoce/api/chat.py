@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 
+from vivavoce.api import hiding
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.errors import Invalid
 from vivavoce.service.chats import Answered, Idempotency, Opening, Said, Taken
-from vivavoce.wire.chat import CreateDebugChatBody, DebugChatResponse, RespondDebugChatBody, debug_chat, encode
+from vivavoce.service.redaction import sees_personal
+from vivavoce.wire.chat import CreateDebugChatBody, DebugChatResponse, RespondDebugChatBody, encode
 
 MAX_IDEMPOTENCY_KEY = 255
 
@@ -29,7 +31,7 @@ async def create(call: Call) -> Answer:
     )
     agent_id = call.request.path_params["agentId"]
     taken = await call.services.chats.open(call.principal, agent_id, opening, idempotency=_idempotency(call, 201, None))
-    return _answer(taken, 201)
+    return _answer(call, taken, 201)
 
 
 async def respond(call: Call) -> Answer:
@@ -56,17 +58,17 @@ async def respond(call: Call) -> Answer:
         said,
         idempotency=_idempotency(call, 200, scoped),
     )
-    return _answer(taken, 200)
+    return _answer(call, taken, 200)
 
 
-def _answer(taken: Taken | Answered, status: int) -> Answer:
+def _answer(call: Call, taken: Taken | Answered, status: int) -> Answer:
     if isinstance(taken, Answered):
         return Answer(status=taken.status, body=taken.body)
-    return Answer(status=status, body=_rendered(taken))
+    return Answer(status=status, body=_rendered(taken, call))
 
 
-def _rendered(taken: Taken) -> bytes:
-    return encode(debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics))
+def _rendered(taken: Taken, call: Call) -> bytes:
+    return encode(hiding.reply_of(taken, call.principal))
 
 
 def _idempotency(call: Call, status: int, message_id: str | None) -> Idempotency | None:
@@ -75,8 +77,10 @@ def _idempotency(call: Call, status: int, message_id: str | None) -> Idempotency
         return None
     if len(key) > MAX_IDEMPOTENCY_KEY and key is not message_id:
         raise Invalid(f"Idempotency-Key should have at most {MAX_IDEMPOTENCY_KEY} characters.")
-    fingerprint = hashlib.sha256(call.request.url.path.encode() + b"\0" + call.raw).hexdigest()
-    return Idempotency(key=key, fingerprint=fingerprint, render=lambda taken: (status, _rendered(taken)))
+    # A reply that was made for who may see personal data is another than the one for who may not.
+    view = b"whole" if sees_personal(call.principal) else b"hidden"
+    fingerprint = hashlib.sha256(b"\0".join((call.request.url.path.encode(), view, call.raw))).hexdigest()
+    return Idempotency(key=key, fingerprint=fingerprint, render=lambda taken: (status, _rendered(taken, call)))
 
 
 ROUTES = (

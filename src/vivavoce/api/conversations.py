@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from vivavoce.api import hiding
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.service.conversations import Mark
 from vivavoce.wire.chat import encode
-from vivavoce.wire.conversations import annotation_item, detail
+from vivavoce.wire.conversations import annotation_item
 from vivavoce.wire.reviews import (
     AddAnnotationsBody,
     AnnotationsResponse,
@@ -20,9 +21,7 @@ MAX_AUTHOR_CHARACTERS = 200
 
 async def get_conversation(call: Call) -> Answer:
     found = await call.services.conversations.get(call.principal, *_names(call))
-    is_shown = "pii" in call.principal.permissions
-    body = detail(found.listed, found.turns, found.closing, found.deliveries, is_personal_shown=is_shown)
-    return Answer(body=encode(body))
+    return Answer(body=encode(hiding.detail_of(found, call.principal)))
 
 
 async def audio(call: Call) -> Answer:
@@ -54,7 +53,7 @@ async def annotate(call: Call) -> Answer:
 
 async def list_annotations(call: Call) -> Answer:
     found = await call.services.conversations.annotations(call.principal, *_names(call))
-    return Answer(body=encode({"annotations": [annotation_item(a) for a in found]}))
+    return Answer(body=encode(hiding.plain_of({"annotations": [annotation_item(a) for a in found]}, call.principal)))
 
 
 async def remove_annotation(call: Call) -> Answer:

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import msgspec
 
+from vivavoce.api import hiding
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.errors import Invalid
 from vivavoce.wire.chat import encode
@@ -91,6 +92,7 @@ async def handoff_state(call: Call) -> Answer:
         id=call.query["id"],
         shared_id=call.query["shared_id"],
     )
+    found["data"] = hiding.json_of(found["data"], call.principal)
     return Answer(body=encode(HandoffState(**found)))
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.domain.principal import EVERY_PERMISSION
+from vivavoce.errors import Invalid
+from vivavoce.wire import times
 from vivavoce.wire.keys import CreateKeyBody, key_summary
 
 _encode = msgspec.json.Encoder().encode
@@ -19,13 +23,24 @@ async def create(call: Call) -> Answer:
         account_id=body.account_id,
         permissions=tuple(body.permissions) if body.permissions is not None else tuple(EVERY_PERMISSION),
         agents=body.agents,
+        expires_at=_moment(body.expires_at),
     )
     return Answer(status=201, body=_encode({**key_summary(key), "key": text}))
 
 
+def _moment(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return times.parse(text)
+    except ValueError:
+        raise Invalid(f"expiresAt should be a time such as 2027-01-31T00:00:00Z, not {text[:40]!r}.") from None
+
+
 async def list_keys(call: Call) -> Answer:
     keys = await call.services.keys.list(call.principal)
-    return Answer(body=_encode({"keys": [key_summary(key) for key in keys]}))
+    used = await call.services.keys.last_used(call.principal)
+    return Answer(body=_encode({"keys": [key_summary(key, used.get(key.id)) for key in keys]}))
 
 
 async def revoke(call: Call) -> Answer:

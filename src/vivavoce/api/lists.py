@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
+from vivavoce.api import hiding
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.domain.record import Criteria, Listed, Order, Page, Position
 from vivavoce.errors import Invalid
-from vivavoce.wire import conversations_v3, cursor
+from vivavoce.wire import cursor
 from vivavoce.wire.chat import encode
-from vivavoce.wire.conversations import LABELS, family, summary
+from vivavoce.wire.conversations import LABELS, family
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 5_000
@@ -136,9 +137,8 @@ async def list_conversations(call: Call) -> Answer:
 
 
 async def _summaries(call: Call, listed: Sequence[Listed]) -> AsyncIterator[dict[str, Any]]:
-    is_shown = "pii" in call.principal.permissions
     for item in listed:
-        yield summary(item, is_personal_shown=is_shown)
+        yield hiding.summary_of(item, call.principal)
 
 
 # Versions 3 and 1.
@@ -181,11 +181,10 @@ def _asked_by_account(call: Call) -> Asked:
 
 
 async def _whole(call: Call, listed: Sequence[Listed]) -> AsyncIterator[dict[str, Any]]:
-    is_shown = "pii" in call.principal.permissions
     has_latency = bool(call.query.get("include_latency"))
     transcripts = await call.services.conversations.transcripts(call.principal, listed)
     for item, transcript in zip(listed, transcripts, strict=True):
-        yield conversations_v3.conversation(item, transcript, is_personal_shown=is_shown, has_latency=has_latency)
+        yield hiding.transcript_of(item, transcript, call.principal, has_latency=has_latency)
 
 
 # Bodies that are sent as they are made.

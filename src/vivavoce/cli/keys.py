@@ -30,6 +30,7 @@ def command() -> None:
     type=click.Choice(["chat", "read", "write", "pii", "admin"]),
     help="Only this right; may be given again.",
 )
+@click.option("--expires", help="When it stops: a date or time such as 2027-01-31; never when left out.")
 @_data
 @_json
 def create(
@@ -37,6 +38,7 @@ def create(
     account: str | None,
     agents: tuple[str, ...],
     permissions: tuple[str, ...],
+    expires: str | None,
     data: str | None,
     as_json: bool,
 ) -> None:
@@ -46,6 +48,7 @@ def create(
         "accountId": account,
         "agents": list(agents) or None,
         "permissions": list(permissions) or None,
+        "expiresAt": expires,
     }
     made = _ask(data, "POST", "/v1/keys", body)
     if as_json:
@@ -66,9 +69,12 @@ def list_keys(data: str | None, as_json: bool) -> None:
         click.echo(json.dumps(found))
         return
     for key in found:
-        state = "revoked" if key["revokedAt"] else "valid"
+        state = "revoked" if key["revokedAt"] else f"until {key['expiresAt'][:10]}" if key["expiresAt"] else "valid"
+        used = f"used {key['lastUsedAt'][:16]}" if key["lastUsedAt"] else "never used"
         where = f"account={key['accountId'] or 'all'}"
-        click.echo(f"{key['id']}  {key['name']}  …{key['hint']}  {state}  {where}  {','.join(key['permissions'])}")
+        click.echo(
+            f"{key['id']}  {key['name']}  …{key['hint']}  {state}  {used}  {where}  {','.join(key['permissions'])}"
+        )
     if not found:
         click.echo("No keys yet besides the operator's. Make one with `vivavoce keys create NAME`.")
 

@@ -19,6 +19,7 @@ class Principal(Struct, frozen=True, kw_only=True):
     account_id: str | None = None
     permissions: frozenset[Permission] = EVERY_PERMISSION
     agents: frozenset[str] | None = None
+    expires_at: datetime | None = None
 
 
 class Key(Struct, frozen=True, kw_only=True):
@@ -32,4 +33,5 @@ class Key(Struct, frozen=True, kw_only=True):
     permissions: frozenset[Permission] = EVERY_PERMISSION
     agents: frozenset[str] | None = None
     created_at: datetime
+    expires_at: datetime | None = None
     revoked_at: datetime | None = None

@@ -37,7 +37,7 @@ from vivavoce.errors import (
     Invalid,
 )
 from vivavoce.project.identity import is_language
-from vivavoce.service import handoffs, outbox
+from vivavoce.service import handoffs, outbox, redaction
 from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments, environment_of
@@ -347,7 +347,7 @@ class Chats:
 
     async def _commit(self, session: Session, finished: Finished, idempotency: Idempotency | None) -> Taken:
         """One transaction: the turn, the snapshot, the head, the work that follows, the reply for its key."""
-        taken_turn, snapshot = finished.turn, finished.snapshot
+        taken_turn, snapshot = replace(finished.turn, personal=redaction.decide(finished.turn)), finished.snapshot
         conversation = _advanced(session.conversation, taken_turn)
         metrics = [*session.metrics, *((m.name, m.value) for m in taken_turn.metrics)]
         taken = Taken(conversation=conversation, turn=taken_turn, snapshot=snapshot, metrics=metrics)

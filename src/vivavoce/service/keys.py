@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
+import logging
 import secrets
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
 from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.principal import EVERY_PERMISSION, Key, Permission, Principal
-from vivavoce.errors import Invalid, NotFound, Unauthenticated
+from vivavoce.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from vivavoce.service.access import require
 from vivavoce.store.interface import Store
 
+log = logging.getLogger(__name__)
+
+USE_RESOLUTION = timedelta(minutes=1)
 PREFIX = "vv_"
 OPERATOR = Principal(key_id="operator")
 
@@ -31,12 +37,19 @@ class Keys:
         self._random = random
         self._bootstrap = digest(bootstrap)
         self._principals: dict[str, Principal] = {}
+        self._used: dict[str, datetime] = {}  # as it was written last
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def load(self) -> None:
         """Reads the stored keys; called at start and after each change."""
         self._principals = {
             key.digest: Principal(
-                key_id=key.id, name=key.name, account_id=key.account_id, permissions=key.permissions, agents=key.agents
+                key_id=key.id,
+                name=key.name,
+                account_id=key.account_id,
+                permissions=key.permissions,
+                agents=key.agents,
+                expires_at=key.expires_at,
             )
             for key in await self._store.keys()
             if key.revoked_at is None
@@ -52,7 +65,30 @@ class Keys:
         found = self._principals.get(given)
         if found is None:
             raise Unauthenticated("This API key is not valid here.")
+        now = self._clock.now()
+        if found.expires_at is not None and found.expires_at <= now:
+            raise Unauthenticated(f"This API key expired on {found.expires_at:%Y-%m-%d}; ask for a new one.")
+        self._note_use(found.key_id, now)
         return found
+
+    def _note_use(self, key_id: str, now: datetime) -> None:
+        """To the minute: a write for each request would cost more than the request."""
+        last = self._used.get(key_id)
+        if last is not None and now - last < USE_RESOLUTION:
+            return
+        self._used[key_id] = now
+        task = asyncio.ensure_future(self._store.put_key_use(key_id, now))
+        self._writing.add(task)
+        task.add_done_callback(self._written)
+
+    def _written(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("the last use of a key was not written: %s", type(task.exception()).__name__)
+
+    async def close(self) -> None:
+        """Waits for what is being written."""
+        await asyncio.gather(*self._writing, return_exceptions=True)
 
     async def create(
         self,
@@ -62,11 +98,20 @@ class Keys:
         account_id: str | None = None,
         permissions: Sequence[Permission] = tuple(EVERY_PERMISSION),
         agents: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
     ) -> tuple[Key, str]:
         """(key, its text). The text is not kept and cannot be shown again."""
         require(principal, "admin")
         if not name.strip():
             raise Invalid("A key needs a name.")
+        if expires_at is not None and expires_at <= self._clock.now():
+            raise Invalid("expiresAt is in the past; the key would never work.")
+        if not permissions:
+            raise Invalid("A key needs at least one permission.")
+        if not frozenset(permissions) <= principal.permissions:
+            raise Forbidden("A key cannot be given rights that the key it is made with does not have.")
+        if principal.agents is not None and not (agents and frozenset(agents) <= principal.agents):
+            raise Forbidden("A key that is for some agents can make keys for those only; name them.")
         account = account_id if principal.account_id is None else principal.account_id
         text = PREFIX + secrets.token_urlsafe(32)
         key = Key(
@@ -78,6 +123,7 @@ class Keys:
             permissions=frozenset(permissions),
             agents=frozenset(agents) if agents else None,
             created_at=self._clock.now(),
+            expires_at=expires_at,
         )
         await self._store.put_key(key)
         await self.load()
@@ -86,6 +132,11 @@ class Keys:
     async def list(self, principal: Principal) -> list[Key]:
         require(principal, "admin")
         return [key for key in await self._store.keys() if principal.account_id in (None, key.account_id)]
+
+    async def last_used(self, principal: Principal) -> dict[str, datetime]:
+        """key id -> when it was last used, to the minute."""
+        require(principal, "admin")
+        return {**await self._store.key_uses(), **self._used}
 
     async def revoke(self, principal: Principal, id: str) -> Key:
         require(principal, "admin")

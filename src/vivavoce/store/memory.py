@@ -48,6 +48,7 @@ class MemoryStore:
         self._replies: dict[tuple[str, str], Reply] = {}
         self._facts: dict[tuple[str, str, str, str], Fact] = {}
         self._keys: dict[str, Key] = {}
+        self._key_uses: dict[str, datetime] = {}
         self._work: dict[_WorkId, Work] = {}
         self._leases: dict[_WorkId, tuple[str, datetime]] = {}
 
@@ -261,6 +262,12 @@ class MemoryStore:
 
     async def keys(self) -> Sequence[Key]:
         return [self._keys[id_] for id_ in sorted(self._keys)]
+
+    async def put_key_use(self, key_id: str, used_at: datetime) -> None:
+        self._key_uses[key_id] = max(used_at, self._key_uses.get(key_id, used_at))
+
+    async def key_uses(self) -> dict[str, datetime]:
+        return dict(self._key_uses)
 
     async def add_work(self, work: Sequence[Work]) -> None:
         self._add_work(work)

@@ -483,6 +483,12 @@ class SqliteStore:
     async def keys(self) -> Sequence[Key]:
         return await self._read(lambda c: [msgspec.json.decode(row[0], type=Key) for row in c.execute(SQL["get_keys"])])
 
+    async def put_key_use(self, key_id: str, used_at: datetime) -> None:
+        await self._do(lambda c: c.execute(SQL["put_key_use"], {"key": key_id, "at": at(used_at)}) and None)
+
+    async def key_uses(self) -> dict[str, datetime]:
+        return await self._read(lambda c: {key: moment(used) for key, used in c.execute(SQL["get_key_uses"])})
+
     # Background work.
 
     async def add_work(self, work: Sequence[Work]) -> None:

@@ -187,3 +187,9 @@ DELETE FROM fact_sources WHERE fact = :name;
 
 -- name: remove_fact
 DELETE FROM facts WHERE name = :name RETURNING 1;
+
+-- name: put_key_use
+INSERT INTO key_uses (key, at) VALUES (:key, :at) ON CONFLICT (key) DO UPDATE SET at = max(at, excluded.at);
+
+-- name: get_key_uses
+SELECT key, at FROM key_uses;

@@ -1,0 +1,1 @@
+"""Which spans of a text are personal data, and the text without them. Pure: text in, spans out."""

@@ -1,0 +1,92 @@
+"""All rules together: the personal spans of a text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from vivavoce.redaction.dates import births
+from vivavoce.redaction.identifiers import identifiers
+from vivavoce.redaction.online import online
+from vivavoce.redaction.people import people
+from vivavoce.redaction.places import addresses
+from vivavoce.redaction.runs import runs
+from vivavoce.redaction.text import Span, Token, merged, tokens
+
+CATEGORIES = (
+    "name", "phone", "email", "address", "postcode", "payment_card", "card_security", "bank_account", "national_id",
+    "passport", "driving_licence", "vehicle_plate", "date_of_birth", "account_number", "secret", "ip_address",
+    "url_personal",
+)  # fmt: skip
+VERSION = 1  # of the rules: a turn that was looked at by an older one can be looked at again
+
+
+def personal_spans(text: str) -> list[Span]:
+    """In order, without overlaps."""
+    if not text or text.isspace():
+        return []
+    words = tokens(text)
+    found = online(text, words)
+    found += addresses(words)
+    found += births(words)
+    found += secrets(words)
+    taken = [(span.start, span.end) for span in found]
+    found += [span for span in identifiers(words, runs(words)) if not _inside(span, taken)]
+    taken = [(span.start, span.end) for span in found]
+    found += people(words, taken)
+    return merged(found)
+
+
+def _inside(span: Span, taken: Sequence[tuple[int, int]]) -> bool:
+    return any(start <= span.start and span.end <= end for start, end in taken)
+
+
+_SECRET_IS = re.compile(
+    r"\b(?:pass(?:word|code|phrase)|pwd|pw|passwort|kennwort|contraseña|mot de passe|clave|safe word|security word|memorable (?:word|name|place)|"
+    r"maiden name|security answer|secret word|first (?:pet|school|car|teacher)(?:'s name)?|answer(?: to the security question)?|otp|pin|"
+    r"code word|codeword)\b"
+    r"(?:\s*\(?(?:is|was|to|as|es|est|ist|:|=|-|it's|its|for that|i chose|called|a|the|u sent me|on the account|of the account|du compte|c'est|\?|,|saved|says|set|que puse|era))*\s*",
+    re.IGNORECASE,
+)
+_NO_SECRET = frozenset(
+    "i you my the a and or is not reset it please for on to doesn't don't isn't won't can't wrong forgot forgotten again still"
+    " expired link change changed new old that this what why how when sent number hasn't locked email account question questions"
+    " now never keeps works work working try just has been does was in with from your our please if but because so then when at"
+    " se no ne le la el vergessen oublié olvidado nicht mein meine me ya machine protected needs need must should requirements"
+    " manager field box screen page by of code codes 1st first 2nd one-time".split()
+)
+
+
+def secrets(words: Sequence[Token]) -> list[Span]:
+    """What follows "password", "maiden name" and the like, when it can be the thing itself."""
+    if not words:
+        return []
+    text = _text(words)
+    found = []
+    for match in _SECRET_IS.finditer(text):
+        place = next((n for n, w in enumerate(words) if w.start >= match.end()), None)
+        if place is None or place == 0:
+            continue
+        said = words[place]
+        is_sign = not said.is_word and not said.text.isdigit()
+        if is_sign or said.low in _NO_SECRET:
+            continue
+        end = said.end
+        while place + 1 < len(words) and words[place + 1].start == end and words[place + 1].text not in ",.?;)":
+            place += 1
+            end = words[place].end
+        while end < len(text) and not text[end].isspace() and text[end] not in ",.?;)":
+            end += 1
+        found.append(Span(said.start, end, "secret"))
+    return found
+
+
+def _text(words: Sequence[Token]) -> str:
+    """The words at their own places again."""
+    parts = []
+    place = 0
+    for word in words:
+        parts.append(" " * (word.start - place))
+        parts.append(word.text)
+        place = word.end
+    return "".join(parts)

@@ -1,0 +1,59 @@
+"""What of a conversation is personal: decided when a turn is written, and applied to all that leaves without the right to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+from vivavoce.domain.conversation import PersonalSpan, Turn
+from vivavoce.domain.principal import Principal
+from vivavoce.domain.record import TranscriptTurn
+from vivavoce.redaction.redact import WITHHELD, Redactor
+from vivavoce.redaction.rules import personal_spans
+from vivavoce.redaction.text import Span
+
+SideName: TypeAlias = Literal["input", "corrected", "reply"]
+Side: TypeAlias = tuple[SideName, str]
+
+
+@lru_cache(maxsize=4096)
+def _found(text: str) -> tuple[Span, ...]:
+    """Agents say the same things again and again."""
+    return tuple(personal_spans(text))
+
+
+def decide(turn: Turn) -> tuple[PersonalSpan, ...]:
+    """The personal spans of what a turn says, to be kept with it."""
+    return tuple(
+        PersonalSpan(side, span.start, span.end, span.category)
+        for side, text in sides(turn)
+        if text
+        for span in _found(text)
+    )
+
+
+def sees_personal(principal: Principal) -> bool:
+    return "pii" in principal.permissions
+
+
+def redactor(turns: Iterable[Turn | TranscriptTurn], others: Iterable[str] = ()) -> Redactor:
+    """Knows all that was found personal in these turns; `others` are values that are personal by what they are."""
+    values = [(text, "personal") for text in others if text]
+    for turn in turns:
+        texts = dict(sides(turn))
+        values += [(texts[s.side][s.start : s.end], s.category) for s in turn.personal or () if s.side in texts]
+    return Redactor(values)
+
+
+def sides(turn: Turn | TranscriptTurn) -> Sequence[Side]:
+    text = turn.text if isinstance(turn, TranscriptTurn) else turn.input.text
+    return (("input", text), ("corrected", turn.corrected or ""), ("reply", turn.reply))
+
+
+def shown(turn: Turn | TranscriptTurn, side: SideName, redactor: Redactor) -> str:
+    """One text of a turn without what is personal; nothing of it where nobody has looked yet."""
+    text = dict(sides(turn))[side]
+    if turn.personal is None:
+        return WITHHELD if text else text
+    return redactor.text(text, [Span(s.start, s.end, s.category) for s in turn.personal if s.side == side])
