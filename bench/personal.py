@@ -2,7 +2,8 @@
 
     python bench/personal.py [--tune] [--misses]
 
-The set is split by a hash of the text; figures are of the held-out half unless --tune asks for the other. A span is found
+The set is split by a hash of the text; figures are of the held-out half unless --tune asks for the other half and a
+second set that was written for tuning. A span is found
 when every letter and digit of it is inside a found one; a found span is right when most of it is labelled.
 """
 
@@ -13,11 +14,13 @@ import hashlib
 import re
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from vivavoce.redaction.rules import personal_spans
 
 SET = Path(__file__).parent / "data" / "personal.txt"
+TUNING = SET.with_name("personal_tuning.txt")  # a second set, all of it for tuning
 MARK = re.compile(r"\[\[(\w+):(.*?)\]\]")
 AIM_RECALL, AIM_PRECISION = 0.95, 0.90
 
@@ -38,6 +41,14 @@ def is_tune(text: str) -> bool:
     return hashlib.sha256(text.encode()).digest()[0] % 2 == 0
 
 
+def chosen(for_tuning: bool) -> Iterator[tuple[str, str, list[tuple[int, int, str]]]]:
+    for line in SET.read_text("utf-8").splitlines():
+        if is_tune(read(line)[1]) == for_tuning:
+            yield read(line)
+    if for_tuning:
+        yield from map(read, TUNING.read_text("utf-8").splitlines())
+
+
 def characters(text: str, spans: list[tuple[int, int]]) -> set[int]:
     return {n for start, end in spans for n in range(start, end) if text[n].isalnum()}
 
@@ -55,10 +66,7 @@ def main() -> None:
     guessed: Counter[str] = Counter()
     right: Counter[str] = Counter()
     seconds, texts = 0.0, 0
-    for line in SET.read_text("utf-8").splitlines():
-        style, text, spans = read(line)
-        if is_tune(text) != options.tune:
-            continue
+    for style, text, spans in chosen(options.tune):
         texts += 1
         began = time.perf_counter()
         found = personal_spans(text)

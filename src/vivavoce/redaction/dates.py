@@ -5,29 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from vivavoce.redaction.text import Span, Token
-from vivavoce.redaction.vocabulary import CUES, DIGITS, FILLERS, MONTHS, ORDINALS, TEENS, TENS
+from vivavoce.redaction.vocabulary import CUES, FILLERS, MONTHS, NUMBERS, ORDINALS, TEENS, TENS
 
 _EXPIRIES = frozenset(
-    "expiry expires expiring expire exp expiration valid gültig caduca caducidad vence expira ablaufdatum läuft ends".split()
+    "expiry expires expiring expire expired exp expiration thru til good runs ran valid gültig caduca caducidad vence expira ablaufdatum läuft ends".split()
 )
+_MAX_TOKENS = 14  # of a date
 REACH = 14  # tokens from the cue to the date
 _CUES = CUES["date_of_birth"]
-_BETWEEN = frozenset(["of", "the", "de", "del", "der", "den", "le", "el", "year", "in", "and", "hundred", ",", "/", ".", "-", "st", "nd", "rd", "th", "thousand", "º", "er"])  # fmt: skip
+_BETWEEN = frozenset(["of", "the", "de", "del", "der", "den", "le", "el", "year", "in", "and", "hundred", ",", "/", ".", "-", "st", "nd", "rd", "th", "thousand", "º", "er", "'", "’"])  # fmt: skip
 _NO_START = frozenset(["and", "in", "of", "year", "de", "del", ",", "/", ".", "-", "st", "nd", "rd", "th", "hundred", "º", "er", "den", "der", "le", "el", "thousand"])  # fmt: skip
 _AGES = frozenset(["years", "year", "weeks", "months", "days", "pounds", "am", "pm", "jahre", "ans", "años"])
 
 
 def births(tokens: Sequence[Token]) -> list[Span]:
-    cues = [place for place, token in enumerate(tokens) if _is_cue(tokens, place)]
     found: list[Span] = []
+    if not any(token.low in NUMBERS or token.text[0].isdigit() or token.low in ORDINALS for token in tokens):
+        return found
     place = 0
     while place < len(tokens):
         last = _date(tokens, place)
         if last is None:
             place += 1
             continue
-        is_near = any(0 < place - cue <= REACH or 0 < cue - last <= 6 for cue in cues)
-        if any(0 < place - n <= 7 for n, token in enumerate(tokens) if token.low in _EXPIRIES):
+        is_near = any(
+            _is_cue(tokens, n)
+            for n in (*range(max(0, place - REACH), place), *range(last + 1, min(last + 7, len(tokens))))
+        )
+        if any(token.low in _EXPIRIES for token in tokens[max(0, place - 7) : place]):
             found.append(Span(tokens[place].start, tokens[last].end, "card_security"))
         elif (is_near or _is_long_ago(tokens, place, last)) and not (
             last + 1 < len(tokens) and tokens[last + 1].low in _AGES
@@ -56,9 +61,7 @@ def _is_part(token: Token) -> bool:
         (token.text.isdigit() and len(token.text) in (1, 2, 4, 6, 8))
         or low in MONTHS
         or low in ORDINALS
-        or low in DIGITS
-        or low in TEENS
-        or low in TENS
+        or low in NUMBERS
     )
 
 
@@ -68,7 +71,7 @@ def _date(tokens: Sequence[Token], first: int) -> int | None:
         return None
     parts: list[Token] = []
     last, place = first - 1, first
-    while place < len(tokens):
+    while place < min(len(tokens), first + _MAX_TOKENS):
         token = tokens[place]
         if _is_part(token):
             if parts and parts[-1].text.isdigit() and len(parts[-1].text) == 4:

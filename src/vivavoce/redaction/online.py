@@ -8,22 +8,35 @@ from collections.abc import Sequence
 from vivavoce.redaction.text import Span, Token
 from vivavoce.redaction.vocabulary import DIGITS, FILLERS, REPEATS, TEENS, TENS
 
-_EMAIL = re.compile(r"[\w.+'%-]+\s?@\s?[\w-]+(?:\.[\w-]+)+", re.UNICODE)
+# Each is asked of one piece without spaces at a time, and pieces are short: no text can make them slow.
+_PIECE = re.compile(r"[^\s\"<>(),;{}\[\]|]+")
+_MAX_PIECE = 320
+_EMAIL = re.compile(r"[\w.+'%-]+@[\w-]+(?:\.[\w-]+)+")
 _IPV4 = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}(?![\d]|\.\d)")
+_GROUP = "[0-9a-f]{1,4}"
 _IPV6 = re.compile(
-    r"(?<![\w:])(?:[0-9a-f]{1,4}:){2,7}[0-9a-f]{1,4}(?![\w:])|(?<![\w:])(?:[0-9a-f]{1,4}:){1,7}:(?:[0-9a-f]{1,4}(?::[0-9a-f]{1,4})*)?(?![\w:])|::1\b",
+    rf"(?<![\w:])(?:{_GROUP}:){{2,7}}{_GROUP}(?![\w:])|(?<![\w:])(?:{_GROUP}:){{1,7}}:(?:{_GROUP}(?::{_GROUP})*)?(?![\w:])|::1\b",
     re.IGNORECASE,
 )
-_HANDLE = re.compile(r"(?<![\w@.])@[A-Za-z_][\w.]{1,39}\b")
-_SITES = "linkedin|facebook|fb|instagram|insta|twitter|x|tiktok|youtube|github|gitlab|reddit|paypal|venmo|t|telegram|wa|snapchat|pinterest|flickr|strava|airbnb|medium|behance|soundcloud|vimeo|mastodon|twitch|threads|calendly|cash|ko-fi|patreon|vinted|depop|etsy|ebay|goodreads|about|linktr|bsky|vk|xing|tumblr|revolut|monzo"
+_HANDLE = re.compile(r"(?<![\w@.])@[A-Za-z_][\w.-]{1,39}\b")
+_USER_NAME = re.compile(r"(?<![\w/.@])(?=[\w-]*[A-Za-z])[\w-]*[A-Za-z0-9]_[A-Za-z0-9][\w-]*(?![\w@])")
+_SITES = (
+    "linkedin|facebook|fb|instagram|insta|twitter|x|tiktok|youtube|github|gitlab|reddit|paypal|venmo|t|telegram|wa|snapchat"
+    "|pinterest|flickr|strava|airbnb|medium|behance|soundcloud|vimeo|mastodon|twitch|threads|calendly|cash|ko-fi|patreon"
+    "|vinted|depop|etsy|ebay|goodreads|about|linktr|bsky|vk|xing|tumblr|revolut|monzo|discord|steamcommunity|letterboxd"
+)
+_PATH = r"[\w@./~%?=&+$-]*[\w$]"
 _PROFILE = re.compile(
-    rf"(?:https?://)?(?:www\.)?(?:[\w-]+\.)?(?:{_SITES})\.(?:com|me|org|net|app|tv|ee|social|be|co|io|us|ly)/[\w@./~%?=&+$-]*[\w$]|(?:https?://)?(?:www\.)?[\w-]+\.[\w.]+/(?:~|@|u/|user/|users/|in/|id/|member/|members/|profile/|profiles/|people/)[\w@./~%-]+|(?<!\w)u/[\w-]{{3,}}|(?<![\w/])/in/[\w-]+|(?<!\w)\$[A-Za-z]\w{{2,}}",
+    rf"(?:https?://)?(?:www\.)?(?:[\w-]+\.)?(?:{_SITES})\.(?:com|me|org|net|app|tv|ee|gg|social|be|co|io|us|ly)/{_PATH}"
+    rf"|(?:https?://)?(?:www\.)?[\w-]+\.[\w.]+/(?:~|@|u/|user/|users/|in/|id/|members?/|profiles?/|people/){_PATH}"
+    r"|(?<!\w)u/[\w-]{3,}|(?<![\w/])/in/[\w-]+|(?<!\w)\$[A-Za-z]\w{2,}",
     re.IGNORECASE,
 )
 _OWN_SITE = re.compile(r"(?:https?://|www\.)[\w-]+(?:\.[\w-]+)+(?:/[\w@./~%-]*)?", re.IGNORECASE)
 _POSSESSIVE = re.compile(
     r"\b(?:my|mi|mon|ma|mein|meine|his|her|personal)\s+(?:\w+\s+){0,3}(?:is|at|on|:|'s)?\s*$", re.IGNORECASE
 )
+_BEFORE = 60  # characters before a link in which it may be claimed
 
 _DOT = frozenset(["dot", "punto", "punkt", "point", "."])
 _AT = frozenset(["at", "arroba", "arobase", "ät", "@"])
@@ -46,20 +59,39 @@ _NETWORKS = frozenset(
 )
 
 
+_SAID = frozenset(
+    "at dot punto punkt point arroba arobase ät slash".split()
+)  # without these, nothing of the kind is said
+
+
 def online(text: str, tokens: Sequence[Token]) -> list[Span]:
-    found = [Span(m.start(), m.end(), "email") for m in _EMAIL.finditer(text)]
-    found += [Span(m.start(), m.end(), "ip_address") for m in _IPV4.finditer(text) if _is_address(m.group())]
-    found += [Span(m.start(), m.end(), "ip_address") for m in _IPV6.finditer(text)]
-    found += [Span(m.start(), m.end(), "url_personal") for m in _HANDLE.finditer(text)]
-    found += [Span(m.start(), m.end(), "url_personal") for m in _PROFILE.finditer(text)]
-    found += [
-        Span(m.start(), m.end(), "url_personal")
-        for m in _OWN_SITE.finditer(text)
-        if _POSSESSIVE.search(text[: m.start()])
-    ]
-    found += _said_addresses(tokens)
-    found += _said_links(tokens)
-    found += _said_ips(tokens)
+    found: list[Span] = []
+    for piece in _PIECE.finditer(text):
+        if piece.end() - piece.start() <= _MAX_PIECE:
+            found += _written(text, piece.group(), piece.start())
+    if any(token.low in _SAID for token in tokens):
+        found += _said_addresses(tokens)
+        found += _said_links(tokens)
+        found += _said_ips(tokens)
+    return found
+
+
+def _written(text: str, piece: str, offset: int) -> list[Span]:
+    found = []
+    if "@" in piece:
+        found += [Span(offset + m.start(), offset + m.end(), "email") for m in _EMAIL.finditer(piece)]
+        found += [Span(offset + m.start(), offset + m.end(), "url_personal") for m in _HANDLE.finditer(piece)]
+    if "_" in piece and "@" not in piece:
+        found += [Span(offset + m.start(), offset + m.end(), "url_personal") for m in _USER_NAME.finditer(piece)]
+    if piece.count(".") >= 3:
+        matches = (m for m in _IPV4.finditer(piece) if _is_address(m.group()))
+        found += [Span(offset + m.start(), offset + m.end(), "ip_address") for m in matches]
+    if piece.count(":") >= 2:
+        found += [Span(offset + m.start(), offset + m.end(), "ip_address") for m in _IPV6.finditer(piece)]
+    if "/" in piece or "$" in piece:
+        found += [Span(offset + m.start(), offset + m.end(), "url_personal") for m in _PROFILE.finditer(piece)]
+    if ("www." in piece or "//" in piece) and _POSSESSIVE.search(text[max(0, offset - _BEFORE) : offset]):
+        found += [Span(offset + m.start(), offset + m.end(), "url_personal") for m in _OWN_SITE.finditer(piece)]
     return found
 
 
@@ -181,7 +213,8 @@ def _said_links(tokens: Sequence[Token]) -> list[Span]:
 def _is_handle(tokens: Sequence[Token], place: int) -> bool:
     before = [t.low for t in tokens[max(0, place - 5) : place]]
     near = before[-1:] and (
-        before[-1] in _NETWORKS or before[-1] in ("is", "it's", "'s", "handle's", "me", "insta", "follow")
+        before[-1] in _NETWORKS
+        or before[-1] in ("is", "it's", "'s", "handle's", "me", "insta", "follow", "i'm", "that's", "at")
     )
     return bool(near and any(low.removesuffix("'s") in _NETWORKS for low in before))
 

@@ -6,7 +6,19 @@ import re
 from collections.abc import Sequence
 
 from vivavoce.redaction.text import SENTENCE_ENDS, Span, Token
-from vivavoce.redaction.vocabulary import ALSO_WORDS, DIGITS, FIRST_NAMES, GREETINGS, KIN, MONTHS, TEENS, TENS, TITLES
+from vivavoce.redaction.vocabulary import (
+    ALSO_WORDS,
+    COMMON_WORDS,
+    DIGITS,
+    FILLERS,
+    FIRST_NAMES,
+    GREETINGS,
+    KIN,
+    MONTHS,
+    TEENS,
+    TENS,
+    TITLES,
+)
 
 _INTRODUCTIONS = tuple(
     tuple(words.split())
@@ -39,6 +51,15 @@ _CAPITAL = {  # after these a capitalised word is a name
         "hablo con|you down as|booked in as|belongs to|calls me|appointment for|passport for|account for|licence for|hier ist|ici"
     ).split("|")
 }
+_NEAR = {  # after these a word that is not common is a name
+    tuple(words.split())
+    for words in (
+        "i'm|im|i am|it's|its|this is|is that|that's|thats|called|tell|speak to|speaking to|speaking with|speak with|chatting with|"
+        "spoke to|spoke with|talked to|ask for|under|named|regarding|meet you|reservation for|booking for|booked for|it's for|behalf of|"
+        "through to|callback by|traveller is|guest is|he's|she's|patient is|passenger is|driver|manager|nurse|you want|call me|calls me|"
+        "soy|ich bin|je suis|c'est|c est|says|put down|it is|you is|patient|pt|user|names are|down as|say|short for|from|with|by|for my"
+    ).split("|")
+}
 _PARTICLES = frozenset("de la del van von der den bin ibn al el ni ní o mac mc st da di du le dos san ter zu".split())
 _NOT_NAMES = frozenset(
     "a an the and or but not no yes on in at of to for with by from as is it its it's that this these those there here what"
@@ -68,12 +89,18 @@ _PLACES_AND_THINGS = frozenset(
 _SPELLED = re.compile(r"[^\W\d_]")
 
 
+_BEFORE_NAMES = frozenset(
+    (*(words[-1] for words in _STRONG), *TITLES, ".", ",", ":", "-", "um", "uh", "er", "is", "it's", "?")
+)
+
+
 def people(tokens: Sequence[Token], taken: Sequence[tuple[int, int]]) -> list[Span]:
     """`taken` are character ranges that are something else: an e-mail address, a street."""
     found: list[Span] = []
+    is_lower_text = not any(t.is_capitalised for t in tokens)
     place = 0
     while place < len(tokens):
-        last = _name(tokens, place, taken)
+        last = _name(tokens, place, taken, is_lower_text)
         if last is None:
             place += 1
             continue
@@ -87,52 +114,69 @@ def _is_taken(token: Token, taken: Sequence[tuple[int, int]]) -> bool:
     return any(start <= token.start < end for start, end in taken)
 
 
-def _name(tokens: Sequence[Token], place: int, taken: Sequence[tuple[int, int]]) -> int | None:
+def _name(tokens: Sequence[Token], place: int, taken: Sequence[tuple[int, int]], is_lower_text: bool) -> int | None:
     """The last token of a name that begins here."""
     token = tokens[place]
-    if not token.is_word or _is_taken(token, taken) or not _can_be(token):
+    if not token.is_word or not (
+        token.is_capitalised
+        or token.low not in COMMON_WORDS
+        or token.low in FIRST_NAMES
+        or (place and tokens[place - 1].low in _BEFORE_NAMES)
+        or (place + 1 < len(tokens) and len(tokens[place + 1].text) == 1)
+    ):
+        return None
+    if _is_taken(token, taken) or not _can_be(token):
         return None
     base = token.low.removesuffix("'s")
     if _is_spelled_out(tokens, place):
         return place
     is_known = base in FIRST_NAMES
     is_plain = is_known and base not in ALSO_WORDS
-    is_lower_text = not any(t.is_capitalised for t in tokens)
-    is_proper = token.is_capitalised and not (place == 0 or tokens[place - 1].text in SENTENCE_ENDS)
-    strength = _introduced(tokens, place)
-    if strength == 2 and (is_lower_text or token.is_capitalised or is_known):
-        return _extended(tokens, place, is_lower_text, taken)
-    if (
-        strength == 1
-        and (is_known or (is_proper and _has_surname(tokens, place)))
-        and (is_lower_text or token.is_capitalised or is_plain)
-    ) and (is_plain or is_proper or _is_alone(tokens, place) or (is_lower_text and not _is_verb_like(tokens, place))):
-        return _extended(tokens, place, is_lower_text, taken)
-    has_thing_after = place + 1 < len(tokens) and tokens[place + 1].low in _PLACES_AND_THINGS
-    if is_plain and (token.is_capitalised or is_lower_text) and not has_thing_after:
-        return _extended(tokens, place, is_lower_text, taken)
-    if is_known and token.is_capitalised and (is_proper or _has_surname(tokens, place)):
-        following = tokens[place + 1] if place + 1 < len(tokens) else None
-        if (
-            (following is None or following.low not in _PLACES_AND_THINGS)
-            and not (place and tokens[place - 1].low in ("the", "in", "near", "of", "from", "to", "el", "la"))
-            and base not in MONTHS
+    is_rare = is_known or base not in COMMON_WORDS
+    starts = place == 0 or tokens[place - 1].text in SENTENCE_ENDS
+    is_proper = token.is_capitalised and not starts
+    fits = is_lower_text or token.is_capitalised
+    last = _extended(tokens, place, is_lower_text, taken)
+    following = tokens[last + 1] if last + 1 < len(tokens) else None
+    is_thing = following is not None and following.low in _PLACES_AND_THINGS
+    if is_plain and fits and not is_thing:
+        return last
+    match _introduced(tokens, place):
+        case 3 if fits or is_known:
+            return last
+        case 2 if (
+            fits and is_rare and not is_thing and not (is_lower_text and is_known and _is_verb_like(tokens, place))
         ):
-            return _extended(tokens, place, is_lower_text, taken)
-    return None
+            return last
+        case 1 if (
+            is_known
+            and fits
+            and (is_proper or _is_alone(tokens, place) or (is_lower_text and not _is_verb_like(tokens, place)))
+        ):
+            return last
+    if is_thing or not token.is_capitalised or is_lower_text or base in MONTHS:
+        return None
+    is_place = place > 0 and tokens[place - 1].low in _BEFORE_PLACES
+    if last > place and is_rare and tokens[last].low not in COMMON_WORDS and not is_place:
+        return last
+    return last if is_known and is_proper and not is_place else None
 
 
 def _is_spelled_out(tokens: Sequence[Token], place: int) -> bool:
-    """ "may m a y": whatever is spelled right after it was said is a name."""
+    """ "may m a y", "Quigg. Q U I G G", "threlfall that's t h r e l f a l l": what is spelled right after it was said is a name."""
     word = tokens[place].low
     letters = ""
-    for token in tokens[place + 1 : place + 1 + len(word) + 3]:
-        if token.low == "double":
+    for token in tokens[place + 1 : place + 5 + 2 * len(word)]:
+        if token.low in _SPELLING or token.text in ".,-:":
             continue
         if len(token.text) != 1 or not token.is_word:
             break
         letters += token.low
     return len(word) >= 3 and len(letters) >= 3 and word.startswith(letters[:2])
+
+
+_SPELLING = frozenset("double that's thats spelled spelt it's as in samoan two three words is".split())
+_BEFORE_PLACES = frozenset("the in near of from to el la at on between both through via towards".split())
 
 
 def _can_be(token: Token) -> bool:
@@ -151,36 +195,36 @@ def _can_be(token: Token) -> bool:
 
 
 def _introduced(tokens: Sequence[Token], place: int) -> int:
-    """2 where the words before can only introduce a name, 1 where they may, else 0."""
+    """How surely the words before introduce a name: 3 whatever follows, 2 unless it is a common word, 1 a known name, else 0."""
     before = [t.low for t in tokens[max(0, place - 5) : place]]
-    if before and before[-1] == "." and len(before) > 1 and before[-2] in TITLES:
-        before.pop()
-    if (
-        before
-        and before[-1] in TITLES
-        and before[-1] not in ("sir", "madam", "m", "miss", "don", "doctor", "professor")
-    ):
-        return 2
-    if before and before[-1] in TITLES:
-        return (
-            2
-            if (before[-1] != "m" and before[-1] not in ("sir", "madam", "don")) or tokens[place].is_capitalised
-            else 1
-        )
     if not before:
-        return 1
+        return 2 if _is_all(tokens) else 1
+    if before[-1] == "." and len(before) > 1 and before[-2] in TITLES:
+        before.pop()
+    if before[-1] in TITLES:
+        return 3 if before[-1] not in ("m", "sir", "madam", "don", "miss") or tokens[place].is_capitalised else 1
     while before:
         said = [tuple(before[-size:]) for size in range(1, min(5, len(before)) + 1)]
-        if any(words in _STRONG for words in said):
+        if any(words in _STRONG for words in said) or (
+            tokens[place].is_capitalised and any(words in _CAPITAL for words in said)
+        ):
+            return 3
+        if before[-1] in KIN or before[-1] in GREETINGS or any(words in _NEAR for words in said):
             return 2
-        if tokens[place].is_capitalised and any(words in _CAPITAL for words in said):
-            return 2
-        if before[-1] in KIN or before[-1] in GREETINGS or any(words in _INTRODUCTIONS for words in said):
+        if any(words in _INTRODUCTIONS for words in said):
             return 1
         if before[-1] not in (",", ":", "-", "um", "uh", "er", "is", "it's", "?"):
             return 0
         before.pop()
-    return 0
+    return 1
+
+
+def _is_all(tokens: Sequence[Token]) -> bool:
+    """Whether an utterance is nothing but words that are not common: the answer to "your name, please?"."""
+    words = [t for t in tokens if t.text not in ".,-–'’" and t.low not in FILLERS]
+    return 1 <= len(words) <= 5 and all(
+        t.is_word and (t.low in _PARTICLES or t.low in FIRST_NAMES or t.low not in COMMON_WORDS) for t in words
+    )
 
 
 def _extended(tokens: Sequence[Token], place: int, is_lower_text: bool, taken: Sequence[tuple[int, int]]) -> int:
@@ -205,14 +249,15 @@ def _extended(tokens: Sequence[Token], place: int, is_lower_text: bool, taken: S
             token.low in _PARTICLES
             and later + 1 < len(tokens)
             and tokens[later + 1].is_word
-            and (tokens[later + 1].is_capitalised)
+            and (tokens[later + 1].is_capitalised or (is_lower_text and tokens[later + 1].low not in COMMON_WORDS))
         ):
             later += 1
             continue
         if not token.is_word or _is_taken(token, taken) or not _can_be(token):
             break
         if is_lower_text:
-            if words >= 1 or token.low in _AFTER_NAMES or len(token.low) == 1:
+            is_common = token.low in COMMON_WORDS and token.low not in FIRST_NAMES
+            if words >= 2 or token.low in _AFTER_NAMES or len(token.low) == 1 or is_common:
                 break
         elif not token.is_capitalised:
             break

@@ -6,22 +6,21 @@ import re
 from collections.abc import Sequence
 
 from vivavoce.redaction.text import Span, Token
-from vivavoce.redaction.vocabulary import DIGITS, TEENS, TENS
+from vivavoce.redaction.vocabulary import MONTHS, NUMBERS, UNITS
 
 _STREETS = frozenset(
     "street st road rd avenue ave av lane ln drive dr close crescent court ct way place pl square sq terrace grove gardens"
     " boulevard blvd walk hill park row mews parade parkway pkwy highway hwy circle cir trail trl view rise green mount quay"
     " gate wharf alley bend cove loop path crossing esplanade strand residency enclave nagar layout colony marg chowk cross"
-    " main yard hollow fold croft vale ridge heights house lodge towers apartments mansions villas".split()
+    " track approach steps paddock meadows cuttings chase downs hawthorns box trading estate main yard hollow fold croft vale ridge heights house lodge towers apartments mansions villas".split()
 )
 _LEADING = frozenset(
     "rue avenue boulevard chemin place allée impasse quai cours calle avenida paseo plaza camino carrer ronda travesía avda"
     " route".split()
 )
-_GERMAN = re.compile(
-    r"\w{3,}(?:straße|strasse|str|weg|gasse|allee|platz|ring|damm|ufer|graben|stieg|markt|hof|chaussee)\.?",
-    re.IGNORECASE,
-)
+_KINDS = _STREETS | _LEADING
+_GERMAN_ENDS = tuple("straße strasse str weg gasse allee platz ring damm ufer graben stieg markt hof chaussee".split())
+_GERMAN = re.compile(rf"\w{{3,40}}(?:{'|'.join(_GERMAN_ENDS)})\.?", re.IGNORECASE)
 _UNITS = frozenset(
     "flat apartment apt unit suite room house number no block building plot appartement piso villa".split()
 )
@@ -30,20 +29,36 @@ _ENDS = frozenset(
     "it's its and but so is on for to at that's i i'm please my the with in he she they where who top near next by phone"
     " postcode zip code tel mobile because if then not or we you just right thanks okay from has was".split()
 )
+_MAX_NUMBER = 9  # tokens
 _MAX_WORDS = 5  # of a street's name
 _CUES = frozenset(
-    "address live lives living vivo vive habite wohne deliver delivery adresse dirección direccion".split()
+    "address live lives living vivo vive habite wohne deliver delivered delivery adresse dirección direccion ship moved moving"
+    " send sent collected at down pickup".split()
+)
+_HOUSES = frozenset(
+    "cottage farm lodge house barn hall mill rectory dairy forge bungalow villas court site park manor vicarage grange stables"
+    " chapel cottages estate maltings residency apartments towers heights".split()
 )
 
 
 def addresses(tokens: Sequence[Token]) -> list[Span]:
     found: list[Span] = []
+    if not any(t.low in _KINDS or t.low in _HOUSES or t.low in _CUES or t.low.endswith(_GERMAN_ENDS) for t in tokens):
+        return found
     place = 0
     while place < len(tokens):
-        if not (tokens[place].low in _LEADING or _is_number(tokens[place]) or _GERMAN.fullmatch(tokens[place].text)):
+        token = tokens[place]
+        is_start = token.low in _LEADING or _is_number(token) or token.low.endswith(_GERMAN_ENDS) or token.low in _UNITS
+        if not (is_start or token.is_capitalised):
             place += 1
             continue
-        span = _from_number(tokens, place) or _from_street_word(tokens, place) or _german(tokens, place)
+        span = (
+            _from_number(tokens, place)
+            or _from_street_word(tokens, place)
+            or _german(tokens, place)
+            or _announced(tokens, place)
+            or _house(tokens, place)
+        )
         if span is None:
             place += 1
             continue
@@ -67,8 +82,7 @@ def _postal_code(tokens: Sequence[Token], place: int) -> int | None:
 
 
 def _is_number(token: Token) -> bool:
-    low = token.low
-    return bool(re.fullmatch(r"\d+[a-z]?", low)) or low in DIGITS or low in TEENS or low in TENS
+    return token.text[0].isdigit() or token.low in NUMBERS
 
 
 def _from_number(tokens: Sequence[Token], first: int) -> tuple[int, int] | None:
@@ -76,7 +90,7 @@ def _from_number(tokens: Sequence[Token], first: int) -> tuple[int, int] | None:
     if not _is_number(tokens[first]):
         return None
     place = first
-    while place < len(tokens) and (_is_number(tokens[place]) or tokens[place].low in _NUMBERISH or (len(tokens[place].text) == 1 and tokens[place].is_word) or tokens[place].text == "-"):  # fmt: skip
+    while place < min(len(tokens), first + _MAX_NUMBER) and (_is_number(tokens[place]) or tokens[place].low in _NUMBERISH or (len(tokens[place].text) == 1 and tokens[place].is_word) or tokens[place].text == "-"):  # fmt: skip
         place += 1
     street = place
     if (
@@ -127,6 +141,44 @@ def _german(tokens: Sequence[Token], first: int) -> tuple[int, int] | None:
     ):
         place += 1
     return first, place
+
+
+def _announced(tokens: Sequence[Token], first: int) -> tuple[int, int] | None:
+    """After "i live at" and its kin: a number and the words that follow it, whatever kind of street they name."""
+    before = [t.low for t in tokens[max(0, first - 5) : first]]
+    if not (_is_number(tokens[first]) or tokens[first].low in _UNITS) or not any(low in _CUES for low in before):
+        return None
+    place = first
+    while place < min(len(tokens), first + _MAX_NUMBER) and (
+        _is_number(tokens[place])
+        or tokens[place].low in _NUMBERISH
+        or tokens[place].low in _UNITS
+        or tokens[place].text in ",-/"
+        or len(tokens[place].text) == 1
+    ):
+        place += 1
+    if place >= len(tokens) or not tokens[place].is_word or tokens[place].low in _ENDS - {"the"} | UNITS | MONTHS:
+        return None
+    last = place
+    for later in range(place, min(len(tokens), place + 3)):
+        if not tokens[later].is_word or (tokens[later].low in _ENDS and later > place):
+            break
+        last = later
+    return first, last
+
+
+def _house(tokens: Sequence[Token], first: int) -> tuple[int, int] | None:
+    """A house that has a name: "Rosebank Cottage, Ullapool", "the Old Rectory, Church Lane"."""
+    if not tokens[first].is_capitalised:
+        return None
+    for later in range(first, min(len(tokens) - 2, first + 4)):
+        if not tokens[later].is_word or (not tokens[later].is_capitalised and tokens[later].low != "of"):
+            return None
+        has_more = tokens[later + 1].text == "," and tokens[later + 2].is_capitalised
+        if tokens[later].low in _HOUSES and later > first and has_more:
+            is_article = first > 0 and tokens[first - 1].low == "the"
+            return first - is_article, later
+    return None
 
 
 def _phrase(tokens: Sequence[Token], place: int) -> int:

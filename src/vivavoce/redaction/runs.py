@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from vivavoce.redaction.text import Token
-from vivavoce.redaction.vocabulary import DASHES, DIGITS, FILLERS, LETTERS, NATO, REPEATS, TEENS, TENS
+from vivavoce.redaction.vocabulary import DASHES, DIGITS, FILLERS, LETTERS, NATO, NUMBERS, REPEATS, TEENS, TENS
 
 _SIGNS = frozenset("-–./·,#'’:()+")
 _MAX_GROUP = 7  # letters of one written group
+_STARTS = NUMBERS | frozenset((*REPEATS, *NATO, *LETTERS))
 _NEIGHBOURS = ("un", "una", "ein", "eine")  # numbers only among numbers
 
 
@@ -36,6 +37,12 @@ def runs(tokens: Sequence[Token]) -> list[Run]:
     found: list[Run] = []
     place = 0
     while place < len(tokens):
+        token = tokens[place]
+        low = token.low
+        is_short = len(low) <= 7 and (len(low) == 1 or token.text.isupper() or _is_glued(tokens, place))
+        if not (is_short or token.text[0].isdigit() or low in _STARTS):
+            place += 1
+            continue
         run = _run(tokens, place)
         if run is None:
             place += 1
@@ -43,6 +50,11 @@ def runs(tokens: Sequence[Token]) -> list[Run]:
             found.append(run)
             place = run.last + 1
     return found
+
+
+def _is_glued(tokens: Sequence[Token], place: int) -> bool:
+    """Letters that digits follow without a space."""
+    return place + 1 < len(tokens) and tokens[place + 1].start == tokens[place].end and tokens[place + 1].text.isdigit()
 
 
 def _run(tokens: Sequence[Token], first: int) -> Run | None:
@@ -81,7 +93,7 @@ def _atom(tokens: Sequence[Token], place: int, *, has_before: bool) -> tuple[str
     following = tokens[place + 1] if place + 1 < len(tokens) else None
     if token.text.isdigit():
         return token.text, place + 1, False
-    if low in REPEATS and following is not None:
+    if low in REPEATS and following is not None and following.low not in REPEATS:
         repeated = _atom(tokens, place + 1, has_before=True)
         if repeated is not None and len(repeated[0]) <= 2:
             return repeated[0][0] * (REPEATS[low] - 1) + repeated[0], repeated[1], True

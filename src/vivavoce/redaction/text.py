@@ -11,19 +11,13 @@ _TOKEN = re.compile(r"(?:(?<!\w)(?:[^\W\d_]\.){2,})|[^\W\d_]+(?:['’][^\W\d_]+)
 SENTENCE_ENDS = frozenset(".?!;")
 
 
-class Token(Struct, frozen=True):
+class Token(Struct, frozen=True, gc=False):
     text: str
     low: str
     start: int
     end: int
-
-    @property
-    def is_word(self) -> bool:
-        return self.text[0].isalpha()
-
-    @property
-    def is_capitalised(self) -> bool:
-        return self.text[0].isupper()
+    is_word: bool
+    is_capitalised: bool
 
 
 class Span(Struct, frozen=True, order=True):
@@ -41,7 +35,7 @@ def tokens(text: str) -> list[Token]:
         low = said.lower().replace("’", "'")
         if "." in low and len(low) > 1:
             low = low.replace(".", "")  # d.o.b.
-        found.append(Token(said, low, match.start(), match.end()))
+        found.append(Token(said, low, match.start(), match.end(), said[0].isalpha(), said[0].isupper()))
     return found
 
 

@@ -45,6 +45,7 @@ NATO = {
         " quebec romeo sierra tango uniform victor whiskey whisky xray yankee zulu"
     ).split()
 }
+NUMBERS = frozenset((*DIGITS, *TEENS, *TENS))
 FILLERS = _words("um uh uhm er erm eh hmm hm ah äh euh ehm")
 DASHES = _words("dash hyphen slash stroke guion tiret strich")
 
@@ -66,7 +67,7 @@ CUES = {
         "card visa mastercard amex maestro debit credit karte kreditkarte tarjeta carte pan ending ends digits numbers four six"
     ),
     "card_security": _words(
-        "cvv cvc cv2 cvv2 cid expiry expires expiring expire exp expiration valid gültig prüfziffer caduca caducidad"
+        "cvv cvc cv2 cvv2 cid csc cvn strip cryptogramme prüfnummer kartenprüfnummer expiry expires expiring expire exp expiration valid gültig prüfziffer caduca caducidad"
         " expire cryptogramme back security"
     ),
     "bank_account": _words(
@@ -99,7 +100,7 @@ CUES = {
     ),
     "phone": _words(
         "phone mobile cell telephone tel call ring text whatsapp number móvil teléfono handy telefon telefonnummer portable"
-        " téléphone numéro número landline callback contact reach cellphone mob handynummer rufnummer nummer numero"
+        " téléphone numéro número landline callback contact reach cellphone mob handynummer rufnummer last nummer numero"
         " mobile's cell's number's home dial sms"
     ),
     "postcode": _words("postcode postal zip plz postleitzahl cp zipcode postcode's eircode pincode"),
@@ -143,15 +144,15 @@ GREETINGS = _words(
 )
 
 
-def _names() -> frozenset[str]:
-    text = resources.files("vivavoce.redaction").joinpath("first_names.txt").read_text("utf-8")
-    return frozenset(line.strip() for line in text.split() if line.strip())
+def _listed(name: str) -> frozenset[str]:
+    return frozenset(resources.files("vivavoce.redaction").joinpath(name).read_text("utf-8").split())
 
 
-FIRST_NAMES = _names()
+FIRST_NAMES = _listed("first_names.txt")
+COMMON_WORDS = _listed("common_words.txt")  # that are hardly ever anybody's name
 # First names that are words as well: names only where something says so.
 ALSO_WORDS = _words(
-    "will mark may june april august grace hope rose bill sunny dawn faith joy jack frank rob bob pat sue art ray jay drew"
+    "said lynn das will mark may june april august grace hope rose bill sunny dawn faith joy jack frank rob bob pat sue art ray jay drew"
     " chase grant miles victor violet ivy lily olive poppy daisy jasmine ginger ruby pearl amber crystal jade summer autumn"
     " angel christian dean earl guy gene glen harry lance max mercy norm page penny peg pierce prince ralph randy reed rich"
     " robin rusty skip stew tony trip van wade ward woody carol dolly dot eve gay gale ginger heather holly iris jean"

@@ -347,7 +347,7 @@ class Chats:
 
     async def _commit(self, session: Session, finished: Finished, idempotency: Idempotency | None) -> Taken:
         """One transaction: the turn, the snapshot, the head, the work that follows, the reply for its key."""
-        taken_turn, snapshot = replace(finished.turn, personal=redaction.decide(finished.turn)), finished.snapshot
+        taken_turn, snapshot = replace(finished.turn, personal=await redaction.decided(finished.turn)), finished.snapshot
         conversation = _advanced(session.conversation, taken_turn)
         metrics = [*session.metrics, *((m.name, m.value) for m in taken_turn.metrics)]
         taken = Taken(conversation=conversation, turn=taken_turn, snapshot=snapshot, metrics=metrics)

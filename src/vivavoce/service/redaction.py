@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
@@ -13,6 +14,7 @@ from vivavoce.redaction.redact import WITHHELD, Redactor
 from vivavoce.redaction.rules import personal_spans
 from vivavoce.redaction.text import Span
 
+LONG_CHARACTERS = 4_000
 SideName: TypeAlias = Literal["input", "corrected", "reply"]
 Side: TypeAlias = tuple[SideName, str]
 
@@ -31,6 +33,13 @@ def decide(turn: Turn) -> tuple[PersonalSpan, ...]:
         if text
         for span in _found(text)
     )
+
+
+async def decided(turn: Turn) -> tuple[PersonalSpan, ...]:
+    """The same; a long text does not keep others waiting."""
+    if sum(len(text) for _, text in sides(turn)) <= LONG_CHARACTERS:
+        return decide(turn)
+    return await asyncio.to_thread(decide, turn)
 
 
 def sees_personal(principal: Principal) -> bool:
