@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -29,9 +29,11 @@ from vivavoce.outbound.guarded import GuardedHttp
 from vivavoce.outbound.oauth import Tokens
 from vivavoce.safety.interface import Classifier
 from vivavoce.secrets import file as secret_file
+from vivavoce.service.audit import Audit
 from vivavoce.service.chats import END_FUNCTION, IDLE_END, Around, Chats
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.erasure import RETAIN, Erasure
 from vivavoce.service.events import Events
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
@@ -42,6 +44,9 @@ from vivavoce.service.services import Services
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
 from vivavoce.store.interface import Store
+
+if TYPE_CHECKING:
+    from vivavoce.store.sealing import Keyring
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +86,8 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Everything started, in order; everything stopped again, in the other order."""
     clock, random = SystemClock(), SystemRandom()
-    store = _memory() if in_memory else make_store(settings)
+    keyring = make_keyring(settings, in_memory=in_memory)
+    store = _memory() if in_memory else make_store(settings, keyring)
     await store.open()
     model = model or make_model(settings)
     try:
@@ -109,16 +115,18 @@ async def running(
             events=events,
             options=_options(settings),
         )
+        audit = Audit(store, clock, keyring)
         around = Around(
-            real_time=RealTimeConfigs(store, clock, deployments),
-            memories=Memories(store, clock, deployments),
+            real_time=RealTimeConfigs(store, clock, deployments, audit),
+            memories=Memories(store, clock, deployments, audit),
             events=events,
         )
         chats = Chats(store, deployments, ports, around, idle=timedelta(seconds=settings.idle_seconds))
         api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
-        keys = Keys(store, clock, random, bootstrap=api_key)
+        keys = Keys(store, clock, random, audit, bootstrap=api_key)
         await keys.load()
         senders = dict(senders) if senders is not None else make_senders(settings)
+        erasure = Erasure(store, clock, random, keyring, deployments, chats, audit)
         work = WorkLoop(
             store,
             clock,
@@ -126,17 +134,20 @@ async def running(
                 END_FUNCTION: chats.run_end_function,
                 IDLE_END: chats.end_if_idle,
                 MESSAGE: Outbox(store, clock, senders).deliver,
+                RETAIN: erasure.expire,
             },
         )
         services = Services(
             chats=chats,
-            conversations=Conversations(store, clock, random, deployments),
+            conversations=Conversations(store, clock, random, deployments, audit),
             deployments=deployments,
             keys=keys,
             real_time=around.real_time,
             memories=around.memories,
             events=events,
             handoffs=Handoffs(store, deployments),
+            audit=audit,
+            erasure=erasure,
             readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:
@@ -180,13 +191,20 @@ def _options(settings: Settings) -> Options:
     )
 
 
-def make_store(settings: Settings) -> Store:
+def make_keyring(settings: Settings, *, in_memory: bool = False) -> Keyring:
+    from vivavoce.store.sealing import Keyring  # noqa: PLC0415  # cryptography is loaded with the store, not with --help
+
+    if in_memory:
+        return Keyring(os.urandom(32))
+    return Keyring(settings.seal_key or _seal_key(settings.data))
+
+
+def make_store(settings: Settings, keyring: Keyring) -> Store:
     url = settings.database
     if url.startswith("sqlite:///"):
-        from vivavoce.store.sealing import Keyring  # noqa: PLC0415  # cryptography is loaded with the store, not with --help
         from vivavoce.store.sqlite.store import SqliteStore  # noqa: PLC0415  # one adapter is loaded, not all
 
-        return SqliteStore(Path(url.removeprefix("sqlite:///")), Keyring(settings.seal_key or _seal_key(settings.data)))
+        return SqliteStore(Path(url.removeprefix("sqlite:///")), keyring)
     raise UsageError(f"VIVAVOCE_DATABASE is {url.split('@')[-1]!r}; this version takes sqlite:///PATH.")
 
 

@@ -58,7 +58,7 @@ async def key(http: Api, *permissions: Permission, account: str | None = "acme",
 
 VALUES = {
     "agentId": "tiny", "conversationId": "one", "account_id": "acme", "project_id": "tiny", "conversation_id": "one",
-    "annotationId": "none", "clientEnv": "sandbox", "identifier": "none", "keyId": "none",
+    "annotationId": "none", "receiptId": "none", "clientEnv": "sandbox", "identifier": "none", "keyId": "none",
 }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import click
 
-from vivavoce import settings
+from vivavoce.cli.asking import ask
 
 _data = click.option("--data", help="Folder of the database.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -89,20 +89,4 @@ def revoke(key: str, data: str | None) -> None:
 
 
 def _ask(data: str | None, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The same request, whether a server has the data folder or nobody does."""
-    from vivavoce.cli.local import Remote, owned, server_of, stored_key  # noqa: PLC0415  # not needed for --help
-    from vivavoce.cli.loop import run  # noqa: PLC0415
-
-    config = settings.load(data=data, model="local")
-
-    async def ask() -> dict[str, Any]:
-        address = server_of(config)
-        if address is not None:
-            async with Remote(address, stored_key(config)) as server:
-                return await server.call(method, path, body)
-        from vivavoce.cli.within import within  # noqa: PLC0415
-
-        async with owned(config) as started, within(started) as server:
-            return await server.call(method, path, body)
-
-    return run(ask())
+    return ask({"data": data}, method, path, body)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -204,6 +205,15 @@ class Chats:
             session.conversation = ended
             return ended
 
+    @asynccontextmanager
+    async def closed(self, conversation: Conversation) -> AsyncIterator[None]:
+        """Nobody takes a turn of it meanwhile, and nothing of it stays in this process: not in memory, not in a worker."""
+        key = _key(conversation)
+        async with self._claims.hold(key):
+            self._sessions.pop(key, None)
+            await self._ports.functions.evict(conversation)
+            yield
+
     # Background work.
 
     async def end_if_idle(self, work: Work) -> datetime | None:
@@ -347,7 +357,10 @@ class Chats:
 
     async def _commit(self, session: Session, finished: Finished, idempotency: Idempotency | None) -> Taken:
         """One transaction: the turn, the snapshot, the head, the work that follows, the reply for its key."""
-        taken_turn, snapshot = replace(finished.turn, personal=await redaction.decided(finished.turn)), finished.snapshot
+        taken_turn, snapshot = (
+            replace(finished.turn, personal=await redaction.decided(finished.turn)),
+            finished.snapshot,
+        )
         conversation = _advanced(session.conversation, taken_turn)
         metrics = [*session.metrics, *((m.name, m.value) for m in taken_turn.metrics)]
         taken = Taken(conversation=conversation, turn=taken_turn, snapshot=snapshot, metrics=metrics)

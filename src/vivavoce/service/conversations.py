@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from vivavoce.domain.audit import Action
 from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Turn
 from vivavoce.domain.principal import Principal
@@ -28,7 +29,9 @@ from vivavoce.domain.record import (
 )
 from vivavoce.errors import AgentNotFound, ConversationNotFound, Forbidden, Invalid, NotFound
 from vivavoce.service.access import require
+from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.redaction import sees_personal
 from vivavoce.store.interface import Store
 
 MAX_NOTE_CHARACTERS = 100_000
@@ -78,8 +81,9 @@ class Mark(Struct, frozen=True, kw_only=True):
 
 
 class Conversations:
-    def __init__(self, store: Store, clock: Clock, random: Random, deployments: Deployments) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, deployments: Deployments, audit: Audit) -> None:
         self._store = store
+        self._audit = audit
         self._clock = clock
         self._random = random
         self._deployments = deployments
@@ -100,7 +104,9 @@ class Conversations:
     ) -> Page:
         """`account_id` given must be the one in which the principal sees the agent."""
         account = await self._permitted(principal, agent_id, criteria, account_id)
-        return await self._store.find(account, agent_id, criteria, order, limit=limit, offset=offset, after=after)
+        page = await self._store.find(account, agent_id, criteria, order, limit=limit, offset=offset, after=after)
+        await self._note_read(principal, account, agent_id, len(page.items))
+        return page
 
     async def count(self, principal: Principal, agent_id: str, criteria: Criteria) -> Count:
         account = await self._permitted(principal, agent_id, criteria, None)
@@ -124,6 +130,7 @@ class Conversations:
         while left is None or left > 0:
             size = BLOCK if left is None else min(BLOCK, left)
             page = await self._store.find(account, agent_id, criteria, order, limit=size, offset=offset, after=after)
+            await self._note_read(principal, account, agent_id, len(page.items))
             yield page
             if page.next is None:
                 return
@@ -136,12 +143,16 @@ class Conversations:
             require(principal, "read", agent_id)
         return await self._store.transcripts([item.conversation for item in listed])
 
+    async def _note_read(self, principal: Principal, account_id: str, agent_id: str, count: int) -> None:
+        if count and sees_personal(principal):
+            await self._audit.note(principal, "conversations.read", account_id, agent_id, conversations=count)
+
     async def _permitted(self, principal: Principal, agent_id: str, criteria: Criteria, account_id: str | None) -> str:
         require(principal, "read", agent_id)
         found = await self._deployments.account_of(principal, agent_id)
         if account_id is not None and account_id != found:
             raise AgentNotFound(f"There is no agent {agent_id!r} in account {account_id!r}.")
-        if "pii" not in principal.permissions and (criteria.contacts or criteria.metrics):
+        if not sees_personal(principal) and (criteria.contacts or criteria.metrics):
             # What may not be seen may not be asked about either: a hit would tell it.
             raise Forbidden(
                 "This API key may not see personal data, so it may not filter by contact or metric; "
@@ -170,7 +181,12 @@ class Conversations:
 
     async def _listed(self, principal: Principal, agent_id: str, id: str, account_id: str | None = None) -> Listed:
         require(principal, "read", agent_id)
-        return await self._any(principal, agent_id, id, account_id)
+        found = await self._any(principal, agent_id, id, account_id)
+        if sees_personal(principal):
+            await self._audit.note(
+                principal, "conversation.read", found.conversation.account_id, agent_id, found.conversation.id
+            )
+        return found
 
     async def _any(self, principal: Principal, agent_id: str, id: str, account_id: str | None = None) -> Listed:
         account = await self._deployments.account_of(principal, agent_id)
@@ -187,7 +203,7 @@ class Conversations:
             raise ReviewInvalid(f"note has {len(text):,} characters; at most {MAX_NOTE_CHARACTERS:,} are taken.")
         _check_text("note", text)
         note = Note(text=text, author=author, at=self._clock.now()) if text.strip() else None
-        await self._revise(principal, agent_id, id, lambda review: replace(review, note=note))
+        await self._revise(principal, agent_id, id, "conversation.note", lambda review: replace(review, note=note))
 
     async def put_tags(self, principal: Principal, agent_id: str, id: str, tags: Sequence[str]) -> tuple[str, ...]:
         """Replaces the tags; returns them as they are kept."""
@@ -196,7 +212,9 @@ class Conversations:
             _check_text("a tag", tag)
         if len(kept) > MOST_TAGS or any(not 0 < len(tag) <= MAX_TAG_CHARACTERS for tag in kept):
             raise ReviewInvalid(f"tags may be up to {MOST_TAGS}, of 1 to {MAX_TAG_CHARACTERS} characters each.")
-        review = await self._revise(principal, agent_id, id, lambda review: replace(review, tags=kept))
+        review = await self._revise(
+            principal, agent_id, id, "conversation.tags", lambda review: replace(review, tags=kept)
+        )
         return review.tags
 
     async def annotate(
@@ -230,6 +248,9 @@ class Conversations:
             return replace(review, annotations=(*kept, *added))
 
         await self._store.revise(conversation, change)
+        await self._audit.note(
+            principal, "conversation.annotate", conversation.account_id, agent_id, id, annotations=len(added)
+        )
         return added
 
     async def annotations(self, principal: Principal, agent_id: str, id: str) -> Sequence[Annotation]:
@@ -242,12 +263,16 @@ class Conversations:
                 raise AnnotationNotFound("The conversation has no annotation of that id.")
             return replace(review, annotations=kept)
 
-        await self._revise(principal, agent_id, id, change)
+        await self._revise(principal, agent_id, id, "conversation.unannotate", change)
 
-    async def _revise(self, principal: Principal, agent_id: str, id: str, change: Callable[[Review], Review]) -> Review:
+    async def _revise(
+        self, principal: Principal, agent_id: str, id: str, action: Action, change: Callable[[Review], Review]
+    ) -> Review:
         require(principal, "write", agent_id)
-        listed = await self._any(principal, agent_id, id)
-        return await self._store.revise(listed.conversation, change)
+        conversation = (await self._any(principal, agent_id, id)).conversation
+        review = await self._store.revise(conversation, change)
+        await self._audit.note(principal, action, conversation.account_id, agent_id, id)
+        return review
 
 
 def _check(mark: Mark, conversation: Conversation, where: str) -> None:

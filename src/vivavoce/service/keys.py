@@ -16,6 +16,7 @@ from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.principal import EVERY_PERMISSION, Key, Permission, Principal
 from vivavoce.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from vivavoce.service.access import require
+from vivavoce.service.audit import Audit
 from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
@@ -31,8 +32,9 @@ def digest(text: str) -> str:
 
 
 class Keys:
-    def __init__(self, store: Store, clock: Clock, random: Random, *, bootstrap: str) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, audit: Audit, *, bootstrap: str) -> None:
         self._store = store
+        self._audit = audit
         self._clock = clock
         self._random = random
         self._bootstrap = digest(bootstrap)
@@ -126,6 +128,7 @@ class Keys:
             expires_at=expires_at,
         )
         await self._store.put_key(key)
+        await self._audit.note(principal, "key.create", account or "", about=key.id, permissions=sorted(permissions))
         await self.load()
         return key, text
 
@@ -148,5 +151,6 @@ class Keys:
             raise Invalid(f"There are {len(found)} keys named {id!r}; give the id of one.")
         revoked = replace(found[0], revoked_at=found[0].revoked_at or self._clock.now())
         await self._store.put_key(revoked)
+        await self._audit.note(principal, "key.revoke", revoked.account_id or "", about=revoked.id)
         await self.load()
         return revoked

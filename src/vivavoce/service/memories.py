@@ -17,6 +17,7 @@ from vivavoce.domain.principal import Principal
 from vivavoce.domain.surroundings import Remembered
 from vivavoce.errors import NotFound
 from vivavoce.service.access import require
+from vivavoce.service.audit import Audit
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
 from vivavoce.store.interface import Store
@@ -29,8 +30,9 @@ class MemoryNotFound(NotFound):
 
 
 class Memories:
-    def __init__(self, store: Store, clock: Clock, deployments: Deployments) -> None:
+    def __init__(self, store: Store, clock: Clock, deployments: Deployments, audit: Audit) -> None:
         self._store = store
+        self._audit = audit
         self._clock = clock
         self._deployments = deployments
         self._claims = Claims()
@@ -75,7 +77,7 @@ class Memories:
             account_id=conversation.account_id,
             agent_id=conversation.agent_id,
             kind=FACT,
-            key=_key(who),
+            key=key_of(who),
             subject=conversation.subject,
             body=msgspec.to_builtins(remembered),
             at=self._clock.now(),
@@ -88,16 +90,18 @@ class Memories:
         fact = await self._fact(account_id, agent_id, who)
         if fact is None:
             raise MemoryNotFound("Nothing is remembered under that identifier.")
+        await self._audit.note(principal, "memory.read", account_id, agent_id, who)
         return fact
 
     async def forget(self, principal: Principal, agent_id: str, who: str) -> None:
         require(principal, "write", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
-        if not await self._store.remove_fact(account_id, agent_id, FACT, _key(who)):
+        if not await self._store.remove_fact(account_id, agent_id, FACT, key_of(who)):
             raise MemoryNotFound("Nothing is remembered under that identifier.")
+        await self._audit.note(principal, "memory.erase", account_id, agent_id, who)
 
     async def _fact(self, account_id: str, agent_id: str, who: str) -> Fact | None:
-        return await self._store.get_fact(account_id, agent_id, FACT, _key(who), self._clock.now())
+        return await self._store.get_fact(account_id, agent_id, FACT, key_of(who), self._clock.now())
 
 
 def identifier(conversation: Conversation, settings: MemorySettings, view: dict[str, Any]) -> str | None:
@@ -117,7 +121,8 @@ def identifier(conversation: Conversation, settings: MemorySettings, view: dict[
     return text if text and text not in settings.identifier_blacklist else None
 
 
-def _key(who: str) -> str:
+def key_of(who: str) -> str:
+    """Under which a caller is remembered."""
     return hashlib.sha256(who.encode()).hexdigest()
 
 

@@ -19,6 +19,7 @@ from vivavoce.engine.tools import is_plain
 from vivavoce.errors import AgentNotFound, Invalid
 from vivavoce.project import real_time
 from vivavoce.service.access import require
+from vivavoce.service.audit import Audit
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
 from vivavoce.store.interface import Store
@@ -53,7 +54,8 @@ class RealTimeConfigs:
     """What was written through the API lives in the store; the folder's own files hold until then, and again once they
     change: whoever changed last wins."""
 
-    def __init__(self, store: Store, clock: Clock, deployments: Deployments) -> None:
+    def __init__(self, store: Store, clock: Clock, deployments: Deployments, audit: Audit) -> None:
+        self._audit = audit
         self._store = store
         self._clock = clock
         self._deployments = deployments
@@ -79,7 +81,11 @@ class RealTimeConfigs:
             if problem is not None:
                 raise InvalidSchema(f"This is not a JSON Schema: {problem}.")
             page = await self._page(account_id, agent_id, name)
-            return await self._put(account_id, agent_id, msgspec.structs.replace(page, schema=schema))
+            changed = await self._put(account_id, agent_id, msgspec.structs.replace(page, schema=schema))
+            await self._audit.note(
+                principal, "real_time_config.change", account_id, agent_id, environment=name, part="schema"
+            )
+            return changed
 
     async def put_variables(
         self, principal: Principal, agent_id: str, environment: str, variables: dict[str, Any]
@@ -93,7 +99,11 @@ class RealTimeConfigs:
             problems = checked.data or ((checked.schema,) if checked.schema else ())
             if problems:
                 raise InvalidForSchema(f"The variables do not fit the schema: {'; '.join(problems)}.")
-            return await self._put(account_id, agent_id, msgspec.structs.replace(page, variables=variables))
+            changed = await self._put(account_id, agent_id, msgspec.structs.replace(page, variables=variables))
+            await self._audit.note(
+                principal, "real_time_config.change", account_id, agent_id, environment=name, part="variables"
+            )
+            return changed
 
     async def _place(
         self, principal: Principal, agent_id: str, environment: str, value: dict[str, Any]

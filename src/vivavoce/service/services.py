@@ -7,9 +7,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from vivavoce.service.audit import Audit
 from vivavoce.service.chats import Chats
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.erasure import Erasure
 from vivavoce.service.events import Events
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
@@ -26,4 +28,6 @@ class Services(Struct, frozen=True, kw_only=True):
     memories: Memories
     events: Events
     handoffs: Handoffs
+    audit: Audit
+    erasure: Erasure
     readiness: Callable[[], dict[str, Any]]

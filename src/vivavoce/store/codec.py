@@ -25,6 +25,7 @@ from vivavoce.domain.conversation import (
     ModelExchange,
     ModelReply,
     ModelRequest,
+    Notice,
     Place,
     Rendered,
     RetrievedTopic,
@@ -262,6 +263,38 @@ class _ClosingRowPart(Struct, frozen=True):
 
 
 _decode_closing_part = msgspec.json.Decoder(_ClosingRowPart).decode
+
+
+def stripped(row: Row) -> Row:
+    """A turn of which only what was said, when, and by what is kept."""
+    turn = row.turn
+    kept = Turn(
+        index=turn.index,
+        started_at=turn.started_at,
+        finished_at=turn.finished_at,
+        input=replace(turn.input, metadata=None),
+        corrected=turn.corrected,
+        reply=turn.reply,
+        place=turn.place,
+        place_after=turn.place_after,
+        asr_language=turn.asr_language,
+        tts_language=turn.tts_language,
+        variant=turn.variant,
+        metrics=turn.metrics,
+        personal=turn.personal,
+        end_reason=turn.end_reason,
+        timings=turn.timings,
+        tree=turn.tree,
+        is_input_withheld=turn.is_input_withheld,
+        is_interrupted=turn.is_interrupted,
+        notices=(Notice(code="DETAILS_EXPIRED", message="How this turn came to be was kept for a time only."),),
+    )
+    return Row(kept, [])
+
+
+def stripped_closing(body: bytes) -> bytes:
+    row = msgspec.json.decode(_lifted(body), type=_ClosingRow)
+    return _encode(_ClosingRow(v=VERSION, closing=Closing(metrics=row.closing.metrics)))
 
 
 def encode_transcript(said: TranscriptTurn) -> bytes:

@@ -8,8 +8,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from vivavoce.domain.audit import AuditEntry, AuditRecord, Verdict
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Turn
 from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
 from vivavoce.domain.record import Count, Criteria, Listed, Order, Page, Position, Review, Transcript
@@ -162,6 +164,45 @@ class Store(Protocol):
         ...
 
     async def reply(self, account_id: str, key: str, now: datetime) -> Reply | None: ...
+
+    # Erasure.
+
+    async def erase(self, conversation: Conversation) -> dict[str, int]:
+        """Removes all that is kept of a conversation, and destroys its key: kind of row -> how many went.
+
+        Facts that ever came from it go too. Nothing happens to one that is gone already.
+        """
+        ...
+
+    async def forget_details(self, conversation: Conversation) -> int:
+        """Removes how its turns came to be, and keeps what was said: the number of turns."""
+        ...
+
+    async def expired_facts(self, kind: str, before: datetime) -> int:
+        """Removes facts of a kind that were written before then: how many."""
+        ...
+
+    async def cut_log(self) -> bool:
+        """Empties whatever copies of written data the store keeps beside itself. False: not now, somebody is reading."""
+        ...
+
+    async def put_receipt(self, receipt: ErasureReceipt) -> None: ...
+
+    async def receipt(self, id: str) -> ErasureReceipt | None: ...
+
+    # Audit.
+
+    async def append_audit(self, entry: AuditEntry) -> None:
+        """At the end of the chain."""
+        ...
+
+    async def audit(self, *, after: int = 0, limit: int) -> Sequence[AuditRecord]:
+        """In order, from after that number on."""
+        ...
+
+    async def verify_audit(self) -> Verdict:
+        """Reads the whole chain."""
+        ...
 
     # Facts.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
+from vivavoce.domain.audit import AuditEntry, AuditRecord, Verdict
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Subject, Turn
 from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
 from vivavoce.domain.record import Count, Criteria, Listed, Order, Page, Position, Review, Transcript
@@ -46,6 +49,10 @@ class MemoryStore:
         self._conversations: dict[_Id, _Kept] = {}
         self._texts: dict[str, bytes] = {}
         self._replies: dict[tuple[str, str], Reply] = {}
+        self._reply_subjects: dict[tuple[str, str], Subject] = {}
+        self._fact_sources: dict[tuple[str, str, str, str], set[Subject]] = {}
+        self._receipts: dict[str, ErasureReceipt] = {}
+        self._audit: list[AuditRecord] = []
         self._facts: dict[tuple[str, str, str, str], Fact] = {}
         self._keys: dict[str, Key] = {}
         self._key_uses: dict[str, datetime] = {}
@@ -128,6 +135,7 @@ class MemoryStore:
         self._add_work(work)
         if reply is not None:
             self._replies[reply.account_id, reply.key] = reply
+            self._reply_subjects[reply.account_id, reply.key] = conversation.subject
 
     def _put_head(self, kept: _Kept, conversation: Conversation) -> None:
         kept.head = msgspec.json.encode(conversation)
@@ -166,7 +174,10 @@ class MemoryStore:
 
     async def put_fact(self, fact: Fact) -> None:
         kept = replace(fact, body=msgspec.json.decode(msgspec.json.encode(fact.body)))
-        self._facts[fact.account_id, fact.agent_id, fact.kind, fact.key] = kept
+        name = (fact.account_id, fact.agent_id, fact.kind, fact.key)
+        self._facts[name] = kept
+        if fact.subject is not None:
+            self._fact_sources.setdefault(name, set()).add(fact.subject)
 
     async def get_fact(self, account_id: str, agent_id: str, kind: str, key: str, now: datetime) -> Fact | None:
         found = self._facts.get((account_id, agent_id, kind, key))
@@ -252,6 +263,63 @@ class MemoryStore:
         kept.review = change(kept.review)
         kept.found_by["review"] = facets.of_review(kept.review)
         return kept.review
+
+    async def erase(self, conversation: Conversation) -> dict[str, int]:
+        kept = self._conversations.pop(_id(conversation), None)
+        if kept is None:
+            return {}
+        facts = [name for name, sources in self._fact_sources.items() if conversation.subject in sources]
+        for name in facts:
+            self._facts.pop(name, None)
+            del self._fact_sources[name]
+        replies = [name for name, subject in self._reply_subjects.items() if subject == conversation.subject]
+        for reply in replies:
+            self._replies.pop(reply, None)
+            del self._reply_subjects[reply]
+        work = [place for place in self._work if place[2] == conversation.subject]
+        for place in work:
+            await self.remove_work(self._work[place])
+        return {
+            "turns": len(kept.turns),
+            "facts": len(facts),
+            "replies": len(replies),
+            "work": len(work),
+            "conversations": 1,
+        }
+
+    async def forget_details(self, conversation: Conversation) -> int:
+        kept = self._kept(conversation)
+        kept.turns = [codec.encode_row(codec.stripped(codec.decode_turn(said, body))) for said, body in kept.turns]
+        kept.snapshot = codec.encode_snapshot(Snapshot())
+        if kept.closing is not None:
+            kept.closing = codec.stripped_closing(kept.closing)
+        return len(kept.turns)
+
+    async def expired_facts(self, kind: str, before: datetime) -> int:
+        names = [name for name, fact in self._facts.items() if fact.kind == kind and fact.at < before]
+        for name in names:
+            del self._facts[name]
+        return len(names)
+
+    async def cut_log(self) -> bool:
+        return True
+
+    async def put_receipt(self, receipt: ErasureReceipt) -> None:
+        self._receipts[receipt.id] = receipt
+
+    async def receipt(self, id: str) -> ErasureReceipt | None:
+        return self._receipts.get(id)
+
+    async def append_audit(self, entry: AuditEntry) -> None:
+        before = self._audit[-1].hash if self._audit else ""
+        hash_ = hashlib.sha256(before.encode() + msgspec.json.encode(entry)).hexdigest()
+        self._audit.append(AuditRecord(number=len(self._audit) + 1, entry=entry, hash=hash_))
+
+    async def audit(self, *, after: int = 0, limit: int) -> Sequence[AuditRecord]:
+        return self._audit[after : after + limit]
+
+    async def verify_audit(self) -> Verdict:
+        return Verdict(entries=len(self._audit), head=self._audit[-1].hash if self._audit else "")
 
     async def reply(self, account_id: str, key: str, now: datetime) -> Reply | None:
         found = self._replies.get((account_id, key))

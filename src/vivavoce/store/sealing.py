@@ -9,6 +9,7 @@ import hashlib
 import os
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from vivavoce.store.interface import StoreError
@@ -46,6 +47,8 @@ class Keyring:
             raise StoreError(f"The sealing key should have {KEY_BYTES} bytes, not {len(master)}.")
         self._wrapping = Seal(_derived(master, b"wrapping"))
         self._naming = _derived(master, b"naming")
+        self._linking = _derived(master, b"linking")
+        self._signing = Ed25519PrivateKey.from_private_bytes(_derived(master, b"signing"))
 
     def make(self) -> tuple[bytes, Seal]:
         """(the wrapped key, to be kept; its seal)."""
@@ -65,6 +68,18 @@ class Keyring:
     def word(self, scope: int, word: str) -> str:
         """A word of a search index; each agent has its own."""
         return self._hash(f"word\0{scope}\0{word}", 6).hex()
+
+    def link(self, before: bytes, entry: bytes) -> bytes:
+        """The hash of an audit entry that follows the one with hash `before`."""
+        return hashlib.blake2b(before + entry, digest_size=32, key=self._linking).digest()
+
+    def sign(self, text: bytes) -> bytes:
+        return self._signing.sign(text)
+
+    @property
+    def public_key(self) -> bytes:
+        """Whoever has it can check signatures, and no more."""
+        return self._signing.public_key().public_bytes_raw()
 
     def _hash(self, text: str, size: int) -> bytes:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size, key=self._naming).digest()

@@ -11,6 +11,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,8 @@ GROUP = 256  # writes in one commit at most
 READERS = 4
 CHECKPOINT_SECONDS = 1.0
 CHECKPOINT_BYTES = 16 << 20  # of WAL, before a checkpoint is worth its reads
+CUT_ATTEMPTS = 5
+CUT_PAUSE_SECONDS = 0.05
 CACHE_KIB = 16384  # of each connection
 
 _Write = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop, bool]
@@ -169,6 +172,10 @@ class Database:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.close()
 
+    async def cut_log(self) -> bool:
+        """Writes the write-ahead log into the file and empties it. False when somebody is still reading from it."""
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, _cut)
+
     # Reading.
 
     async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
@@ -187,6 +194,14 @@ class Database:
             connection = self._local.connection = self._connect()
             self._opened.append(connection)
         return read(connection)
+
+
+def _cut(connection: sqlite3.Connection) -> bool:
+    for _ in range(CUT_ATTEMPTS):
+        if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0:
+            return True
+        time.sleep(CUT_PAUSE_SECONDS)
+    return False
 
 
 def _written(connection: sqlite3.Connection, item: _Write) -> tuple[asyncio.Future[Any], Any, BaseException | None]:

@@ -14,8 +14,10 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from vivavoce.domain.audit import AuditEntry, AuditRecord, Verdict
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Subject, Turn
 from vivavoce.domain.deployment import Deployment, Tree
+from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
 from vivavoce.domain.record import Count, Criteria, Listed, Order, Page, Position, Review, Transcript
@@ -24,7 +26,7 @@ from vivavoce.errors import ConversationExists
 from vivavoce.store import codec, facets
 from vivavoce.store.interface import Claimed, PositionConflict, Reply, StoreError
 from vivavoce.store.sealing import Keyring, Seal
-from vivavoce.store.sqlite import carrying, finding
+from vivavoce.store.sqlite import auditing, carrying, erasing, finding
 from vivavoce.store.sqlite.database import Database
 from vivavoce.store.sqlite.finding import microseconds
 from vivavoce.store.statements import statements
@@ -409,6 +411,72 @@ class SqliteStore:
         parts[part] = sorted(after)
         c.execute(SQL["put_facets"], {"number": place.number, "facets": msgspec.msgpack.encode(parts)})
 
+    # Erasure.
+
+    async def erase(self, conversation: Conversation) -> dict[str, int]:
+        subject = conversation.subject
+        name = self._name(subject)
+
+        def write(c: sqlite3.Connection) -> dict[str, int]:
+            row = c.execute(SQL["find_conversation"], {"name": name}).fetchone()
+            removed = erasing.erase(c, row[0], name) if row is not None else {}
+            self._places.pop(subject, None)
+            return removed
+
+        return await self._do(write)
+
+    async def forget_details(self, conversation: Conversation) -> int:
+        place = await self._placed(conversation.subject)
+
+        def write(c: sqlite3.Connection) -> int:
+            rows = c.execute(SQL["get_bodies"], {"conversation": place.number}).fetchall()
+            for position, said, body in rows:
+                row = codec.decode_turn(
+                    place.seal.open(said, b"said:%d" % position), place.seal.open(body, b"body:%d" % position)
+                )
+                stripped = place.seal.close(codec.encode_row(codec.stripped(row))[1], b"body:%d" % position)
+                c.execute(SQL["strip_turn"], {"conversation": place.number, "position": position, "body": stripped})
+            empty = place.seal.close(codec.encode_snapshot(Snapshot()), b"snapshot")
+            c.execute(SQL["put_snapshot"], {"conversation": place.number, "body": empty})
+            closing = c.execute(SQL["get_closing"], {"conversation": place.number}).fetchone()
+            if closing is not None:
+                kept = codec.stripped_closing(place.seal.open(closing[0], b"closing"))
+                c.execute(
+                    SQL["put_closing"], {"conversation": place.number, "body": place.seal.close(kept, b"closing")}
+                )
+            return len(rows)
+
+        return await self._do(write)
+
+    async def expired_facts(self, kind: str, before: datetime) -> int:
+        def write(c: sqlite3.Connection) -> int:
+            names = c.execute(SQL["facts_before"], {"kind": kind, "before": at(before)}).fetchall()
+            return sum(erasing.remove_fact(c, name) for (name,) in names)
+
+        return await self._do(write)
+
+    async def cut_log(self) -> bool:
+        return await self._database.cut_log()
+
+    async def put_receipt(self, receipt: ErasureReceipt) -> None:
+        values = {"id": receipt.id, "body": _encode(receipt)}
+        await self._do(lambda c: c.execute(SQL["put_receipt"], values) and None)
+
+    async def receipt(self, id: str) -> ErasureReceipt | None:
+        row = await self._read(lambda c: c.execute(SQL["get_receipt"], {"id": id}).fetchone())
+        return msgspec.json.decode(row[0], type=ErasureReceipt) if row is not None else None
+
+    # Audit.
+
+    async def append_audit(self, entry: AuditEntry) -> None:
+        await self._do(lambda c: auditing.append(c, self._keyring, entry))
+
+    async def audit(self, *, after: int = 0, limit: int) -> Sequence[AuditRecord]:
+        return await self._read(lambda c: auditing.entries(c, after, limit))
+
+    async def verify_audit(self) -> Verdict:
+        return await self._read(lambda c: auditing.verify(c, self._keyring))
+
     async def reply(self, account_id: str, key: str, now: datetime) -> Reply | None:
         values = {"name": self._keyring.name("reply", account_id, key), "now": at(now)}
         row = await self._read(lambda c: c.execute(SQL["get_reply"], values).fetchone())
@@ -473,7 +541,7 @@ class SqliteStore:
 
     async def remove_fact(self, account_id: str, agent_id: str, kind: str, key: str) -> bool:
         name = self._fact_name(account_id, agent_id, kind, key)
-        return await self._do(lambda c: _remove_fact(c, name))
+        return await self._do(lambda c: erasing.remove_fact(c, name))
 
     # Keys.
 
@@ -517,7 +585,7 @@ class SqliteStore:
         def write(c: sqlite3.Connection) -> list[Claimed]:
             c.execute(SQL["expire_replies"], {"now": at(now)})
             for (name,) in c.execute(SQL["expired_facts"], {"now": at(now)}).fetchall():
-                _remove_fact(c, name)
+                erasing.remove_fact(c, name)
             found = []
             for row in c.execute(SQL["due_work"], {"now": at(now), "limit": limit}).fetchall():
                 kind, key, number, due, attempts, payload, head, wrapped = row
@@ -668,12 +736,6 @@ def _free_number(c: sqlite3.Connection, wanted: int) -> int:
         if last < wanted + BLOCK - 1:
             return int(last) + 1
         wanted += BLOCK
-
-
-def _remove_fact(c: sqlite3.Connection, name: bytes) -> bool:
-    c.execute(SQL["destroy_seal_of_fact"], {"name": name})
-    c.execute(SQL["remove_fact_sources"], {"name": name})
-    return c.execute(SQL["remove_fact"], {"name": name}).fetchone() is not None
 
 
 def _missing(subject: Subject) -> StoreError:

@@ -193,3 +193,58 @@ INSERT INTO key_uses (key, at) VALUES (:key, :at) ON CONFLICT (key) DO UPDATE SE
 
 -- name: get_key_uses
 SELECT key, at FROM key_uses;
+
+-- name: put_receipt
+INSERT INTO receipts (id, body) VALUES (:id, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body;
+
+-- name: get_receipt
+SELECT body FROM receipts WHERE id = :id;
+
+-- name: audit_head
+SELECT number, hash, seal FROM audit_head;
+
+-- name: add_audit
+INSERT INTO audit (number, body, hash) VALUES (:number, :body, :hash);
+
+-- name: put_audit_head
+INSERT INTO audit_head (id, number, hash, seal) VALUES (1, :number, :hash, :seal)
+ON CONFLICT (id) DO UPDATE SET number = excluded.number, hash = excluded.hash, seal = excluded.seal;
+
+-- name: get_audit
+SELECT number, body, hash FROM audit WHERE number > :after ORDER BY number LIMIT :limit;
+
+-- name: facts_of
+SELECT fact FROM fact_sources WHERE conversation = :name;
+
+-- name: facts_before
+SELECT name FROM facts WHERE kind = :kind AND at < :before;
+
+-- name: seal_of
+SELECT seal FROM conversations WHERE number = :number;
+
+-- name: erase_deliveries
+DELETE FROM deliveries WHERE conversation = :number;
+
+-- name: erase_replies
+DELETE FROM replies WHERE conversation = :number;
+
+-- name: erase_closings
+DELETE FROM closings WHERE conversation = :number;
+
+-- name: erase_snapshots
+DELETE FROM snapshots WHERE conversation = :number;
+
+-- name: erase_turns
+DELETE FROM turns WHERE conversation = :number;
+
+-- name: erase_work
+DELETE FROM work WHERE conversation = :number;
+
+-- name: erase_conversations
+DELETE FROM conversations WHERE number = :number;
+
+-- name: get_bodies
+SELECT position, said, body FROM turns WHERE conversation = :conversation ORDER BY position;
+
+-- name: strip_turn
+UPDATE turns SET body = :body, state = NULL WHERE conversation = :conversation AND position = :position;

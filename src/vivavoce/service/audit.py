@@ -1,0 +1,59 @@
+"""The audit log: who saw personal data and who changed what, written before they are answered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from vivavoce.domain.audit import Action, AuditEntry, AuditRecord, Verdict
+from vivavoce.domain.clock import Clock
+from vivavoce.domain.erasure import Signer
+from vivavoce.domain.principal import Principal
+from vivavoce.errors import Forbidden
+from vivavoce.service.access import require
+from vivavoce.store.interface import Store
+
+
+class Audit:
+    def __init__(self, store: Store, clock: Clock, signer: Signer) -> None:
+        self._store = store
+        self._clock = clock
+        self._signer = signer
+
+    async def note(
+        self,
+        principal: Principal,
+        action: Action,
+        account_id: str = "",
+        agent_id: str = "",
+        about: str = "",
+        **detail: int | str | list[str],
+    ) -> None:
+        """`about` is an id or a caller; only its keyed hash is kept. `detail` must hold no values of a conversation."""
+        await self._store.append_audit(
+            AuditEntry(
+                at=self._clock.now(),
+                action=action,
+                key_id=principal.key_id,
+                account_id=account_id,
+                agent_id=agent_id,
+                subject=self.subject(account_id, agent_id, about) if about else "",
+                detail=detail,
+            )
+        )
+
+    def subject(self, account_id: str, agent_id: str, about: str) -> str:
+        """What stands for an id in the log and in receipts: the same each time, and no way back from it."""
+        return self._signer.name("subject", account_id, agent_id, about).hex()
+
+    async def list(self, principal: Principal, *, after: int, limit: int) -> Sequence[AuditRecord]:
+        """In order. A key of one account sees the entries of that account."""
+        require(principal, "admin")
+        records = await self._store.audit(after=after, limit=limit)
+        return [r for r in records if principal.account_id in (None, r.entry.account_id)]
+
+    async def verify(self, principal: Principal) -> Verdict:
+        """Reads the whole chain, which is of all accounts: for the operator."""
+        require(principal, "admin")
+        if principal.account_id is not None:
+            raise Forbidden("The audit log is one for all accounts, so only the operator's key can verify it.")
+        return await self._store.verify_audit()

@@ -1,0 +1,79 @@
+"""Erasure on SQLite: the steps by name, each with what it removes."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from vivavoce.store.statements import statements
+
+SQL = statements("sqlite")
+
+
+class Doomed(Struct, frozen=True):
+    """A conversation that is to go: its number, its name in the store, the number of its key."""
+
+    number: int
+    name: bytes
+    seal: int
+
+
+def _rows(statement: str) -> Callable[[sqlite3.Connection, Doomed], int]:
+    def step(c: sqlite3.Connection, doomed: Doomed) -> int:
+        return c.execute(SQL[statement], {"number": doomed.number}).rowcount
+
+    return step
+
+
+def _facets(c: sqlite3.Connection, doomed: Doomed) -> int:
+    row = c.execute(SQL["get_facets"], {"number": doomed.number}).fetchone()
+    parts = msgspec.msgpack.decode(row[0], type=dict[str, list[int]]) if row is not None else {}
+    every = {facet for part in parts.values() for facet in part}
+    for facet in every:
+        c.execute(SQL["remove_facet"], {"facet": facet, "number": doomed.number})
+    return len(every)
+
+
+def _facts(c: sqlite3.Connection, doomed: Doomed) -> int:
+    names = [row[0] for row in c.execute(SQL["facts_of"], {"name": doomed.name})]
+    for name in names:
+        remove_fact(c, name)
+    return len(names)
+
+
+def _key(c: sqlite3.Connection, doomed: Doomed) -> int:
+    return c.execute(SQL["destroy_seal"], {"number": doomed.seal}).rowcount
+
+
+# In this order: what points to the conversation's row goes before it.
+STEPS: dict[str, Callable[[sqlite3.Connection, Doomed], int]] = {
+    "facets": _facets,
+    "facts": _facts,
+    "deliveries": _rows("erase_deliveries"),
+    "replies": _rows("erase_replies"),
+    "closings": _rows("erase_closings"),
+    "snapshots": _rows("erase_snapshots"),
+    "turns": _rows("erase_turns"),
+    "work": _rows("erase_work"),
+    "conversations": _rows("erase_conversations"),
+    "keys": _key,
+}
+
+
+def erase(c: sqlite3.Connection, number: int, name: bytes) -> dict[str, int]:
+    """step -> rows removed; empty when the conversation is not there."""
+    row = c.execute(SQL["seal_of"], {"number": number}).fetchone()
+    if row is None:
+        return {}
+    doomed = Doomed(number, name, row[0])
+    return {step: remove(c, doomed) for step, remove in STEPS.items()}
+
+
+def remove_fact(c: sqlite3.Connection, name: bytes) -> bool:
+    """The fact and its key. True when there was one."""
+    c.execute(SQL["destroy_seal_of_fact"], {"name": name})
+    c.execute(SQL["remove_fact_sources"], {"name": name})
+    return c.execute(SQL["remove_fact"], {"name": name}).fetchone() is not None
