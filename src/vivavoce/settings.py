@@ -43,6 +43,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     twilio_account_sid: str | None = None
     twilio_auth_token: str | None = None
     twilio_base_url: str = "https://api.twilio.com"
+    review: str = "auto"  # rules, model, or auto: the model where it is a language model
     safety: str = "auto"  # lexical, openai, or auto: the provider's moderation where OpenAI itself is configured
     safety_reply: str = SAFETY_REPLY
     smtp: str | None = None
@@ -95,6 +96,7 @@ def load(
         twilio_account_sid=env.get("TWILIO_ACCOUNT_SID") or None,
         twilio_auth_token=env.get("TWILIO_AUTH_TOKEN") or None,
         twilio_base_url=env.get("VIVAVOCE_TWILIO_URL") or "https://api.twilio.com",
+        review=_one_of(env, "VIVAVOCE_REVIEW", ("auto", "rules", "model")),
         safety=_one_of(env, "VIVAVOCE_SAFETY", ("auto", "lexical", "openai")),
         safety_reply=env.get("VIVAVOCE_SAFETY_REPLY") or SAFETY_REPLY,
         smtp=env.get("VIVAVOCE_SMTP") or None,

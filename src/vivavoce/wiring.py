@@ -40,6 +40,7 @@ from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
 from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.real_time import RealTimeConfigs
+from vivavoce.service.reviews import REVIEW, Reviews
 from vivavoce.service.services import Services
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
@@ -127,6 +128,7 @@ async def running(
         await keys.load()
         senders = dict(senders) if senders is not None else make_senders(settings)
         erasure = Erasure(store, clock, random, keyring, deployments, chats, audit)
+        embedder = _embedder() if settings.retrieval != "lexical" else None
         work = WorkLoop(
             store,
             clock,
@@ -135,11 +137,12 @@ async def running(
                 IDLE_END: chats.end_if_idle,
                 MESSAGE: Outbox(store, clock, senders).deliver,
                 RETAIN: erasure.expire,
+                REVIEW: Reviews(store, clock, model=_reviewer(settings, model), embedder=embedder).review,
             },
         )
         services = Services(
             chats=chats,
-            conversations=Conversations(store, clock, random, deployments, audit),
+            conversations=Conversations(store, clock, random, deployments, audit, embedder),
             deployments=deployments,
             keys=keys,
             real_time=around.real_time,
@@ -178,6 +181,12 @@ async def running(
     finally:
         await model.close()
         await store.close()
+
+
+def _reviewer(settings: Settings, model: Model) -> Model | None:
+    """Who judges conversations; None is the rules. The embedded and scripted models are no language models."""
+    has_language = not settings.model.startswith(("local", "scripted:"))
+    return model if settings.review == "model" or (settings.review == "auto" and has_language) else None
 
 
 def _options(settings: Settings) -> Options:

@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tests.integration.test_turns import function
+from tests.support.embedder import Topics
 from tests.support.http import Api, api
 from tests.support.talk import run, script, write
 from vivavoce.domain.erasure import Receipt
@@ -59,6 +60,8 @@ def http(tmp_path: Path, check: Callable[[Api], Awaitable[None]], **overrides: A
     async def go() -> None:
         agent = write(tmp_path / "agent", AGENT)
         async with api(agent, script(MODEL), data=tmp_path / "data", **overrides) as found:
+            assert found.started is not None
+            found.started.work._handlers["review"].__self__._embedder = Topics()  # type: ignore[attr-defined]
             await check(found)
 
     run(go())
@@ -97,7 +100,8 @@ async def finished(http: Api, id: str) -> None:
     for _ in range(200):
         await http.started.work.run_due()
         found = await http.started.services.conversations.get(OPERATOR, "tiny", id)
-        if found.closing is not None and all(d.is_final for d in found.deliveries) and found.deliveries:
+        is_judged = found.listed.review.summary is not None
+        if is_judged and found.closing is not None and all(d.is_final for d in found.deliveries) and found.deliveries:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("the end function did not run")
@@ -123,6 +127,9 @@ def leftovers(data: Path, number: int, wrapped: set[bytes]) -> list[str]:
             for value in row:
                 if isinstance(value, bytes) and CANARY.encode() in inflated(value):
                     found.append(f"the canary is inflated in {table}")
+    for table in ("words_docsize", "redacted_words_docsize"):
+        if db.execute(f"SELECT count(*) FROM {table} WHERE id = ?", (number,)).fetchone()[0]:
+            found.append(f"its words are in {table}")
     if db.execute("SELECT count(*) FROM fact_sources").fetchone()[0]:
         found.append("a fact still knows where it came from")
     if db.execute("SELECT count(*) FROM facts WHERE seal IS NOT NULL").fetchone()[0]:

@@ -53,7 +53,9 @@ async def annotate(call: Call) -> Answer:
 
 async def list_annotations(call: Call) -> Answer:
     found = await call.services.conversations.annotations(call.principal, *_names(call))
-    return Answer(body=encode(hiding.plain_of({"annotations": [annotation_item(a) for a in found]}, call.principal)))
+    return Answer(
+        body=encode({"annotations": [annotation_item(a) for a in hiding.annotations_of(found, call.principal)]})
+    )
 
 
 async def remove_annotation(call: Call) -> Answer:

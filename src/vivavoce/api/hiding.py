@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from vivavoce.domain.conversation import Conversation, Turn
 from vivavoce.domain.principal import Principal
-from vivavoce.domain.record import Listed, Transcript, TranscriptTurn
+from vivavoce.domain.record import Annotation, Listed, Review, Transcript, TranscriptTurn
+from vivavoce.domain.words import words
 from vivavoce.redaction.redact import Redactor
 from vivavoce.service.chats import Taken
 from vivavoce.service.conversations import Found
-from vivavoce.service.redaction import SideName, redactor, sees_personal, shown
+from vivavoce.service.redaction import SideName, customer_of, redactor, sees_personal, shown
 from vivavoce.wire import conversations_v3
 from vivavoce.wire.chat import debug_chat
 from vivavoce.wire.conversations import detail, summary
 
 _PLAIN = Redactor()
+_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"\w+")
 
 
 def summary_of(listed: Listed, principal: Principal) -> dict[str, Any]:
     if sees_personal(principal):
         return summary(listed)
-    return dict(_PLAIN.json(summary(listed, is_personal_shown=False)))
+    return dict(_PLAIN.json(summary(_redacted(listed), is_personal_shown=False)))
+
+
+def _redacted(listed: Listed) -> Listed:
+    """With what reviewers and models wrote as it was redacted when it was written."""
+    conversation, review = listed.conversation, listed.review
+    if review.redacted_handoff_reason is not None:
+        conversation = replace(conversation, handoff_reason=review.redacted_handoff_reason)
+    return Listed(conversation=conversation, review=review.redacted)
 
 
 def detail_of(found: Found, principal: Principal) -> dict[str, Any]:
-    parts = (found.listed, found.turns, found.closing, found.deliveries)
+    parts = (found.turns, found.closing, found.deliveries)
     if sees_personal(principal):
-        return detail(*parts)
+        return detail(found.listed, *parts)
     known = _redactor(found.conversation, found.turns)
-    body = known.json(detail(*parts, is_personal_shown=False))
+    body = known.json(detail(_redacted(found.listed), *parts, is_personal_shown=False))
     for shown_turn, turn in zip(body["turns"], found.turns, strict=True):
         shown_turn["user_input"] = shown(turn, "input", known)
         shown_turn["agent_response"] = shown(turn, "reply", known)
@@ -66,9 +79,8 @@ def reply_of(taken: Taken, principal: Principal) -> Any:
     return {**plain, "metadata": known.json(plain["metadata"])}
 
 
-def plain_of(body: Any, principal: Principal) -> Any:
-    """Anything else whose keys are ours."""
-    return body if sees_personal(principal) else _PLAIN.json(body)
+def annotations_of(found: Sequence[Annotation], principal: Principal) -> Sequence[Annotation]:
+    return found if sees_personal(principal) else Review(annotations=tuple(found)).redacted.annotations
 
 
 def json_of(body: Any, principal: Principal) -> Any:
@@ -77,5 +89,31 @@ def json_of(body: Any, principal: Principal) -> Any:
 
 
 def _redactor(conversation: Conversation, turns: Sequence[Turn | TranscriptTurn]) -> Redactor:
-    customer = conversation.to_number if conversation.direction == "outbound" else conversation.from_number
-    return redactor(turns, [customer or ""])
+    return redactor(turns, [customer_of(conversation)])
+
+
+MOST_MATCHES = 3
+AROUND = 60  # characters on either side of a match
+
+
+def matches_in(
+    transcript: Transcript, listed: Listed, phrases: Sequence[tuple[str, ...]], principal: Principal
+) -> list[dict[str, Any]]:
+    """Where the words of a search stand, with what stands around them."""
+    known = None if sees_personal(principal) else _redactor(listed.conversation, transcript.turns)
+    found: list[dict[str, Any]] = []
+    for turn in transcript.turns:
+        for role, side, whole in (("user", "input", turn.text), ("agent", "reply", turn.reply)):
+            text = whole if known is None else shown(turn, "input" if side == "input" else "reply", known)
+            place = _first(text, phrases)
+            if place is not None and len(found) < MOST_MATCHES:
+                start, end = max(0, place - AROUND), place + AROUND
+                snippet = ("…" if start else "") + text[start:end].strip() + ("…" if end < len(text) else "")
+                found.append({"turnId": turn.index, "role": role, "snippet": snippet})
+    return found
+
+
+def _first(text: str, phrases: Sequence[tuple[str, ...]]) -> int | None:
+    """Where the first of the words stands; None when none does."""
+    wanted = {phrase[0] for phrase in phrases}
+    return next((m.start() for m in _WORD.finditer(text) if wanted & set(words(m.group()))), None)

@@ -8,8 +8,10 @@ from typing import Any
 
 from vivavoce.api import hiding
 from vivavoce.api.route import Answer, Call, Query, Route
-from vivavoce.domain.record import Criteria, Listed, Order, Page, Position
+from vivavoce.domain import words
+from vivavoce.domain.record import Criteria, Listed, Order, Page, Position, Text
 from vivavoce.errors import Invalid
+from vivavoce.service.redaction import sees_personal
 from vivavoce.wire import cursor
 from vivavoce.wire.chat import encode
 from vivavoce.wire.conversations import LABELS, family
@@ -18,6 +20,7 @@ DEFAULT_LIMIT = 50
 MAX_LIMIT = 5_000
 V3_DEFAULT_LIMIT = 1_000
 V1_DEFAULT_LIMIT = 5
+MAX_QUERY = 1_000  # characters
 NDJSON = "application/x-ndjson"
 ENVIRONMENTS = ("sandbox", "pre-release", "live", "draft")
 COUNT_HEADER = "X-Vivavoce-Count"
@@ -51,6 +54,7 @@ class Asked:
         self.limit: int = query["limit"]
         self.offset: int = query["offset"]
         self.after: Position | None = None
+        self.mode = _mode(query)
         if query.get("cursor") is not None:
             try:
                 self.after = cursor.decode(query["cursor"], criteria, order)
@@ -69,6 +73,9 @@ class Asked:
 
     async def pages(self) -> AsyncIterator[Page]:
         """In blocks. As lines, and without a limit of the caller's own, it is everything."""
+        if self.mode in ("random", "semantic"):
+            yield await self.page()
+            return
         is_all = self.has_lines and "limit" not in self.call.request.query_params
         async for page in self.call.services.conversations.stream(
             self.call.principal,
@@ -81,6 +88,20 @@ class Asked:
             account_id=self.account_id,
         ):
             yield page
+
+    async def page(self) -> Page:
+        service, who = self.call.services.conversations, (self.call.principal, self.agent_id, self.criteria)
+        match self.mode:
+            case "random":
+                return await service.sample(*who, limit=self.limit, account_id=self.account_id)
+            case "semantic":
+                offset = self.after.value if self.after is not None else self.offset
+                query = self.call.query["query"]
+                return await service.alike(*who, query, limit=self.limit, offset=offset, account_id=self.account_id)
+            case _:
+                return await service.page(
+                    *who, self.order, limit=self.limit, offset=self.offset, after=self.after, account_id=self.account_id
+                )
 
     def cursor(self, page: Page) -> str | None:
         return cursor.encode(page.next, self.criteria, self.order) if page.next is not None else None
@@ -116,15 +137,14 @@ async def list_conversations(call: Call) -> Answer:
         max_score=query["maxScore"],
         min_duration=query["minDuration"],
         max_duration=query["maxDuration"],
+        text=_text(call, query["queryType"], query["turnType"]),
     )
     if query["sort"] not in SORTS:
         raise SortInvalid(f"sort is {query['sort'][:40]!r}; it should be one of {', '.join(SORTS)}.")
     asked = Asked(call, criteria, SORTS[query["sort"]])
     if asked.has_lines:
         return await _lines(asked, partial(_summaries, call))
-    page = await call.services.conversations.page(
-        call.principal, asked.agent_id, criteria, asked.order, limit=asked.limit, offset=asked.offset, after=asked.after
-    )
+    page = await asked.page()
     count = await call.services.conversations.count(call.principal, asked.agent_id, criteria)
     body = {
         "conversations": [item async for item in _summaries(call, page.items)],
@@ -137,8 +157,13 @@ async def list_conversations(call: Call) -> Answer:
 
 
 async def _summaries(call: Call, listed: Sequence[Listed]) -> AsyncIterator[dict[str, Any]]:
-    for item in listed:
-        yield hiding.summary_of(item, call.principal)
+    phrases = words.phrases(call.query["query"] or "") if call.query["queryType"] == "transcript" else ()
+    transcripts = await call.services.conversations.transcripts(call.principal, listed) if phrases else []
+    for n, item in enumerate(listed):
+        body = hiding.summary_of(item, call.principal)
+        if phrases:
+            body["matches"] = hiding.matches_in(transcripts[n], item, phrases, call.principal)
+        yield body
 
 
 # Versions 3 and 1.
@@ -176,7 +201,11 @@ def _asked_by_account(call: Call) -> Asked:
         channels=_channels(query.get("channel", ())),
         variants=(variant,) if variant is not None else (),
         in_progress=query["in_progress"],
+        text=_text(call, query.get("query_type"), query.get("turn_type")),
     )
+    is_search = query.get("query_type") is not None or query.get("sample") is not None
+    if is_search and (criteria.since is None or criteria.until is None):
+        raise FilterInvalid("With query_type or sample, start_time and end_time must both be given.")
     return Asked(call, criteria, OLDEST_FIRST, account_id=call.request.path_params["account_id"])
 
 
@@ -237,6 +266,33 @@ async def _object(asked: Asked, render: Rendered, next_cursor: Callable[[Page], 
 # Values.
 
 
+def _mode(query: dict[str, Any]) -> str:
+    """list, transcript, semantic or random. Raises for what contradicts itself."""
+    kind = query.get("query_type") or query.get("queryType")
+    sample, text, side = query.get("sample"), query.get("query"), query.get("turn_type") or query.get("turnType")
+    if sample is not None and (kind is not None or text is not None):
+        raise FilterInvalid("sample is given together with a query; give one of them.")
+    if kind is None and text is not None:
+        raise FilterInvalid("query needs query_type: transcript for words, semantic for meaning.")
+    if kind is not None and not (text or "").strip():
+        raise FilterInvalid("query_type needs query, the words to look for.")
+    if side is not None and kind != "transcript":
+        raise FilterInvalid("turn_type goes with query_type transcript only.")
+    if text is not None and len(text) > MAX_QUERY:
+        raise FilterInvalid(f"query has {len(text):,} characters; at most {MAX_QUERY:,} are taken.")
+    if kind == "transcript" and not words.phrases(text or ""):
+        raise FilterInvalid("query has no word in it; letters or digits are looked for.")
+    return "random" if sample is not None else kind or "list"
+
+
+def _text(call: Call, kind: str | None, side: Any) -> Text | None:
+    if kind != "transcript" or not call.query["query"]:
+        return None
+    # Without the right to see personal data, only what is left without it is searched: a hit would tell.
+    is_redacted = not sees_personal(call.principal)
+    return Text(phrases=words.phrases(call.query["query"]), role=side, is_redacted=is_redacted)
+
+
 def _channels(labels: Sequence[str]) -> tuple[str, ...]:
     found = []
     for label in labels:
@@ -276,6 +332,15 @@ _AGENT_QUERY = (
     _OFFSET,
     _CURSOR,
     Query(name="sort", type="string", default="-startedAt", description=f"One of {', '.join(SORTS)}."),
+    Query(
+        name="queryType",
+        type="string",
+        choices=("transcript", "semantic"),
+        description="Look for words said, or for a meaning.",
+    ),
+    Query(name="query", type="string", description="What to look for; words in quotation marks stand together."),
+    Query(name="turnType", type="string", choices=("user", "agent"), description="Words of one side only."),
+    Query(name="sample", type="string", choices=("random",), description="So many at random."),
     Query(name="startTime", type="time", description="Begun at this time or later."),
     Query(name="endTime", type="time", description="Begun before this time."),
     Query(name="clientEnv", type="list", choices=ENVIRONMENTS, description="Run in this environment."),
@@ -298,6 +363,9 @@ _AGENT_QUERY = (
     Query(name="minDuration", type="integer", minimum=0, description="Ended after so many seconds or more."),
     Query(name="maxDuration", type="integer", minimum=0, description="Ended after so many seconds or fewer."),
 )
+_QUERY = Query(name="query", type="string", description="What to look for; words in quotation marks stand together.")
+_KINDS = ("transcript", "semantic")
+_SIDES = ("user", "agent")
 _V1_QUERY = (
     Query(
         name="client_env", type="string", default="live", choices=ENVIRONMENTS, description="Run in this environment."
@@ -311,6 +379,10 @@ _V1_QUERY = (
     Query(name="in_progress", type="boolean", description="Still going on, or ended."),
 )
 _V3_QUERY = (
+    Query(name="query_type", type="string", choices=_KINDS, description="Look for words said, or for a meaning."),
+    _QUERY,
+    Query(name="turn_type", type="string", choices=_SIDES, description="Words of one side only."),
+    Query(name="sample", type="string", choices=("random",), description="So many at random."),
     _filter("channel", "Held on this channel."),
     *(q for q in _V1_QUERY if q.name != "limit"),
     _limit(V3_DEFAULT_LIMIT),

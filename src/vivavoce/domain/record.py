@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal, TypeAlias
 
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from vivavoce.domain.conversation import Conversation, Metric, PersonalSpan
 
@@ -61,21 +62,27 @@ class Annotation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     type: AnnotationType
     reasons: tuple[BadReason, ...] = ()  # of a bad response
     text: str = ""
+    redacted: str = ""
     author: str
     at: datetime
 
 
-class Note(Struct, frozen=True, kw_only=True):
+class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`redacted` is the text without what is personal in it or in the conversation, as it was when it was written."""
+
     text: str
+    redacted: str = ""
     author: str
     at: datetime
 
 
-class Summary(Struct, frozen=True, kw_only=True):
+class Summary(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`made_by` is the model's name, or "rules" for the embedded one, which only arranges what was said."""
 
     heading: str
     content: str
+    redacted_heading: str = ""
+    redacted_content: str = ""
     made_by: str
 
 
@@ -86,6 +93,7 @@ class Score(Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent_quality: Grade | None = None
     task_success: Grade | None = None
     reason: str = ""
+    redacted_reason: str = ""
     made_by: str
 
 
@@ -97,6 +105,21 @@ class Review(Struct, frozen=True, kw_only=True, omit_defaults=True):
     annotations: tuple[Annotation, ...] = ()
     summary: Summary | None = None
     score: Score | None = None
+    redacted_handoff_reason: str | None = None  # known once the conversation was reviewed
+
+    @property
+    def redacted(self) -> Review:
+        """The same without personal data."""
+        note, summary, score = self.note, self.summary, self.score
+        return replace(
+            self,
+            note=replace(note, text=note.redacted) if note is not None else None,
+            annotations=tuple(replace(a, text=a.redacted) for a in self.annotations),
+            summary=replace(summary, heading=summary.redacted_heading, content=summary.redacted_content)
+            if summary is not None
+            else None,
+            score=replace(score, reason=score.redacted_reason) if score is not None else None,
+        )
 
 
 class Listed(Struct, frozen=True, kw_only=True):
@@ -104,6 +127,27 @@ class Listed(Struct, frozen=True, kw_only=True):
 
     conversation: Conversation
     review: Review = Review()
+
+
+class Index(Struct, frozen=True, kw_only=True):
+    """What a conversation is searched by: its words and meaning, each with personal data and without."""
+
+    facets: frozenset[tuple[str, str]] = frozenset()
+    user: str
+    agent: str
+    redacted_user: str
+    redacted_agent: str
+    model: str = ""  # that made the vectors; "" when there are none
+    vector: list[float] = []
+    redacted_vector: list[float] = []
+
+
+class Meaning(Struct, frozen=True, kw_only=True):
+    """A question as a vector."""
+
+    vector: list[float]
+    model: str
+    is_redacted: bool = False
 
 
 class Text(Struct, frozen=True, kw_only=True):

@@ -38,7 +38,7 @@ from vivavoce.errors import (
     Invalid,
 )
 from vivavoce.project.identity import is_language
-from vivavoce.service import handoffs, outbox, redaction
+from vivavoce.service import handoffs, outbox, redaction, reviews
 from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments, environment_of
@@ -271,7 +271,8 @@ class Chats:
         """Runs the end function; what it did, what it sends and what is remembered of the caller are written as one."""
         conversation, settings = session.conversation, session.prepared.agent.experimental.memory
         done = await closing.close(session, self._ports)
-        work = outbox.work_for(conversation, done.calls, outbox.CLOSING, self._ports.clock.now())
+        now = self._ports.clock.now()
+        work = [*outbox.work_for(conversation, done.calls, outbox.CLOSING, now), reviews.work_for(conversation, now)]
         if settings is None:
             await self._store.put_closing(conversation, done, work=work)
             return

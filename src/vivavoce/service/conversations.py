@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vivavoce.domain.audit import Action
-from vivavoce.domain.clock import Clock, Random
+from vivavoce.domain.clock import Clock, Embedder, Random
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Turn
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import (
@@ -19,6 +20,7 @@ from vivavoce.domain.record import (
     Count,
     Criteria,
     Listed,
+    Meaning,
     Note,
     Order,
     Page,
@@ -28,10 +30,11 @@ from vivavoce.domain.record import (
     Transcript,
 )
 from vivavoce.errors import AgentNotFound, ConversationNotFound, Forbidden, Invalid, NotFound
+from vivavoce.redaction.redact import Redactor
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
-from vivavoce.service.redaction import sees_personal
+from vivavoce.service.redaction import customer_of, redactor, sees_personal
 from vivavoce.store.interface import Store
 
 MAX_NOTE_CHARACTERS = 100_000
@@ -47,6 +50,10 @@ class RecordingNotFound(NotFound):
 
     def __init__(self) -> None:
         super().__init__("Audio recording not found for this conversation.")
+
+
+class MeaningUnavailable(Invalid):
+    code = "SEMANTIC_SEARCH_UNAVAILABLE"
 
 
 class AnnotationNotFound(NotFound):
@@ -81,9 +88,18 @@ class Mark(Struct, frozen=True, kw_only=True):
 
 
 class Conversations:
-    def __init__(self, store: Store, clock: Clock, random: Random, deployments: Deployments, audit: Audit) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        deployments: Deployments,
+        audit: Audit,
+        embedder: Embedder | None,
+    ) -> None:
         self._store = store
         self._audit = audit
+        self._embedder = embedder
         self._clock = clock
         self._random = random
         self._deployments = deployments
@@ -136,6 +152,42 @@ class Conversations:
                 return
             after, offset = page.next, 0
             left = None if left is None else left - size
+
+    async def sample(
+        self, principal: Principal, agent_id: str, criteria: Criteria, *, limit: int, account_id: str | None = None
+    ) -> Page:
+        """So many at random."""
+        account = await self._permitted(principal, agent_id, criteria, account_id)
+        found = await self._store.sample(account, agent_id, criteria, limit=limit)
+        await self._note_read(principal, account, agent_id, len(found))
+        return Page(items=found, next=None)
+
+    async def alike(
+        self,
+        principal: Principal,
+        agent_id: str,
+        criteria: Criteria,
+        query: str,
+        *,
+        limit: int,
+        offset: int = 0,
+        account_id: str | None = None,
+    ) -> Page:
+        """Those nearest in meaning to a question, best first; the position is a rank."""
+        account = await self._permitted(principal, agent_id, criteria, account_id)
+        if self._embedder is None:
+            raise MeaningUnavailable(
+                "Search by meaning needs the embedding model, which is not there; query_type transcript works without."
+            )
+        (vector,) = await asyncio.to_thread(self._embedder.embed, [query])
+        asked = Meaning(vector=vector, model=self._embedder.name, is_redacted=not sees_personal(principal))
+        found = await self._store.alike(account, agent_id, criteria, asked, limit=limit + 1, offset=offset)
+        await self._note_read(principal, account, agent_id, min(limit, len(found)))
+        has_more = len(found) > limit
+        return Page(
+            items=[item for item, _ in found[:limit]],
+            next=Position(value=offset + limit, number=0) if has_more else None,
+        )
 
     async def transcripts(self, principal: Principal, listed: Sequence[Listed]) -> list[Transcript]:
         """What was said in conversations that a list has given."""
@@ -202,7 +254,9 @@ class Conversations:
         if len(text) > MAX_NOTE_CHARACTERS:
             raise ReviewInvalid(f"note has {len(text):,} characters; at most {MAX_NOTE_CHARACTERS:,} are taken.")
         _check_text("note", text)
-        note = Note(text=text, author=author, at=self._clock.now()) if text.strip() else None
+        require(principal, "write", agent_id)
+        known = await self._known((await self._any(principal, agent_id, id)).conversation)
+        note = Note(text=text, redacted=known.text(text), author=author, at=self._clock.now()) if text.strip() else None
         await self._revise(principal, agent_id, id, "conversation.note", lambda review: replace(review, note=note))
 
     async def put_tags(self, principal: Principal, agent_id: str, id: str, tags: Sequence[str]) -> tuple[str, ...]:
@@ -226,6 +280,7 @@ class Conversations:
         for number, mark in enumerate(marks):
             _check(mark, conversation, f"annotations[{number}]")
         now = self._clock.now()
+        known = await self._known(conversation)
         added = [
             Annotation(
                 id=self._random.uuid(),
@@ -234,6 +289,7 @@ class Conversations:
                 type=mark.type,
                 reasons=mark.reasons,
                 text=mark.text,
+                redacted=known.text(mark.text),
                 author=author,
                 at=now,
             )
@@ -252,6 +308,11 @@ class Conversations:
             principal, "conversation.annotate", conversation.account_id, agent_id, id, annotations=len(added)
         )
         return added
+
+    async def _known(self, conversation: Conversation) -> Redactor:
+        """What hides all that was found personal in a conversation."""
+        (transcript,) = await self._store.transcripts([conversation])
+        return redactor(transcript.turns, [customer_of(conversation)])
 
     async def annotations(self, principal: Principal, agent_id: str, id: str) -> Sequence[Annotation]:
         return (await self._listed(principal, agent_id, id)).review.annotations

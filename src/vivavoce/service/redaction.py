@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from vivavoce.domain.conversation import PersonalSpan, Turn
+from vivavoce.domain.conversation import Conversation, PersonalSpan, Turn
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import TranscriptTurn
 from vivavoce.redaction.redact import WITHHELD, Redactor
@@ -44,6 +44,12 @@ async def decided(turn: Turn) -> tuple[PersonalSpan, ...]:
 
 def sees_personal(principal: Principal) -> bool:
     return "pii" in principal.permissions
+
+
+def customer_of(conversation: Conversation) -> str:
+    """The customer's number or address, whoever called."""
+    found = conversation.to_number if conversation.direction == "outbound" else conversation.from_number
+    return found or ""
 
 
 def redactor(turns: Iterable[Turn | TranscriptTurn], others: Iterable[str] = ()) -> Redactor:

@@ -14,7 +14,7 @@ from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
-from vivavoce.domain.record import Count, Criteria, Listed, Order, Page, Position, Review, Transcript
+from vivavoce.domain.record import Count, Criteria, Index, Listed, Meaning, Order, Page, Position, Review, Transcript
 from vivavoce.domain.work import Work
 from vivavoce.errors import Conflict, ConversationExists, VivavoceError
 
@@ -158,6 +158,20 @@ class Store(Protocol):
         ...
 
     async def count(self, account_id: str, agent_id: str, criteria: Criteria) -> Count: ...
+
+    async def sample(self, account_id: str, agent_id: str, criteria: Criteria, *, limit: int) -> list[Listed]:
+        """So many at random, each as likely as any other, in no order."""
+        ...
+
+    async def put_index(self, conversation: Conversation, index: Index) -> None:
+        """Replaces what it is searched by."""
+        ...
+
+    async def alike(
+        self, account_id: str, agent_id: str, criteria: Criteria, asked: Meaning, *, limit: int, offset: int = 0
+    ) -> list[tuple[Listed, float]]:
+        """Those nearest in meaning, with their likeness, best first."""
+        ...
 
     async def revise(self, conversation: Conversation, change: Callable[[Review], Review]) -> Review:
         """Replaces the review by what `change` makes of it; nobody else's change comes between."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import uuid
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,20 @@ from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
-from vivavoce.domain.record import Count, Criteria, Listed, Order, Page, Position, Review, Transcript
+from vivavoce.domain.record import (
+    Count,
+    Criteria,
+    Index,
+    Listed,
+    Meaning,
+    Order,
+    Page,
+    Position,
+    Review,
+    Text,
+    Transcript,
+)
+from vivavoce.domain.words import words
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store import codec, facets
@@ -33,6 +47,7 @@ class _Kept:
         self.turns: list[tuple[bytes, bytes]] = []
         self.snapshot = b""
         self.review = Review()
+        self.index: Index | None = None
         self.found_by: dict[str, frozenset[facets.Facet]] = {"head": facets.of_head(conversation)}
         self.closing: bytes | None = None
         self.deliveries: dict[str, Delivery] = {}
@@ -258,6 +273,31 @@ class MemoryStore:
                 found.append(kept)
         return found
 
+    async def sample(self, account_id: str, agent_id: str, criteria: Criteria, *, limit: int) -> list[Listed]:
+        found = self._matching(account_id, agent_id, criteria)
+        chosen = random.sample(found, min(limit, len(found)))
+        return [Listed(conversation=kept.conversation, review=kept.review) for kept in chosen]
+
+    async def put_index(self, conversation: Conversation, index: Index) -> None:
+        kept = self._kept(conversation)
+        kept.index = index
+        kept.found_by["record"] = index.facets
+
+    async def alike(
+        self, account_id: str, agent_id: str, criteria: Criteria, asked: Meaning, *, limit: int, offset: int = 0
+    ) -> list[tuple[Listed, float]]:
+        ranked = []
+        for kept in self._matching(account_id, agent_id, criteria):
+            if kept.index is not None and kept.index.model == asked.model:
+                vector = kept.index.redacted_vector if asked.is_redacted else kept.index.vector
+                likeness = sum(a * b for a, b in zip(vector, asked.vector, strict=True))
+                ranked.append((-likeness, kept.number, kept))
+        ranked.sort(key=lambda entry: entry[:2])
+        return [
+            (Listed(conversation=kept.conversation, review=kept.review), -distance)
+            for distance, _, kept in ranked[offset : offset + limit]
+        ]
+
     async def revise(self, conversation: Conversation, change: Callable[[Review], Review]) -> Review:
         kept = self._kept(conversation)
         kept.review = change(kept.review)
@@ -391,11 +431,22 @@ def _holds(kept: _Kept, criteria: Criteria, groups: Sequence[facets.Group]) -> b
         return False
     return (
         all(any(facet in has for facet in group) for group in groups)
+        and (criteria.text is None or _says(kept, criteria.text))
         and (criteria.since is None or head.started_at >= criteria.since)
         and (criteria.until is None or head.started_at < criteria.until)
         and (low is None or head.seconds >= low)
         and (high is None or head.seconds <= high)
     )
+
+
+def _says(kept: _Kept, text: Text) -> bool:
+    if kept.index is None:
+        return False
+    index = kept.index
+    sides = (index.redacted_user, index.redacted_agent) if text.is_redacted else (index.user, index.agent)
+    chosen = {"user": sides[:1], "agent": sides[1:]}.get(text.role or "", sides)
+    said = [f" {' '.join(words(side))} " for side in chosen]
+    return all(any(f" {' '.join(phrase)} " in side for side in said) for phrase in text.phrases)
 
 
 def _value(kept: _Kept, order: Order) -> int | None:

@@ -8,6 +8,8 @@ from collections.abc import Callable
 import msgspec
 from msgspec import Struct
 
+from vivavoce.store.sealing import Keyring
+from vivavoce.store.sqlite import searching
 from vivavoce.store.statements import statements
 
 SQL = statements("sqlite")
@@ -19,6 +21,7 @@ class Doomed(Struct, frozen=True):
     number: int
     name: bytes
     seal: int
+    keyring: Keyring
 
 
 def _rows(statement: str) -> Callable[[sqlite3.Connection, Doomed], int]:
@@ -44,6 +47,15 @@ def _facts(c: sqlite3.Connection, doomed: Doomed) -> int:
     return len(names)
 
 
+def _words(c: sqlite3.Connection, doomed: Doomed) -> int:
+    return searching.remove(c, doomed.keyring, doomed.number)
+
+
+def _vectors(c: sqlite3.Connection, doomed: Doomed) -> int:
+    c.execute(SQL["blank_vectors"], {"number": doomed.number})
+    return c.execute(SQL["erase_vectors"], {"number": doomed.number}).rowcount
+
+
 def _key(c: sqlite3.Connection, doomed: Doomed) -> int:
     return c.execute(SQL["destroy_seal"], {"number": doomed.seal}).rowcount
 
@@ -51,6 +63,9 @@ def _key(c: sqlite3.Connection, doomed: Doomed) -> int:
 # In this order: what points to the conversation's row goes before it.
 STEPS: dict[str, Callable[[sqlite3.Connection, Doomed], int]] = {
     "facets": _facets,
+    "words": _words,
+    "documents": _rows("erase_documents"),
+    "vectors": _vectors,
     "facts": _facts,
     "deliveries": _rows("erase_deliveries"),
     "replies": _rows("erase_replies"),
@@ -63,12 +78,12 @@ STEPS: dict[str, Callable[[sqlite3.Connection, Doomed], int]] = {
 }
 
 
-def erase(c: sqlite3.Connection, number: int, name: bytes) -> dict[str, int]:
+def erase(c: sqlite3.Connection, keyring: Keyring, number: int, name: bytes) -> dict[str, int]:
     """step -> rows removed; empty when the conversation is not there."""
     row = c.execute(SQL["seal_of"], {"number": number}).fetchone()
     if row is None:
         return {}
-    doomed = Doomed(number, name, row[0])
+    doomed = Doomed(number, name, row[0], keyring)
     return {step: remove(c, doomed) for step, remove in STEPS.items()}
 
 

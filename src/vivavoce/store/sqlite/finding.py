@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -12,9 +13,11 @@ from msgspec import Struct
 from vivavoce.domain.record import Count, Criteria, Order, Position
 from vivavoce.store import facets
 from vivavoce.store.sealing import Keyring
+from vivavoce.store.sqlite import searching
 
 EXACT_UP_TO = 10_000  # matches that are counted one by one
 FEW = 20_000  # matches that are sorted rather than walked past
+_SOME = 500  # numbers that one statement names
 FIRST, LAST = 0, 2**63 - 1
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -33,10 +36,16 @@ class Matching(Struct, frozen=True, kw_only=True):
     low: int
     high: int
     durations: tuple[int, int] | None
+    words: tuple[str, str] | None = None  # the index, and what to match in it
 
     @property
     def is_everything(self) -> bool:
-        return len(self.groups) == 1 and self.durations is None and (self.low, self.high) == (FIRST, LAST)
+        return (
+            len(self.groups) == 1
+            and self.durations is None
+            and self.words is None
+            and (self.low, self.high) == (FIRST, LAST)
+        )
 
 
 def matching(c: sqlite3.Connection, keyring: Keyring, scope: int, criteria: Criteria) -> Matching:
@@ -57,6 +66,7 @@ def matching(c: sqlite3.Connection, keyring: Keyring, scope: int, criteria: Crit
         durations=(criteria.min_duration or 0, LAST if criteria.max_duration is None else criteria.max_duration)
         if has_durations
         else None,
+        words=searching.matching(keyring, scope, criteria.text) if criteria.text is not None else None,
     )
 
 
@@ -90,9 +100,49 @@ def count(c: sqlite3.Connection, wanted: Matching) -> Count:
     return Count(number=min(found, EXACT_UP_TO), is_exact=found <= EXACT_UP_TO)
 
 
+def among(c: sqlite3.Connection, wanted: Matching, numbers: Sequence[int]) -> list[int]:
+    """Those of the numbers that match, in their order."""
+    if not all(wanted.groups):
+        return []
+    checks = _checks(wanted.groups, wanted.durations)
+    kept: set[int] = set()
+    for start in range(0, len(numbers), _SOME):
+        some = ", ".join(str(number) for number in numbers[start : start + _SOME])
+        kept.update(
+            row[0] for row in c.execute(f"SELECT d.number FROM conversations d WHERE d.number IN ({some}){checks}")
+        )
+    return [number for number in numbers if number in kept]
+
+
+def sample(c: sqlite3.Connection, wanted: Matching, start: int, limit: int) -> list[int]:
+    """Numbers at random: few matches are shuffled, many are met in the order of their dice from `start` on, and around."""
+    if not all(wanted.groups) or wanted.low > wanted.high:
+        return []
+    values: dict[str, Any] = {"limit": FEW + 1, "offset": 0, "low": wanted.low, "high": wanted.high}
+    few = [row[0] for row in c.execute(_by_number(c, wanted, Order(), values), values)]
+    if len(few) <= FEW:
+        return random.sample(few, min(limit, len(few)))
+    found: list[int] = []
+    for bound in (f">= {start}", f"< {start}"):
+        sql = (
+            f"SELECT d.number FROM conversations d WHERE d.scope = {wanted.scope} AND d.dice {bound}"
+            f" AND d.number BETWEEN :low AND :high{_checks(wanted.groups, wanted.durations)}"
+            " ORDER BY d.dice LIMIT :limit"
+        )
+        values["limit"] = limit - len(found)
+        found += [row[0] for row in c.execute(sql, values)]
+    return found
+
+
 def _by_number(c: sqlite3.Connection, wanted: Matching, order: Order, values: dict[str, Any]) -> str:
     """In order of time. One arm for each alternative of the rarest group: their rows are merged as they are read."""
     way = "DESC" if order.is_descending else "ASC"
+    if wanted.words is not None:
+        table, values["match"] = wanted.words
+        return (
+            f"SELECT d.rowid AS number FROM {table} d WHERE {table} MATCH :match AND d.rowid BETWEEN :low AND :high"
+            f"{_checks(wanted.groups, wanted.durations, 'd.rowid')} ORDER BY d.rowid {way} LIMIT :limit OFFSET :offset"
+        )
     if _has_few_durations(c, wanted):
         return (
             f"SELECT d.number FROM conversations d WHERE d.scope = {wanted.scope}"
@@ -122,6 +172,9 @@ def _by_value(wanted: Matching, order: Order, after: Position | None, values: di
         members = ", ".join(str(facet) for facet in groups[0])
         source = f"(SELECT DISTINCT number AS n FROM facets WHERE facet IN ({members})) f CROSS JOIN conversations d ON d.number = f.n WHERE 1"  # noqa: S608
         groups = groups[1:]
+    if wanted.words is not None:
+        table, values["match"] = wanted.words
+        start += f" AND d.number IN (SELECT rowid FROM {table} WHERE {table} MATCH :match)"
     return (
         f"SELECT d.number, d.{column} FROM {source} AND d.{column} IS NOT NULL"  # noqa: S608
         f" AND d.number BETWEEN :low AND :high{start}{_checks(groups, wanted.durations)}"
@@ -129,14 +182,14 @@ def _by_value(wanted: Matching, order: Order, after: Position | None, values: di
     )
 
 
-def _checks(groups: Sequence[tuple[int, ...]], durations: tuple[int, int] | None) -> str:
+def _checks(groups: Sequence[tuple[int, ...]], durations: tuple[int, int] | None, number: str = "d.number") -> str:
     found = ""
     for group in groups:
         members = ", ".join(str(facet) for facet in group)
-        found += f" AND EXISTS (SELECT 1 FROM facets WHERE facet IN ({members}) AND number = d.number)"
+        found += f" AND EXISTS (SELECT 1 FROM facets WHERE facet IN ({members}) AND number = {number})"
     if durations is not None:
         found += (
-            " AND EXISTS (SELECT 1 FROM conversations WHERE number = d.number"
+            f" AND EXISTS (SELECT 1 FROM conversations WHERE number = {number}"
             f" AND duration BETWEEN {durations[0]} AND {durations[1]})"
         )
     return found

@@ -20,13 +20,13 @@ from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
-from vivavoce.domain.record import Count, Criteria, Listed, Order, Page, Position, Review, Transcript
+from vivavoce.domain.record import Count, Criteria, Index, Listed, Meaning, Order, Page, Position, Review, Transcript
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store import codec, facets
 from vivavoce.store.interface import Claimed, PositionConflict, Reply, StoreError
 from vivavoce.store.sealing import Keyring, Seal
-from vivavoce.store.sqlite import auditing, carrying, erasing, finding
+from vivavoce.store.sqlite import auditing, carrying, erasing, finding, meaning, searching
 from vivavoce.store.sqlite.database import Database
 from vivavoce.store.sqlite.finding import microseconds
 from vivavoce.store.statements import statements
@@ -66,6 +66,7 @@ class SqliteStore:
         self._keyring = keyring
         self._known_texts: set[str] = set()
         self._places: OrderedDict[Subject, _Place] = OrderedDict()
+        self._meanings: dict[tuple[int, str], meaning.Signs] = {}
         self._database = Database(
             path,
             migrate=lambda connection: carrying.migrate(connection, keyring, str(path)),
@@ -353,12 +354,7 @@ class SqliteStore:
                 return Page(items=[], next=None)
             wanted = finding.matching(c, self._keyring, scope, criteria)
             found = finding.page(c, wanted, order, after, limit=limit + 1, offset=offset)
-            rows = _rows(c, [position.number for position in found[:limit]])
-            items = []
-            for position in found[:limit]:
-                row = rows.get(position.number)
-                if row is not None:  # erased since its place was read
-                    items.append(self._opened(position.number, scope, *row))
+            items = self._read_listed(c, scope, [position.number for position in found[:limit]])
             return Page(items=items, next=found[limit - 1] if len(found) > limit else None)
 
         return await self._read(read)
@@ -377,6 +373,70 @@ class SqliteStore:
         found = _listed(seal, head, review)
         self._remember(found.conversation.subject, _Place(number, scope, seal))
         return found
+
+    async def sample(self, account_id: str, agent_id: str, criteria: Criteria, *, limit: int) -> list[Listed]:
+        start = int.from_bytes(os.urandom(4), "big")
+
+        def read(c: sqlite3.Connection) -> list[Listed]:
+            scope = _known_scope(c, account_id, agent_id)
+            if scope is None:
+                return []
+            wanted = finding.matching(c, self._keyring, scope, criteria)
+            return self._read_listed(c, scope, finding.sample(c, wanted, start, limit))
+
+        return await self._read(read)
+
+    def _read_listed(self, c: sqlite3.Connection, scope: int, numbers: Sequence[int]) -> list[Listed]:
+        """In that order; those that were erased meanwhile are left out."""
+        rows = _rows(c, numbers)
+        return [self._opened(number, scope, *rows[number]) for number in numbers if number in rows]
+
+    async def put_index(self, conversation: Conversation, index: Index) -> None:
+        place = await self._placed(conversation.subject)
+        plain, redacted = meaning.packed(index.vector), meaning.packed(index.redacted_vector)
+
+        def write(c: sqlite3.Connection) -> None:
+            searching.put(c, self._keyring, place.number, place.scope, place.seal, index)
+            self._put_facets(c, place, "record", index.facets)
+            if index.model:
+                values = {"number": place.number, "scope": place.scope, "model": index.model}
+                c.execute(SQL["put_vectors"], {**values, "plain": plain, "redacted": redacted})
+                self._note_vectors(place.scope, place.number, plain, redacted)
+
+        await self._do(write)
+
+    async def alike(
+        self, account_id: str, agent_id: str, criteria: Criteria, asked: Meaning, *, limit: int, offset: int = 0
+    ) -> list[tuple[Listed, float]]:
+        column = "redacted" if asked.is_redacted else "plain"
+        query = meaning.packed(asked.vector)
+
+        def read(c: sqlite3.Connection) -> list[tuple[Listed, float]]:
+            scope = _known_scope(c, account_id, agent_id)
+            if scope is None:
+                return []
+            wanted = finding.matching(c, self._keyring, scope, criteria)
+            near = self._signs(scope, column).nearest(c, scope, query, wanted.low, wanted.high)
+            kept = finding.among(c, wanted, near)
+            vectors: dict[int, bytes] = {}
+            for start in range(0, len(kept), ROWS):
+                some = ", ".join(str(number) for number in kept[start : start + ROWS])
+                sql = f"SELECT conversation, {column} FROM vectors WHERE conversation IN ({some}) AND model = ?"
+                vectors.update(c.execute(sql, (asked.model,)).fetchall())
+            likeness = dict(zip(vectors, meaning.likeness(query, list(vectors.values())), strict=True))
+            best = sorted(likeness, key=lambda number: (-likeness[number], number))[offset : offset + limit]
+            listed = self._read_listed(c, scope, best)
+            return list(zip(listed, (likeness[number] for number in best), strict=False))
+
+        return await self._read(read)
+
+    def _signs(self, scope: int, column: str) -> meaning.Signs:
+        return self._meanings.setdefault((scope, column), meaning.Signs(column))
+
+    def _note_vectors(self, scope: int, number: int, plain: bytes | None, redacted: bytes | None) -> None:
+        for column, vector in (("plain", plain), ("redacted", redacted)):
+            if (scope, column) in self._meanings:
+                self._meanings[scope, column].note(number, vector)
 
     async def revise(self, conversation: Conversation, change: Callable[[Review], Review]) -> Review:
         place = await self._placed(conversation.subject)
@@ -419,8 +479,10 @@ class SqliteStore:
 
         def write(c: sqlite3.Connection) -> dict[str, int]:
             row = c.execute(SQL["find_conversation"], {"name": name}).fetchone()
-            removed = erasing.erase(c, row[0], name) if row is not None else {}
+            removed = erasing.erase(c, self._keyring, row[0], name) if row is not None else {}
             self._places.pop(subject, None)
+            if row is not None:
+                self._note_vectors(row[1], row[0], None, None)
             return removed
 
         return await self._do(write)

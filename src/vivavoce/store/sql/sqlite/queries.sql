@@ -248,3 +248,36 @@ SELECT position, said, body FROM turns WHERE conversation = :conversation ORDER 
 
 -- name: strip_turn
 UPDATE turns SET body = :body, state = NULL WHERE conversation = :conversation AND position = :position;
+
+-- name: add_words
+INSERT INTO words (rowid, said_user, said_agent) VALUES (:number, :user, :agent);
+
+-- name: add_redacted_words
+INSERT INTO redacted_words (rowid, said_user, said_agent) VALUES (:number, :user, :agent);
+
+-- name: remove_words
+INSERT INTO words (words, rowid, said_user, said_agent) VALUES ('delete', :number, :user, :agent);
+
+-- name: remove_redacted_words
+INSERT INTO redacted_words (redacted_words, rowid, said_user, said_agent) VALUES ('delete', :number, :user, :agent);
+
+-- name: get_document
+SELECT d.body, s.wrapped FROM documents d JOIN conversations c ON c.number = d.conversation
+JOIN seals s ON s.number = c.seal WHERE d.conversation = :number;
+
+-- name: put_document
+INSERT INTO documents (conversation, body) VALUES (:number, :body)
+ON CONFLICT (conversation) DO UPDATE SET body = excluded.body;
+
+-- name: erase_documents
+DELETE FROM documents WHERE conversation = :number;
+
+-- name: put_vectors
+INSERT INTO vectors (conversation, scope, model, plain, redacted) VALUES (:number, :scope, :model, :plain, :redacted)
+ON CONFLICT (conversation) DO UPDATE SET model = excluded.model, plain = excluded.plain, redacted = excluded.redacted;
+
+-- name: blank_vectors
+UPDATE vectors SET plain = zeroblob(length(plain)), redacted = zeroblob(length(redacted)) WHERE conversation = :number;
+
+-- name: erase_vectors
+DELETE FROM vectors WHERE conversation = :number;

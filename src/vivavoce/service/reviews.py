@@ -1,0 +1,100 @@
+"""After a conversation: what it is searched by, its summary and its score. Background work, never in the way of a turn."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+import msgspec
+from msgspec.structs import replace
+
+from vivavoce.domain.clock import Clock, Embedder
+from vivavoce.domain.conversation import Conversation, Turn
+from vivavoce.domain.record import Index, Review, Score, Summary
+from vivavoce.domain.work import Work
+from vivavoce.engine import reviewing
+from vivavoce.models.interface import Model, ModelError
+from vivavoce.redaction.redact import Redactor
+from vivavoce.service import redaction
+from vivavoce.store.facets import of_record
+from vivavoce.store.interface import Store
+
+log = logging.getLogger(__name__)
+
+REVIEW = "review"  # kind of work
+FIRST_WAIT_SECONDS = 30.0
+MOST_ATTEMPTS = 4  # of asking the model; after them the rules judge
+MAX_EMBEDDED = 1_500  # characters that stand for a conversation's meaning
+
+
+def work_for(conversation: Conversation, now: datetime) -> Work:
+    return Work(kind=REVIEW, key="", subject=conversation.subject, due_at=now)
+
+
+class Reviews:
+    """`model` None judges by rules; `embedder` None leaves out search by meaning."""
+
+    def __init__(self, store: Store, clock: Clock, *, model: Model | None, embedder: Embedder | None) -> None:
+        self._store = store
+        self._clock = clock
+        self._model = model
+        self._embedder = embedder
+
+    async def review(self, work: Work) -> datetime | None:
+        assert work.subject is not None
+        listed = await self._store.listed(*msgspec.structs.astuple(work.subject))
+        if listed is None:
+            return None
+        conversation = listed.conversation
+        turns = await self._store.turns(conversation)
+        known = redaction.redactor(turns, [redaction.customer_of(conversation)])
+        await self._index(conversation, turns, known)
+        if listed.review.summary is not None:
+            return None  # judged before; only the index was asked for again
+        try:
+            judged = await reviewing.review(conversation, turns, self._model)
+        except ModelError as error:
+            if error.retryable and work.attempts < MOST_ATTEMPTS:
+                return self._clock.now() + timedelta(seconds=FIRST_WAIT_SECONDS * 2**work.attempts)
+            log.warning("a conversation is judged by rules, since the model failed: %s", error.code)
+            judged = await reviewing.review(conversation, turns, None)
+        summary, score = _redacted(judged.summary, known), _redacted_score(judged.score, known)
+        reason = known.text(conversation.handoff_reason) if conversation.handoff_reason else None
+
+        def change(review: Review) -> Review:
+            return replace(review, summary=summary, score=score, redacted_handoff_reason=reason)
+
+        await self._store.revise(conversation, change)
+        return None
+
+    async def _index(self, conversation: Conversation, turns: Sequence[Turn], known: Redactor) -> None:
+        closing = await self._store.closing(conversation)
+        user = [(turn.input.text, redaction.shown(turn, "input", known)) for turn in turns if turn.input.text]
+        agent = [(turn.reply, redaction.shown(turn, "reply", known)) for turn in turns if turn.reply]
+        index = Index(
+            facets=of_record(turns, closing),
+            user="\n".join(text for text, _ in user),
+            agent="\n".join(text for text, _ in agent),
+            redacted_user="\n".join(text for _, text in user),
+            redacted_agent="\n".join(text for _, text in agent),
+        )
+        if self._embedder is not None:
+            meant = [_gist(index.user, index.agent), _gist(index.redacted_user, index.redacted_agent)]
+            whole, redacted = await asyncio.to_thread(self._embedder.embed, meant)
+            index = replace(index, model=self._embedder.name, vector=whole, redacted_vector=redacted)
+        await self._store.put_index(conversation, index)
+
+
+def _gist(user: str, agent: str) -> str:
+    """What the user said tells most of what a conversation is about."""
+    return f"{user[:MAX_EMBEDDED]}\n{agent[: MAX_EMBEDDED // 3]}".strip() or "silence"
+
+
+def _redacted(summary: Summary, known: Redactor) -> Summary:
+    return replace(summary, redacted_heading=known.text(summary.heading), redacted_content=known.text(summary.content))
+
+
+def _redacted_score(score: Score, known: Redactor) -> Score:
+    return replace(score, redacted_reason=known.text(score.reason))
