@@ -31,6 +31,7 @@ from vivavoce.safety.interface import Classifier
 from vivavoce.secrets import file as secret_file
 from vivavoce.service.audit import Audit
 from vivavoce.service.chats import END_FUNCTION, IDLE_END, Around, Chats
+from vivavoce.service.concurrency import Concurrency
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.erasure import RETAIN, Erasure
@@ -143,6 +144,7 @@ async def running(
         services = Services(
             chats=chats,
             conversations=Conversations(store, clock, random, deployments, audit, embedder),
+            concurrency=Concurrency(store, deployments),
             deployments=deployments,
             keys=keys,
             real_time=around.real_time,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -259,5 +260,25 @@ def test_there_is_no_recording_of_a_chat(tmp_path: Path) -> None:
         status, body, _ = await http.call("GET", f"{LIST}/none/audio")
         assert (status, body["error_code"]) == (404, "CONVERSATIONS_NOT_FOUND")
         assert (await http.call("GET", f"{LIST}/one/audio?direction=up"))[0] == 400
+
+    http(tmp_path, check)
+
+
+def test_how_many_went_on_at_once_is_told_for_each_five_minutes(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await three(http)
+        path = "/v1/acme/tiny/conversations/concurrency"
+        now = datetime.now(UTC)
+        span = f"start_time={now - timedelta(minutes=30):%Y-%m-%dT%H:%M:%SZ}&end_time={now + timedelta(minutes=5):%Y-%m-%dT%H:%M:%SZ}"
+        status, body, _ = await http.call("GET", f"{path}?{span}&client_env=sandbox")
+        most = [i["max_concurrent_conversations"] for i in body["intervals"]]
+        assert status == 200 and len(most) in (7, 8) and 1 <= max(most) <= 2 and most[0] == 0
+        body = (await http.call("GET", f"{path}?{span}&client_env=sandbox&slice_by=phone_number"))[1]
+        assert {i["phone_number"] for i in body["intervals"]} == {"+44 7700 900123", ""}
+        assert (await http.call("GET", f"{path}?{span}"))[1]["intervals"][0]["max_concurrent_conversations"] == 0
+        for bad in ("", "start_time=2026-01-01", f"{span}&slice_by=colour", "start_time=2026-01-01&end_time=2026-03-01",
+                    "start_time=2026-01-02&end_time=2026-01-01"):  # fmt: skip
+            assert (await http.call("GET", f"{path}?{bad}"))[0] == 400, bad
+        assert (await http.call("GET", f"/v1/rival/tiny/conversations/concurrency?{span}"))[0] == 404
 
     http(tmp_path, check)

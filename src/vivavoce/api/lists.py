@@ -11,10 +11,12 @@ from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.domain import words
 from vivavoce.domain.record import Criteria, Listed, Order, Page, Position, Text
 from vivavoce.errors import Invalid
+from vivavoce.service.concurrency import SLICES
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire import cursor
 from vivavoce.wire.chat import encode
 from vivavoce.wire.conversations import LABELS, family
+from vivavoce.wire.times import iso
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 5_000
@@ -216,6 +218,29 @@ async def _whole(call: Call, listed: Sequence[Listed]) -> AsyncIterator[dict[str
         yield hiding.transcript_of(item, transcript, call.principal, has_latency=has_latency)
 
 
+async def concurrency(call: Call) -> Answer:
+    query, parameters = call.query, call.request.path_params
+    if query["start_time"] is None or query["end_time"] is None:
+        raise FilterInvalid("start_time and end_time must both be given.")
+    variants = tuple(v for v in (query["variant_id"], query["variant_name"]) if v is not None)
+    criteria = Criteria(
+        since=query["start_time"],
+        until=query["end_time"],
+        environments=(query["client_env"],),
+        variants=variants[:1],
+        languages=(query["language"],) if query["language"] else (),
+        contacts=(query["phone_number"],) if query["phone_number"] else (),
+    )
+    wanted = [name.strip() for name in (query["slice_by"] or "").split(",") if name.strip()]
+    slices = tuple(name for name in SLICES if name in wanted)
+    if len(slices) != len(set(wanted)):
+        raise FilterInvalid(f"slice_by should be one or more of {', '.join(SLICES)}, with commas between them.")
+    account_id, agent_id = parameters["account_id"], parameters["project_id"]
+    found = await call.services.concurrency.intervals(call.principal, account_id, agent_id, criteria, slices)
+    intervals = [{"time": iso(b.time), "max_concurrent_conversations": b.most, **b.values} for b in found]
+    return Answer(body=encode({"account_id": account_id, "project_id": agent_id, "intervals": intervals}))
+
+
 # Bodies that are sent as they are made.
 
 
@@ -390,6 +415,21 @@ _V3_QUERY = (
     Query(name="include_latency", type="boolean", default=False, description="With the latency of each turn."),
 )
 
+_CONCURRENCY_QUERY = (
+    Query(name="start_time", type="time", is_required=True, description="From this time on."),
+    Query(name="end_time", type="time", is_required=True, description="Up to this time, at most 31 days later."),
+    _V1_QUERY[0],
+    Query(name="variant_name", type="string", description="Of this variant."),
+    Query(name="variant_id", type="string", description="The same."),
+    Query(name="language", type="string", description="In this language."),
+    Query(
+        name="phone_number", type="string", description="From or to this number. Needs the right to see personal data."
+    ),
+    Query(
+        name="slice_by", type="string", description=f"Apart by {', '.join(SLICES)}; several with commas between them."
+    ),
+)
+
 ROUTES = (
     Route(
         method="GET",
@@ -424,6 +464,17 @@ ROUTES = (
         ),
         response="ConversationV3",
         errors=(401, 403, 404),
+    ),
+    Route(
+        method="GET",
+        path="/v1/{account_id}/{project_id}/conversations/concurrency",
+        handler=concurrency,
+        summary="How many conversations went on at once, at most, in each five minutes.",
+        permission="read",
+        query=_CONCURRENCY_QUERY,
+        query_error=FilterInvalid,
+        response="ConcurrencyResponse",
+        errors=(400, 401, 403, 404),
     ),
     Route(
         method="GET",

@@ -89,6 +89,25 @@ RECORD_SCHEMAS: dict[str, Any] = {
             "descriptions": {"type": "object"},
         },
     },
+    "ConcurrencyResponse": {
+        "type": "object",
+        "required": ["account_id", "project_id", "intervals"],
+        "properties": {
+            **dict.fromkeys(("account_id", "project_id"), _TEXT),
+            "intervals": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["time", "max_concurrent_conversations"],
+                    "properties": {
+                        "time": _TIME,
+                        "max_concurrent_conversations": {"type": "integer"},
+                        **dict.fromkeys(("variant_id", "variant_name", "language", "phone_number"), _TEXT),
+                    },
+                },
+            },
+        },
+    },
     "ConversationSummaryResponse": _SUMMARY,
     "GetConversationsResponse": {
         "type": "object",
@@ -143,7 +162,7 @@ def _operation(route: Route) -> dict[str, Any]:
             {
                 "name": query.name,
                 "in": "query",
-                "required": False,
+                "required": query.is_required,
                 "schema": _parameter(query),
                 "description": query.description,
             }

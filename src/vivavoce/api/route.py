@@ -46,6 +46,7 @@ class Query(Struct, frozen=True, kw_only=True):
     minimum: int | None = None
     maximum: int | None = None
     choices: tuple[str, ...] = ()
+    is_required: bool = False
     description: str = ""
 
 

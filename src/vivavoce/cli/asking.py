@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+import asyncio
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,6 +16,8 @@ from vivavoce.errors import UsageError
 
 if TYPE_CHECKING:
     from vivavoce.cli.local import Remote
+
+MOST_LINES = 1_000  # that wait to be printed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +41,42 @@ def ask(where: dict[str, Any], method: str, path: str, body: Any = None) -> dict
             return await remote.call(method, path, body)
 
     return run(asked())
+
+
+def fetch(where: dict[str, Any], path: str) -> bytes:
+    """A body that is not JSON."""
+    from vivavoce.cli.loop import run  # noqa: PLC0415
+
+    async def asked() -> bytes:
+        async with connected(where) as remote:
+            return await remote.fetch(path)
+
+    return run(asked())
+
+
+def stream(where: dict[str, Any], path: str) -> Iterator[str]:
+    """Lines as they come: the API's NDJSON."""
+    from vivavoce.cli.loop import run  # noqa: PLC0415
+
+    lines: queue.Queue[str | BaseException | None] = queue.Queue(MOST_LINES)
+
+    async def read() -> None:
+        async with connected(where) as remote:
+            async for line in remote.lines(path):
+                await asyncio.to_thread(lines.put, line)
+
+    def reading() -> None:
+        try:
+            run(read())
+            lines.put(None)
+        except BaseException as error:  # noqa: BLE001  # raised again where the lines are read
+            lines.put(error)
+
+    threading.Thread(target=reading, daemon=True).start()
+    while (line := lines.get()) is not None:
+        if isinstance(line, BaseException):
+            raise line
+        yield line
 
 
 @asynccontextmanager

@@ -53,18 +53,45 @@ class Remote:
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return await self.call("POST", path, body)
 
-    async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    async def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        async with self._asked(method, path, body) as reply:
+            raw = await reply.read()
+            return self._decoded(raw, reply.status)
+
+    async def fetch(self, path: str) -> bytes:
+        """A body as it is."""
+        async with self._asked("GET", path) as reply:
+            raw = await reply.read()
+            if reply.status >= 400:
+                self._decoded(raw, reply.status)
+            return raw
+
+    async def lines(self, path: str) -> AsyncIterator[str]:
+        """A body of lines, one after another."""
+        async with self._asked("GET", path, accept="application/x-ndjson") as reply:
+            if reply.status >= 400:
+                self._decoded(await reply.read(), reply.status)
+            async for line in reply.content:
+                yield line.decode().rstrip("\n")
+
+    @contextlib.asynccontextmanager
+    async def _asked(
+        self, method: str, path: str, body: Any = None, accept: str = "application/json"
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         assert self._session is not None
-        headers = {"X-API-KEY": self._key, "content-type": "application/json"}
+        headers = {"X-API-KEY": self._key, "content-type": "application/json", "accept": accept}
         data = msgspec.json.encode(body) if body is not None else None
         try:
             async with self._session.request(method, self._url + path, data=data, headers=headers) as reply:
-                raw = await reply.read()
-                status = reply.status
+                yield reply
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable(
                 f"{self._url} cannot be reached ({type(error).__name__}); is the server running?"
             ) from error
+
+    def _decoded(self, raw: bytes, status: int) -> dict[str, Any]:
+        if not raw and status < 400:
+            return {}
         try:
             found = msgspec.json.decode(raw)
         except msgspec.DecodeError:

@@ -18,6 +18,7 @@ COMMANDS = {
     "chat": "Talk to an agent in the terminal.",
     "validate": "Check a folder: every fault with its file and line.",
     "new": "Make a small working agent to start from.",
+    "conversations": "List, read, search, annotate, note and erase conversations.",
     "keys": "Create, list and revoke API keys.",
     "audit": "Who saw personal data and who changed what; whether the log is whole.",
 }

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from vivavoce.service.audit import Audit
 from vivavoce.service.chats import Chats
+from vivavoce.service.concurrency import Concurrency
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.erasure import Erasure
@@ -22,6 +23,7 @@ from vivavoce.service.real_time import RealTimeConfigs
 class Services(Struct, frozen=True, kw_only=True):
     chats: Chats
     conversations: Conversations
+    concurrency: Concurrency
     deployments: Deployments
     keys: Keys
     real_time: RealTimeConfigs

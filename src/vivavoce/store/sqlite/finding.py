@@ -31,12 +31,18 @@ class Matching(Struct, frozen=True, kw_only=True):
     """Criteria as the index knows them: groups of alternatives, the rarest first; bounds on numbers and durations."""
 
     scope: int
+    every: int  # the facet of all conversations of the agent
     groups: tuple[tuple[int, ...], ...]
     sizes: tuple[int, ...]
     low: int
     high: int
     durations: tuple[int, int] | None
     words: tuple[str, str] | None = None  # the index, and what to match in it
+
+    @property
+    def telling(self) -> tuple[tuple[int, ...], ...]:
+        """The groups that say more than that a conversation is the agent's, which its scope says already."""
+        return tuple(group for group in self.groups if group != (self.every,))
 
     @property
     def is_everything(self) -> bool:
@@ -59,6 +65,7 @@ def matching(c: sqlite3.Connection, keyring: Keyring, scope: int, criteria: Crit
     has_durations = criteria.min_duration is not None or criteria.max_duration is not None
     return Matching(
         scope=scope,
+        every=keyring.facet(scope, *facets.EVERY),
         groups=tuple(group for _, _, group in sized),
         sizes=tuple(size for size, _, _ in sized),
         low=max(FIRST, microseconds(criteria.since)) if criteria.since is not None else FIRST,
@@ -104,7 +111,7 @@ def among(c: sqlite3.Connection, wanted: Matching, numbers: Sequence[int]) -> li
     """Those of the numbers that match, in their order."""
     if not all(wanted.groups):
         return []
-    checks = _checks(wanted.groups, wanted.durations)
+    checks = _checks(wanted.telling, wanted.durations)
     kept: set[int] = set()
     for start in range(0, len(numbers), _SOME):
         some = ", ".join(str(number) for number in numbers[start : start + _SOME])
@@ -125,8 +132,9 @@ def sample(c: sqlite3.Connection, wanted: Matching, start: int, limit: int) -> l
     found: list[int] = []
     for bound in (f">= {start}", f"< {start}"):
         sql = (
-            f"SELECT d.number FROM conversations d WHERE d.scope = {wanted.scope} AND d.dice {bound}"
-            f" AND d.number BETWEEN :low AND :high{_checks(wanted.groups, wanted.durations)}"
+            f"SELECT d.number FROM conversations d INDEXED BY conversations_by_dice"
+            f" WHERE d.scope = {wanted.scope} AND d.dice {bound}"
+            f" AND d.number BETWEEN :low AND :high{_checks(wanted.telling, wanted.durations)}"
             " ORDER BY d.dice LIMIT :limit"
         )
         values["limit"] = limit - len(found)
@@ -141,13 +149,13 @@ def _by_number(c: sqlite3.Connection, wanted: Matching, order: Order, values: di
         table, values["match"] = wanted.words
         return (
             f"SELECT d.rowid AS number FROM {table} d WHERE {table} MATCH :match AND d.rowid BETWEEN :low AND :high"
-            f"{_checks(wanted.groups, wanted.durations, 'd.rowid')} ORDER BY d.rowid {way} LIMIT :limit OFFSET :offset"
+            f"{_checks(wanted.telling, wanted.durations, 'd.rowid')} ORDER BY d.rowid {way} LIMIT :limit OFFSET :offset"
         )
     if _has_few_durations(c, wanted):
         return (
-            f"SELECT d.number FROM conversations d WHERE d.scope = {wanted.scope}"
-            f" AND d.duration BETWEEN {wanted.durations[0]} AND {wanted.durations[1]}"  # type: ignore[index]
-            f" AND d.number BETWEEN :low AND :high{_checks(wanted.groups, None)}"
+            f"SELECT d.number FROM conversations d INDEXED BY conversations_by_duration WHERE d.scope = {wanted.scope}"
+            f" AND d.duration IS NOT NULL AND d.duration BETWEEN {wanted.durations[0]} AND {wanted.durations[1]}"  # type: ignore[index]
+            f" AND d.number BETWEEN :low AND :high{_checks(wanted.telling, None)}"
             f" ORDER BY d.number {way} LIMIT :limit OFFSET :offset"
         )
     driver, *others = wanted.groups
@@ -162,24 +170,27 @@ def _by_number(c: sqlite3.Connection, wanted: Matching, order: Order, values: di
 def _by_value(wanted: Matching, order: Order, after: Position | None, values: dict[str, Any]) -> str:
     """In order of a duration or score: few matches are sorted, many are walked in the order of the index."""
     column, way = order.by, "DESC" if order.is_descending else "ASC"
-    start = ""
-    if after is not None:
-        values.update(value=after.value, number=after.number)
-        start = f" AND (d.{column}, d.number) {'<' if order.is_descending else '>'} (:value, :number)"
-    source = f"conversations d WHERE d.scope = {wanted.scope}"
-    groups: Sequence[tuple[int, ...]] = wanted.groups
-    if wanted.sizes[0] <= FEW:
+    groups: Sequence[tuple[int, ...]] = wanted.telling
+    if groups and wanted.sizes[0] <= FEW:
         members = ", ".join(str(facet) for facet in groups[0])
-        source = f"(SELECT DISTINCT number AS n FROM facets WHERE facet IN ({members})) f CROSS JOIN conversations d ON d.number = f.n WHERE 1"  # noqa: S608
+        few = f"(SELECT DISTINCT number AS n FROM facets WHERE facet IN ({members})) f"
+        source = f"{few} CROSS JOIN conversations d ON d.number = f.n WHERE 1"
         groups = groups[1:]
+    else:
+        source = f"conversations d INDEXED BY conversations_by_{column} WHERE d.scope = {wanted.scope}"
+    # The plus keeps the bounds on numbers from being taken for the way in: the index is in order of the value.
+    rest = f" AND +d.number BETWEEN :low AND :high{_checks(groups, wanted.durations)}"
     if wanted.words is not None:
         table, values["match"] = wanted.words
-        start += f" AND d.number IN (SELECT rowid FROM {table} WHERE {table} MATCH :match)"
-    return (
-        f"SELECT d.number, d.{column} FROM {source} AND d.{column} IS NOT NULL"  # noqa: S608
-        f" AND d.number BETWEEN :low AND :high{start}{_checks(groups, wanted.durations)}"
-        f" ORDER BY d.{column} {way}, d.number {way} LIMIT :limit OFFSET :offset"
-    )
+        rest += f" AND d.number IN (SELECT rowid FROM {table} WHERE {table} MATCH :match)"
+    starts = [f" AND d.{column} IS NOT NULL"]
+    if after is not None:
+        values.update(value=after.value, number=after.number)
+        sign = "<" if order.is_descending else ">"
+        # Two arms rather than one comparison of pairs, which would walk through all that have the same value.
+        starts = [f" AND d.{column} = :value AND d.number {sign} :number", f" AND d.{column} {sign} :value"]
+    arms = (f"SELECT d.number, d.{column} FROM {source}{start}{rest}" for start in starts)
+    return f"{' UNION ALL '.join(arms)} ORDER BY 2 {way}, 1 {way} LIMIT :limit OFFSET :offset"
 
 
 def _checks(groups: Sequence[tuple[int, ...]], durations: tuple[int, int] | None, number: str = "d.number") -> str:
