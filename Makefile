@@ -36,6 +36,10 @@ acceptance: $(VENV)/.dev ## the public example agents; AGENTS=folder that holds 
 	@test -d "$(AGENTS)" || { echo "Set AGENTS to the folder that holds restaurant-table-booking and healthcare-appointment-scheduling."; exit 1; }
 	@AGENTS="$(AGENTS)" $(BIN)/python -m pytest tests/acceptance/public
 
+contract: $(VENV)/.dev ## what is served against the public contracts; CONTRACTS=folder that holds them
+	@test -d "$(CONTRACTS)" || { echo "Set CONTRACTS to the folder that holds conversations.openapi.json and its kin."; exit 1; }
+	@CONTRACTS="$(CONTRACTS)" $(BIN)/python -m pytest tests/acceptance/contract
+
 lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --group build pyproject.toml -o requirements/demo.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra providers --group build --group dev pyproject.toml -o requirements/dev.txt
@@ -43,4 +47,4 @@ lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test check bench acceptance lock clean
+.PHONY: help demo test check bench acceptance contract lock clean

@@ -158,7 +158,7 @@ def test_the_first_version_goes_by_offset_and_five_at_a_time(tmp_path: Path) -> 
             await http.open(conversationId=f"c{n}")
         body = (await http.call("GET", "/v1/acme/tiny/conversations?client_env=sandbox"))[1]
         assert [c["id"] for c in body["conversations"]] == ["c0", "c1", "c2", "c3", "c4"]
-        assert body["next_offset"] == 5 and body["descriptions"] == {}
+        assert body["next_offset"] == 5 and body["descriptions"] == {"conversations": {}}
         body = (await http.call("GET", "/v1/acme/tiny/conversations?client_env=sandbox&offset=5"))[1]
         assert [c["id"] for c in body["conversations"]] == ["c5", "c6"] and "next_offset" not in body
 

@@ -92,6 +92,8 @@ async def handoff_state(call: Call) -> Answer:
         id=call.query["id"],
         shared_id=call.query["shared_id"],
     )
+    if found["shared_id"] is None:
+        del found["shared_id"]
     found["data"] = hiding.json_of(found["data"], call.principal)
     return Answer(body=encode(HandoffState(**found)))
 
@@ -117,10 +119,20 @@ ROUTES = (
         permission="write",
         takes_any_body=True,
         query=(
-            Query(name="event_id_location", type="string", description="headers, querystring or payload."),
-            Query(name="event_id_path", type="string", description="The id's name there; dotted within a payload."),
-            Query(name="account_id", type="string", description="The agent's account."),
-            Query(name="project_id", type="string", description="The agent."),
+            Query(
+                name="event_id_location",
+                type="string",
+                is_required=True,
+                description="headers, querystring or payload.",
+            ),
+            Query(
+                name="event_id_path",
+                type="string",
+                is_required=True,
+                description="The id's name there; dotted within a payload.",
+            ),
+            Query(name="account_id", type="string", is_required=True, description="The agent's account."),
+            Query(name="project_id", type="string", is_required=True, description="The agent."),
         ),
         status=201,
         errors=(400, 401, 403, 413),

@@ -278,7 +278,7 @@ async def _object(asked: Asked, render: Rendered, next_cursor: Callable[[Page], 
             if following is None:
                 break
             page = following
-        rest: dict[str, Any] = {} if next_cursor is not None else {"descriptions": {}}
+        rest: dict[str, Any] = {} if next_cursor is not None else {"descriptions": {"conversations": {}}}
         if page.next is not None and asked.after is None:
             rest["next_offset"] = asked.offset + count
         if next_cursor is not None:

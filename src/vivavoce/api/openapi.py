@@ -86,7 +86,7 @@ RECORD_SCHEMAS: dict[str, Any] = {
         "properties": {
             "conversations": _V3_LIST,
             "next_offset": {"type": "integer"},
-            "descriptions": {"type": "object"},
+            "descriptions": {"type": "object", "properties": {"conversations": {"type": "object"}}},
         },
     },
     "ConcurrencyResponse": {
@@ -177,13 +177,15 @@ def _operation(route: Route) -> dict[str, Any]:
             "required": True,
             "content": {"application/json": {"schema": _reference(route.request)}},
         }
+    if route.takes_any_body:
+        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
     success: dict[str, Any] = {"description": route.summary}
     if route.response is not None:
         success["content"] = {route.media_type: {"schema": _reference(route.response)}}
     elif route.media_type != "application/json":
         success["content"] = {route.media_type: {"schema": {"type": "string", "format": "binary"}}}
     operation["responses"][str(route.status)] = success
-    for status in route.errors:
+    for status in (*route.errors, 500):
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
         operation["responses"][str(status)] = {"description": "Error", "content": content}
     return operation

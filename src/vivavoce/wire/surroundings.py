@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from vivavoce.wire.times import iso
 
@@ -31,7 +31,7 @@ class GetConfigPagesResponse(Struct, frozen=True, kw_only=True, rename="camel"):
 
 class HandoffState(Struct, frozen=True, kw_only=True):
     id: str
-    shared_id: str | None
+    shared_id: str | UnsetType = UNSET  # absent when the agent shares none
     data: dict[str, Any]
 
 
