@@ -36,6 +36,7 @@ from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.erasure import RETAIN, Erasure
 from vivavoce.service.events import Events
+from vivavoce.service.exports import Exports
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
@@ -141,9 +142,10 @@ async def running(
                 REVIEW: Reviews(store, clock, model=_reviewer(settings, model), embedder=embedder).review,
             },
         )
+        conversations = Conversations(store, clock, random, deployments, audit, embedder)
         services = Services(
             chats=chats,
-            conversations=Conversations(store, clock, random, deployments, audit, embedder),
+            conversations=conversations,
             concurrency=Concurrency(store, deployments),
             deployments=deployments,
             keys=keys,
@@ -153,6 +155,7 @@ async def running(
             handoffs=Handoffs(store, deployments),
             audit=audit,
             erasure=erasure,
+            exports=Exports(store, clock, keyring, deployments, conversations, audit),
             readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:

@@ -14,7 +14,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vivavoce.api import chat, conversations, erasure, external, keys, lists, problems, real_time
+from vivavoce.api import chat, conversations, erasure, exports, external, keys, lists, problems, real_time
 from vivavoce.api.openapi import DOCS_PAGE, document
 from vivavoce.api.parameters import parameters
 from vivavoce.api.route import Answer, Call, Route
@@ -55,6 +55,7 @@ ROUTES: tuple[Route, ...] = (
     *conversations.ROUTES,
     *lists.ROUTES,
     *erasure.ROUTES,
+    *exports.ROUTES,
     *keys.ROUTES,
     *real_time.ROUTES,
     *external.ROUTES,
@@ -132,7 +133,7 @@ async def _handle(services: Services, route: Route, decode: Any, request: Reques
         principal = services.keys.authenticate(request.headers.get("x-api-key"))
         if route.permission is not None:
             require(principal, route.permission)
-    raw = await _body(request) if decode is not None or route.takes_any_body else b""
+    raw = await _body(request, route.max_body or MAX_BODY_BYTES) if decode is not None or route.takes_any_body else b""
     body = _decoded(raw, decode) if decode is not None else None
     query = parameters(route, request)
     answer = await route.handler(Call(request, services, principal, body, query, raw))
@@ -145,18 +146,18 @@ def _decoder(route: Route) -> Any:
     return msgspec.json.Decoder(route.request).decode if route.request is not None else None
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int) -> bytes:
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > MAX_BODY_BYTES:
-        raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.")
+    if declared.isdigit() and int(declared) > most:
+        raise PayloadTooLarge(f"The body is larger than {most >> 20} MiB.")
     parts: list[bytes] = []
     size = 0
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for part in request.stream():
                 size += len(part)
-                if size > MAX_BODY_BYTES:
-                    raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.")
+                if size > most:
+                    raise PayloadTooLarge(f"The body is larger than {most >> 20} MiB.")
                 parts.append(part)
     except TimeoutError:
         raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:g} s.") from None

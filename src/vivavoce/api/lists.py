@@ -115,9 +115,10 @@ Rendered = Callable[[Sequence[Listed]], "AsyncIterator[dict[str, Any]]"]
 # The agent's list.
 
 
-async def list_conversations(call: Call) -> Answer:
+def criteria_of(call: Call) -> Criteria:
+    """What the filters of the agent's list ask for."""
     query = call.query
-    criteria = Criteria(
+    return Criteria(
         since=query["startTime"],
         until=query["endTime"],
         environments=query["clientEnv"],
@@ -139,8 +140,12 @@ async def list_conversations(call: Call) -> Answer:
         max_score=query["maxScore"],
         min_duration=query["minDuration"],
         max_duration=query["maxDuration"],
-        text=_text(call, query["queryType"], query["turnType"]),
+        text=_text(call, query.get("queryType"), query.get("turnType")),
     )
+
+
+async def list_conversations(call: Call) -> Answer:
+    query, criteria = call.query, criteria_of(call)
     if query["sort"] not in SORTS:
         raise SortInvalid(f"sort is {query['sort'][:40]!r}; it should be one of {', '.join(SORTS)}.")
     asked = Asked(call, criteria, SORTS[query["sort"]])
@@ -311,7 +316,7 @@ def _mode(query: dict[str, Any]) -> str:
 
 
 def _text(call: Call, kind: str | None, side: Any) -> Text | None:
-    if kind != "transcript" or not call.query["query"]:
+    if kind != "transcript" or not call.query.get("query"):
         return None
     # Without the right to see personal data, only what is left without it is searched: a hit would tell.
     is_redacted = not sees_personal(call.principal)
@@ -352,20 +357,7 @@ def _filter(name: str, description: str) -> Query:
     return Query(name=name, type="list", description=f"{description} May be given again for others.")
 
 
-_AGENT_QUERY = (
-    _limit(DEFAULT_LIMIT),
-    _OFFSET,
-    _CURSOR,
-    Query(name="sort", type="string", default="-startedAt", description=f"One of {', '.join(SORTS)}."),
-    Query(
-        name="queryType",
-        type="string",
-        choices=("transcript", "semantic"),
-        description="Look for words said, or for a meaning.",
-    ),
-    Query(name="query", type="string", description="What to look for; words in quotation marks stand together."),
-    Query(name="turnType", type="string", choices=("user", "agent"), description="Words of one side only."),
-    Query(name="sample", type="string", choices=("random",), description="So many at random."),
+AGENT_FILTERS = (
     Query(name="startTime", type="time", description="Begun at this time or later."),
     Query(name="endTime", type="time", description="Begun before this time."),
     Query(name="clientEnv", type="list", choices=ENVIRONMENTS, description="Run in this environment."),
@@ -387,6 +379,22 @@ _AGENT_QUERY = (
     Query(name="maxScore", type="integer", minimum=1, maximum=5, description="Scored so much or less."),
     Query(name="minDuration", type="integer", minimum=0, description="Ended after so many seconds or more."),
     Query(name="maxDuration", type="integer", minimum=0, description="Ended after so many seconds or fewer."),
+)
+_AGENT_QUERY = (
+    _limit(DEFAULT_LIMIT),
+    _OFFSET,
+    _CURSOR,
+    Query(name="sort", type="string", default="-startedAt", description=f"One of {', '.join(SORTS)}."),
+    Query(
+        name="queryType",
+        type="string",
+        choices=("transcript", "semantic"),
+        description="Look for words said, or for a meaning.",
+    ),
+    Query(name="query", type="string", description="What to look for; words in quotation marks stand together."),
+    Query(name="turnType", type="string", choices=("user", "agent"), description="Words of one side only."),
+    Query(name="sample", type="string", choices=("random",), description="So many at random."),
+    *AGENT_FILTERS,
 )
 _QUERY = Query(name="query", type="string", description="What to look for; words in quotation marks stand together.")
 _KINDS = ("transcript", "semantic")

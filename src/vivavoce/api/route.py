@@ -63,6 +63,7 @@ class Route(Struct, frozen=True, kw_only=True):
     media_type: str = "application/json"  # of what is answered
     status: int = 200
     errors: tuple[int, ...] = ()
+    max_body: int | None = None  # bytes; None is what every route takes
     query_error: type[Invalid] = Invalid  # what a bad parameter is called here
     takes_any_body: bool = False  # read, and left to the handler as it came
     is_idempotent: bool = False  # takes an Idempotency-Key

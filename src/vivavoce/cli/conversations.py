@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -256,3 +257,93 @@ def erase(conversation: str | None, agent: str, contact: str | None, yes: bool, 
 
 def _path(agent: str, conversation: str) -> str:
     return f"/v1/agents/{quote(agent, safe='')}/conversations/{quote(conversation, safe='')}"
+
+
+@command.command("export")
+@_agent
+@_filters
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="Whole records as signed lines, or a table.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write; standard output when left out.",
+)
+@connection
+def export(agent: str, kind: str, output: Path | None, **options: Any) -> None:
+    """Carry conversations out, oldest first."""
+    base, query = f"/v1/agents/{quote(agent, safe='')}", _query(options)
+    if output is None:
+        for line in stream(options, f"{base}/export?format={kind}&{query}"):
+            click.echo(line)
+        return
+    total = ask(options, "GET", f"{base}/conversations?limit=1&{query}")["count"]
+    part = output.with_name(output.name + ".part")
+    with part.open("w", encoding="utf-8", newline="") as file, _progress("exporting", total) as advance:
+        for line in stream(options, f"{base}/export?format={kind}&{query}"):
+            file.write(line + "\n")
+            advance(1)
+    part.replace(output)  # a file of that name is a whole one
+    click.echo(f"{output}: {output.stat().st_size:,} bytes", err=True)
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_agent
+@click.option("--unsigned", is_flag=True, help="Take a file whose signature is missing or does not fit.")
+@connection
+def take_in(file: Path, agent: str, unsigned: bool, **where: Any) -> None:
+    """Take in what `export` has written. Conversations that are there already are left as they are."""
+    from vivavoce.cli.signed import check  # noqa: PLC0415  # cryptography is not needed for --help
+
+    count = check(file, is_strict=not unsigned)
+    imported = 0
+    skipped: dict[str, str] = {}
+    with _progress("importing", count) as advance, file.open(encoding="utf-8") as lines:
+        block: list[Any] = []
+        size = 0
+        for line in lines:
+            body = json.loads(line)
+            if "record" in body:
+                block.append(body)
+                size += len(line)
+            if len(block) == MOST_RECORDS or size > MOST_BYTES:
+                imported += _send(where, agent, block, skipped)
+                advance(len(block))
+                block, size = [], 0
+        if block:
+            imported += _send(where, agent, block, skipped)
+            advance(len(block))
+    click.echo(f"{imported:,} imported, {len(skipped):,} skipped.")
+    for id_, why in list(skipped.items())[:10]:
+        click.echo(f"  {id_}: {why}", err=True)
+
+
+MOST_RECORDS = 100  # of one request
+MOST_BYTES = 8 << 20
+
+
+def _send(where: dict[str, Any], agent: str, block: list[Any], skipped: dict[str, str]) -> int:
+    done = ask(where, "POST", f"/v1/agents/{quote(agent, safe='')}/import", {"records": block})
+    skipped.update(done["skipped"])
+    return int(done["imported"])
+
+
+@contextlib.contextmanager
+def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on the terminal; nothing where there is none."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda n: progress.advance(task, n)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from vivavoce.domain.conversation import Conversation, Metric, PersonalSpan
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, Metric, PersonalSpan, Turn
 
 Role: TypeAlias = Literal["user", "agent"]
 
@@ -126,6 +126,20 @@ class Listed(Struct, frozen=True, kw_only=True):
     """One line of a list."""
 
     conversation: Conversation
+    review: Review = Review()
+
+
+class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """All that is kept of a conversation, as it is carried from one store to another.
+
+    The state goes as JSON: a pickle that only an author's worker may open is not carried.
+    """
+
+    conversation: Conversation
+    turns: tuple[Turn, ...]
+    state: dict[str, Any] = {}
+    closing: Closing | None = None
+    deliveries: tuple[Delivery, ...] = ()
     review: Review = Review()
 
 

@@ -14,6 +14,7 @@ from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.erasure import Erasure
 from vivavoce.service.events import Events
+from vivavoce.service.exports import Exports
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
@@ -32,4 +33,5 @@ class Services(Struct, frozen=True, kw_only=True):
     handoffs: Handoffs
     audit: Audit
     erasure: Erasure
+    exports: Exports
     readiness: Callable[[], dict[str, Any]]

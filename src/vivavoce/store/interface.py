@@ -14,7 +14,19 @@ from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
-from vivavoce.domain.record import Count, Criteria, Index, Listed, Meaning, Order, Page, Position, Review, Transcript
+from vivavoce.domain.record import (
+    Count,
+    Criteria,
+    Index,
+    Listed,
+    Meaning,
+    Order,
+    Page,
+    Position,
+    Record,
+    Review,
+    Transcript,
+)
 from vivavoce.domain.work import Work
 from vivavoce.errors import Conflict, ConversationExists, VivavoceError
 
@@ -178,6 +190,10 @@ class Store(Protocol):
         ...
 
     async def reply(self, account_id: str, key: str, now: datetime) -> Reply | None: ...
+
+    async def restore(self, record: Record, *, work: Sequence[Work] = ()) -> None:
+        """Writes a whole conversation at once, or ConversationExists and nothing at all."""
+        ...
 
     # Erasure.
 

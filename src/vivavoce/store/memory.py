@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from msgspec import Raw
 from msgspec.structs import replace
 
 from vivavoce.domain.audit import AuditEntry, AuditRecord, Verdict
@@ -26,6 +27,7 @@ from vivavoce.domain.record import (
     Order,
     Page,
     Position,
+    Record,
     Review,
     Text,
     Transcript,
@@ -303,6 +305,22 @@ class MemoryStore:
         kept.review = change(kept.review)
         kept.found_by["review"] = facets.of_review(kept.review)
         return kept.review
+
+    async def restore(self, record: Record, *, work: Sequence[Work] = ()) -> None:
+        head = record.conversation
+        snapshot = Snapshot(view={key: Raw(msgspec.json.encode(value)) for key, value in record.state.items()})
+        await self.create(head, record.turns[0], snapshot)
+        kept = self._kept(head)
+        for turn in record.turns[1:]:
+            said, body, texts = codec.encode_turn(turn)
+            self._texts.update(texts)
+            kept.turns.append((said, body))
+        if record.closing is not None:
+            await self.put_closing(head, record.closing)
+        for delivery in record.deliveries:
+            await self.put_delivery(head, delivery)
+        await self.revise(head, lambda _: record.review)
+        self._add_work(work)
 
     async def erase(self, conversation: Conversation) -> dict[str, int]:
         kept = self._conversations.pop(_id(conversation), None)

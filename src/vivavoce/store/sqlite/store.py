@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from vivavoce.domain.audit import AuditEntry, AuditRecord, Verdict
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Subject, Turn
@@ -20,7 +20,19 @@ from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
-from vivavoce.domain.record import Count, Criteria, Index, Listed, Meaning, Order, Page, Position, Review, Transcript
+from vivavoce.domain.record import (
+    Count,
+    Criteria,
+    Index,
+    Listed,
+    Meaning,
+    Order,
+    Page,
+    Position,
+    Record,
+    Review,
+    Transcript,
+)
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store import codec, facets
@@ -448,13 +460,16 @@ class SqliteStore:
             before = _decode_review(place.seal.open(row[0], b"review")) if row[0] is not None else Review()
             after = change(before)
             if after != before:
-                score = after.score.value if after.score is not None else None
-                sealed = place.seal.close(_encode(after), b"review")
-                c.execute(SQL["put_review"], {"number": place.number, "review": sealed, "score": score})
-                self._put_facets(c, place, "review", facets.of_review(after))
+                self._put_review(c, place, after)
             return after
 
         return await self._do(write)
+
+    def _put_review(self, c: sqlite3.Connection, place: _Place, review: Review) -> None:
+        score = review.score.value if review.score is not None else None
+        sealed = place.seal.close(_encode(review), b"review")
+        c.execute(SQL["put_review"], {"number": place.number, "review": sealed, "score": score})
+        self._put_facets(c, place, "review", facets.of_review(review))
 
     def _put_facets(self, c: sqlite3.Connection, place: _Place, part: str, wanted: frozenset[facets.Facet]) -> None:
         """Makes the facets that `part` gives the conversation these, and no others."""
@@ -470,6 +485,33 @@ class SqliteStore:
             c.execute(SQL["remove_facet"], {"facet": facet, "number": place.number})
         parts[part] = sorted(after)
         c.execute(SQL["put_facets"], {"number": place.number, "facets": msgspec.msgpack.encode(parts)})
+
+    async def restore(self, record: Record, *, work: Sequence[Work] = ()) -> None:
+        conversation = record.conversation
+        wrapped, seal = self._keyring.make()
+        snapshot = Snapshot(view={key: Raw(_encode(value)) for key, value in record.state.items()})
+        rows = [_sealed_turn(seal, turn, snapshot) for turn in record.turns]
+        head = seal.close(_encode(conversation), b"head")
+        closing, closing_texts = codec.encode_closing(record.closing) if record.closing is not None else (None, {})
+
+        def write(c: sqlite3.Connection) -> None:
+            place = self._add(c, conversation, wrapped, seal, head)
+            name = {"conversation": place.number}
+            for values, texts in rows:
+                self._put_texts(c, texts)
+                c.execute(SQL["add_turn"], {**name, **values})
+            c.execute(SQL["put_snapshot"], {**name, "body": rows[-1][0]["snapshot"]})
+            if closing is not None:
+                self._put_texts(c, closing_texts)
+                c.execute(SQL["put_closing"], {**name, "body": seal.close(closing, b"closing")})
+            for d in record.deliveries:
+                body = seal.close(_encode(d), b"delivery:" + d.message_id.encode())
+                c.execute(SQL["put_delivery"], {**name, "message": d.message_id, "body": body})
+            if record.review != Review():
+                self._put_review(c, place, record.review)
+            self._put_rest(c, place, conversation.subject, work)
+
+        await self._do(write)
 
     # Erasure.
 
