@@ -108,7 +108,7 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     table = Table(box=None, pad_edge=False)
-    for title in ("started", "conversation", "from", "channel", "env", "s", "score", "about"):
+    for title in ("started", "conversation", "from", "s", "score", "about"):
         table.add_column(title, justify="right" if title in ("s", "score") else "left", no_wrap=title != "about")
     for c in found["conversations"]:
         about = (c["shortSummary"] or {}).get("heading", "")
@@ -116,13 +116,7 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         state = "in progress" if c["inProgress"] else f"to {c['handoffDestination']}" if c["handoffDestination"] else ""
         about = matches[0]["snippet"] if matches else about[:_WIDEST] or state
         score = "" if c["polyScore"] is None else f"{c['polyScore']:g}"
-        cells = (
-            c["startedAt"][:16].replace("T", " "),
-            c["conversationId"],
-            c["fromNumber"] or "",
-            c["channel"],
-            c["clientEnv"],
-        )
+        cells = (c["startedAt"][5:16].replace("T", " "), c["conversationId"], c["fromNumber"] or "")
         table.add_row(*map(escape, cells), str(c["duration"]), score, escape(about))
     Console(highlight=False).print(table if found["conversations"] else "No conversations.")
     if found["count"] > len(found["conversations"]):

@@ -9,14 +9,18 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-NEAREST = 2_000  # by signs, whose vectors are then compared in full
+BLOCK = 20_000  # vectors that are read at once
+NEAREST = 1_000  # by signs, whose vectors are then compared in full
 _DTYPE = np.float16
 _Numbers: TypeAlias = NDArray[np.int64]
-_Codes: TypeAlias = NDArray[np.uint8]
+_Codes: TypeAlias = NDArray[np.uint64]
 
 
 class Signs:
-    """The signs of all vectors of one agent in memory: 48 bytes each for 384 dimensions, in order of number."""
+    """The signs of all vectors of one agent in memory: 48 bytes each for 384 dimensions, in order of number.
+
+    They lie word by word (a row for each 64 dimensions), so that comparing is a few passes over memory.
+    """
 
     def __init__(self, column: str) -> None:
         self._column = column
@@ -47,8 +51,9 @@ class Signs:
         )
         if first >= last:
             return []
-        wanted = signs(query)
-        apart = np.bitwise_count(codes[first:last] ^ wanted).sum(axis=1, dtype=np.uint16)
+        apart = np.zeros(last - first, np.uint16)
+        for word, wanted in zip(codes, signs([query])[:, 0], strict=True):
+            apart += np.bitwise_count(word[first:last] ^ wanted)
         count = min(NEAREST, len(apart))
         chosen = np.argpartition(apart, count - 1)[:count]
         return [int(n) for n in numbers[first:last][chosen[np.argsort(apart[chosen], kind="stable")]]]
@@ -58,28 +63,31 @@ class Signs:
             rows = c.execute(
                 f"SELECT conversation, {self._column} FROM vectors WHERE scope = ? ORDER BY conversation", (scope,)
             )
-            self._numbers, self._codes = _stacked([(number, signs(vector)) for number, vector in rows])
+            numbers, parts = [], []
+            while some := rows.fetchmany(BLOCK):
+                numbers += [number for number, _ in some]
+                parts.append(signs([vector for _, vector in some]))
+            self._numbers = np.array(numbers, np.int64)
+            self._codes = np.concatenate(parts, axis=1) if parts else np.empty((0, 0), np.uint64)
         elif self._added or self._removed:
             kept = ~np.isin(self._numbers, np.fromiter((*self._removed, *self._added), np.int64))
-            numbers, codes = self._numbers[kept], self._codes[kept]
+            numbers_, codes = self._numbers[kept], self._codes[:, kept]
             if self._added:
-                new, fresh = _stacked([(number, signs(vector)) for number, vector in sorted(self._added.items())])
-                numbers = np.concatenate([numbers, new])
-                codes = np.concatenate([codes, fresh]) if len(codes) else fresh
-            order = np.argsort(numbers, kind="stable")
-            self._numbers, self._codes = numbers[order], codes[order]
+                fresh = signs(list(self._added.values()))
+                numbers_ = np.concatenate([numbers_, np.fromiter(self._added, np.int64, len(self._added))])
+                codes = np.concatenate([codes, fresh], axis=1) if codes.size else fresh
+            order = np.argsort(numbers_, kind="stable")
+            self._numbers, self._codes = numbers_[order], np.ascontiguousarray(codes[:, order])
         self._added.clear()
         self._removed.clear()
         return self._numbers, self._codes
 
 
-def _stacked(rows: list[tuple[int, NDArray[np.uint8]]]) -> tuple[_Numbers, _Codes]:
-    numbers = np.fromiter((number for number, _ in rows), np.int64, len(rows))
-    return numbers, np.stack([code for _, code in rows]) if rows else np.empty((0, 0), np.uint8)
-
-
-def signs(vector: bytes) -> NDArray[np.uint8]:
-    return np.packbits(np.frombuffer(vector, _DTYPE) > 0)
+def signs(vectors: list[bytes]) -> _Codes:
+    """A column for each vector: one bit a dimension, in words of 64; the last is filled up."""
+    bits = np.packbits(np.frombuffer(b"".join(vectors), _DTYPE).reshape(len(vectors), -1) > 0, axis=1)
+    filled = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 8)))
+    return np.ascontiguousarray(filled.view(np.uint64).T)
 
 
 def packed(vector: list[float]) -> bytes:
