@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from vivavoce.api import hiding
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.service.conversations import Mark
@@ -21,7 +23,9 @@ MAX_AUTHOR_CHARACTERS = 200
 
 async def get_conversation(call: Call) -> Answer:
     found = await call.services.conversations.get(call.principal, *_names(call))
-    return Answer(body=encode(hiding.detail_of(found, call.principal)))
+    # What must be hidden takes time in proportion to the text, and others should not wait for it.
+    body = await asyncio.to_thread(hiding.detail_of, found, call.principal)
+    return Answer(body=encode(body))
 
 
 async def audio(call: Call) -> Answer:

@@ -19,7 +19,7 @@ from vivavoce.service.conversations import Found
 from vivavoce.service.redaction import SideName, customer_of, redactor, sees_personal, shown
 from vivavoce.wire import conversations_v3
 from vivavoce.wire.chat import debug_chat
-from vivavoce.wire.conversations import detail, summary
+from vivavoce.wire.conversations import annotation_item, detail, summary
 
 _PLAIN = Redactor()
 _WORD = re.compile(r"\w+")
@@ -29,7 +29,16 @@ _WORD = re.compile(r"\w+")
 def summary_of(listed: Listed, principal: Principal) -> dict[str, Any]:
     if sees_personal(principal):
         return summary(listed)
-    return dict(_PLAIN.json(summary(_redacted(listed), is_personal_shown=False)))
+    return _hidden(summary(_redacted(listed), is_personal_shown=False), _PLAIN)
+
+
+# Decided already: numbers are hidden by direction, what people and models wrote as it was written. To hide it again by what
+# a conversation holds would let whoever writes a note find out by trying.
+_DECIDED = frozenset(("fromNumber", "toNumber", "from_number", "to_number", "note", "shortSummary", "score"))
+
+
+def _hidden(body: dict[str, Any], known: Redactor) -> dict[str, Any]:
+    return {key: value if key in _DECIDED else known.json({key: value})[key] for key, value in body.items()}
 
 
 def _redacted(listed: Listed) -> Listed:
@@ -45,13 +54,16 @@ def detail_of(found: Found, principal: Principal) -> dict[str, Any]:
     if sees_personal(principal):
         return detail(found.listed, *parts)
     known = _redactor(found.conversation, found.turns)
-    body = known.json(detail(_redacted(found.listed), *parts, is_personal_shown=False))
+    body = _hidden(detail(_redacted(found.listed), *parts, is_personal_shown=False), known)
     for shown_turn, turn in zip(body["turns"], found.turns, strict=True):
         shown_turn["user_input"] = shown(turn, "input", known)
         shown_turn["agent_response"] = shown(turn, "reply", known)
         corrected: SideName = "input" if turn.corrected is None else "corrected"
         shown_turn["metadata"]["asr_corrected_user_input"] = shown(turn, corrected, known)
-    return dict(body)
+    for annotated, turn in zip(body["turns"], found.turns, strict=True):
+        marks = (m for m in found.listed.review.redacted.annotations if m.turn == turn.index)
+        annotated["reviews"] = [annotation_item(mark) for mark in marks]
+    return body
 
 
 def transcript_of(listed: Listed, transcript: Transcript, principal: Principal, *, has_latency: bool) -> dict[str, Any]:
@@ -62,7 +74,7 @@ def transcript_of(listed: Listed, transcript: Transcript, principal: Principal, 
     bare["state"] = {
         key: msgspec.json.decode(v) if isinstance(v, msgspec.Raw) else v for key, v in bare["state"].items()
     }
-    body = known.json(bare)
+    body = _hidden(bare, known)
     for shown_turn, turn in zip(body["turns"], transcript.turns, strict=True):
         shown_turn["user_input"] = shown(turn, "input", known)
         shown_turn["agent_response"] = shown(turn, "reply", known)
@@ -74,7 +86,7 @@ def reply_of(taken: Taken, principal: Principal) -> Any:
     body = debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics)
     if sees_personal(principal):
         return body
-    known = _redactor(taken.conversation, [taken.turn])
+    known = Redactor([*taken.personal, (customer_of(taken.conversation), "phone")])
     plain = msgspec.json.decode(msgspec.json.encode(body))
     return {**plain, "metadata": known.json(plain["metadata"])}
 

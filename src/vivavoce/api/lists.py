@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -59,7 +60,7 @@ class Asked:
         self.mode = _mode(query)
         if query.get("cursor") is not None:
             try:
-                self.after = cursor.decode(query["cursor"], criteria, order)
+                self.after = cursor.decode(query["cursor"], criteria, order, self._about)
             except cursor.CursorInvalid as error:
                 raise FilterInvalid(str(error)) from None
             self.offset = 0  # the cursor goes first
@@ -105,8 +106,13 @@ class Asked:
                     *who, self.order, limit=self.limit, offset=self.offset, after=self.after, account_id=self.account_id
                 )
 
+    @property
+    def _about(self) -> str:
+        query = self.call.query.get("query") if self.mode == "semantic" else None
+        return "\0".join((self.mode, self.account_id or "", self.agent_id, query or ""))
+
     def cursor(self, page: Page) -> str | None:
-        return cursor.encode(page.next, self.criteria, self.order) if page.next is not None else None
+        return cursor.encode(page.next, self.criteria, self.order, self._about) if page.next is not None else None
 
 
 Rendered = Callable[[Sequence[Listed]], "AsyncIterator[dict[str, Any]]"]
@@ -220,7 +226,12 @@ async def _whole(call: Call, listed: Sequence[Listed]) -> AsyncIterator[dict[str
     has_latency = bool(call.query.get("include_latency"))
     transcripts = await call.services.conversations.transcripts(call.principal, listed)
     for item, transcript in zip(listed, transcripts, strict=True):
-        yield hiding.transcript_of(item, transcript, call.principal, has_latency=has_latency)
+        if sees_personal(call.principal):
+            yield hiding.transcript_of(item, transcript, call.principal, has_latency=has_latency)
+        else:
+            yield await asyncio.to_thread(
+                hiding.transcript_of, item, transcript, call.principal, has_latency=has_latency
+            )
 
 
 async def concurrency(call: Call) -> Answer:

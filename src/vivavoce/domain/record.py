@@ -63,6 +63,7 @@ class Annotation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reasons: tuple[BadReason, ...] = ()  # of a bad response
     text: str = ""
     redacted: str = ""
+    is_informed: bool = False  # its author could see personal data
     author: str
     at: datetime
 
@@ -72,6 +73,7 @@ class Note(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     text: str
     redacted: str = ""
+    is_informed: bool = False  # its author could see personal data
     author: str
     at: datetime
 

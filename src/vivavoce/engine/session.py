@@ -31,6 +31,7 @@ class Session:
         self.memory: Remembered | None = None
         self.asked_for: str | None = None  # the caller whose memory was looked for last
         self.events: tuple[ReceivedEvent, ...] = ()  # that earlier turns have seen
+        self.personal: list[tuple[str, str]] = []  # what was found personal so far, and of what kind
         self.heard = Heard(conversation)
         for turn in turns:
             self._fold(turn)
@@ -53,6 +54,7 @@ class Session:
         self.messages.extend(turn.messages)
         self.metrics.extend((metric.name, metric.value) for metric in turn.metrics)
         self.heard.turn(turn)
+        self.personal += personal_values(turn)
         if turn.configuration is not None:
             self.configuration = turn.configuration
         if turn.memory is not None:
@@ -64,6 +66,13 @@ class Session:
     def inputs(self) -> list[str]:
         """What the user has said so far, silences left out."""
         return [said.text for said in self.history if said.role == "user" and said.text]
+
+
+def personal_values(turn: Turn) -> list[tuple[str, str]]:
+    """The texts of a turn's personal spans, and what was pressed."""
+    texts = {"input": turn.input.text, "corrected": turn.corrected or "", "reply": turn.reply}
+    found = [(texts[span.side][span.start : span.end], span.category) for span in turn.personal or ()]
+    return [*found, (turn.input.dtmf, "secret")] if len(turn.input.dtmf) > 2 else found
 
 
 def heard(turn: Turn) -> str:

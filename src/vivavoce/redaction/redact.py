@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
 from msgspec import DecodeError, Raw, json
@@ -14,7 +15,8 @@ from vivavoce.redaction.runs import runs
 from vivavoce.redaction.text import Span, merged, tokens
 
 WITHHELD = "[WITHHELD]"  # nobody has looked yet whether it is personal
-_MIN_NAME = 3
+_WORD = re.compile(r"\w+")
+_MIN_NAME = 2
 _MIN_DIGITS = 4
 _DIGIT_GROUPS = re.compile(r"\d(?:[\d\s().·/–-]*\d)?")
 # Values under these keys are personal whatever they look like: author code names them so.
@@ -28,21 +30,35 @@ _PERSONAL_KEYS = re.compile(
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 # What tells of a conversation rather than of a person, and is of no use without its exact value.
+# What tells of a conversation rather than of a person, and is of no use without its exact value. None of them is ever a key
+# that author code has chosen: where it chooses the keys, every value is looked at.
 PLAIN_KEYS = frozenset(
-    "conversationId accountId projectId deploymentId id log_id call_sid account_id project_id conversation_id turn_id cursor"
-    " createdAt startedAt finishedAt started_at timestamp start_time turn_timestamp request_timestamp response_timestamp"
-    " first_chunk_timestamp user_input_datetime agent_response_datetime llm_request_id deployment_version function_id"
-    " llmRequestId current_node node_trace clientEnv environment channel language asr_lang_code tts_lang_code"
-    " fromNumber toNumber from_number to_number from_ to author variantId variant_id variant_name reference model_id".split()
+    "conversationId accountId projectId deploymentId log_id call_sid account_id project_id conversation_id turn_id cursor"
+    " createdAt startedAt finishedAt started_at llm_request_id deployment_version function_id current_node node_trace"
+    " clientEnv client_env environment channel language asr_lang_code tts_lang_code variantId variant_id variant_name variant"
+    " model_id direction endReason testGroup handoffDestination handoff_destination role annotationType made_by"
+    " agent_quality task_success in_flow in_step purpose finish_reason title start_time kind level logger source status"
+    " provider code media_type".split()
 )
 _FREE = frozenset(  # subtrees whose keys author code has chosen
-    "arguments parameters_sent state state_changes added updated fields metrics answer request data memory integration_attributes sip_headers".split()
+    "arguments parameters_sent state state_changes added updated fields metrics answer request data memory logs messages handoff"
+    " integration_attributes sip_headers delivery".split()
 )
+_IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")  # a technical word: booking_made
+_LEAST_DIGITS = 7  # of a number that may be somebody's
+_GAP = 3  # characters between the words of a value, at most
+MOST_VALUES = 5_000
+MOST_REMEMBERED = 4_000  # texts whose redacted form is kept, since histories repeat them
 
 
 @lru_cache(maxsize=8192)
 def _spans(text: str) -> tuple[Span, ...]:
     return tuple(personal_spans(text))
+
+
+def forget() -> None:
+    """What was looked at lately is kept for a while; after an erasure it is not."""
+    _spans.cache_clear()
 
 
 class Redactor:
@@ -52,42 +68,62 @@ class Redactor:
         self, values: Iterable[tuple[str, str]] = (), *, find: Callable[[str], Sequence[Span]] | None = None
     ) -> None:
         self._find = find or _spans
-        words: dict[str, str] = {}
         self._codes: dict[str, str] = {}
-        for value, category in values:
+        self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}  # first word -> values that begin with it
+        self._done: dict[str, str] = {}
+        seen: set[tuple[str, ...]] = set()
+        for value, category in islice(dict.fromkeys(values), MOST_VALUES):
             for form in _forms(value, category):
-                words.setdefault(form.casefold(), category)
+                said = tuple(m.group().casefold() for m in _WORD.finditer(form))
+                if said and said not in seen:
+                    seen.add(said)
+                    self._phrases.setdefault(said[0], []).append((said, category))
             for code in _codes_of(value):
                 self._codes.setdefault(code, category)
-        longest_first = sorted(words, key=len, reverse=True)
-        self._categories = words
-        self._known = (
-            re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE) if words else None
-        )
+        for found in self._phrases.values():
+            found.sort(key=lambda entry: -len(entry[0]))
 
     def text(self, text: str, spans: Sequence[Span] | None = None) -> str:
         """`spans` are those that were decided for this very text; without them the rules are asked."""
         if not text:
             return text
-        found = list(self._find(text) if spans is None else spans)
-        if self._known is not None:
-            found += [Span(m.start(), m.end(), self._category(m.group())) for m in self._known.finditer(text)]
-        if self._codes:
-            found += self._numbers(text)
-        return replaced(text, merged(found))
+        if spans is None and text in self._done:
+            return self._done[text]
+        found = [*(self._find(text) if spans is None else spans), *self._known(text)]
+        done = replaced(text, merged(found))
+        if spans is None and len(self._done) < MOST_REMEMBERED:
+            self._done[text] = done
+        return done
+
+    def known(self, text: str) -> str:
+        """Without what was found elsewhere; the rules are not asked."""
+        return replaced(text, merged(self._known(text)))
+
+    def _known(self, text: str) -> list[Span]:
+        found: list[Span] = self._numbers(text) if self._codes else []
+        if not self._phrases:
+            return found
+        words = [(m.start(), m.end(), m.group().casefold()) for m in _WORD.finditer(text)]
+        for place, (start, _, word) in enumerate(words):
+            for said, category in self._phrases.get(word, ()):
+                end = _end_of(words, place, said)
+                if end is not None:
+                    found.append(Span(start, end, category))
+                    break
+        return found
 
     def json(self, value: Any, key: str = "", *, is_free: bool = False) -> Any:
         """The same for every text within a JSON value, keys of objects included where author code has chosen them."""
         if isinstance(value, str):
             if (key in PLAIN_KEYS and not is_free) or _MOMENT.fullmatch(value):
                 return value
-            if key.endswith("dtmf") and len(value) > 1:
+            if key.endswith("dtmf") and value:
                 return "[REDACTED]"
             if value.startswith(("{", "[")) and (inner := _inner(value)) is not None:
                 return json.encode(self.json(inner, is_free=True)).decode()
             if is_free and value and _is_personal_key(key):
                 return f"[{_snake(key).upper()}]"
-            return self.text(value)
+            return self.known(value) if is_free and _IDENTIFIER.fullmatch(value) else self.text(value)
         if isinstance(value, Mapping):
             return {
                 (self.text(k) if is_free else k): self.json(v, k, is_free=is_free or k in _FREE)
@@ -97,13 +133,13 @@ class Redactor:
             return [self.json(item, key, is_free=is_free) for item in value if not _is_marked(item)]
         if is_free and isinstance(value, (int, float)) and not isinstance(value, bool):
             digits = re.sub(r"\D", "", str(value))
-            return "[REDACTED]" if digits in self._codes or _is_personal_key(key) else value
+            is_personal = digits in self._codes or _is_personal_key(key)
+            if not is_personal and isinstance(value, int) and len(digits) >= _LEAST_DIGITS:
+                is_personal = bool(self._find(digits))
+            return "[REDACTED]" if is_personal else value
         if isinstance(value, Raw):
             return self.json(json.decode(value), key, is_free=is_free)
         return value
-
-    def _category(self, word: str) -> str:
-        return self._categories.get(word.casefold(), "personal")
 
     def _numbers(self, text: str) -> list[Span]:
         """Numbers that are known from elsewhere, however they are grouped here, or said."""
@@ -117,6 +153,19 @@ class Redactor:
             if run.value in self._codes:
                 found.append(Span(words[run.first].start, words[run.last].end, self._codes[run.value]))
         return found
+
+
+def _end_of(words: Sequence[tuple[int, int, str]], place: int, said: tuple[str, ...]) -> int | None:
+    """Where a value that begins at this word ends; None when it is another."""
+    if place + len(said) > len(words):
+        return None
+    last = words[place][1]
+    for offset, word in enumerate(said):
+        start, end, here = words[place + offset]
+        if here != word or start - last > _GAP:
+            return None
+        last = end
+    return last
 
 
 def replaced(text: str, spans: Sequence[Span]) -> str:
@@ -133,7 +182,7 @@ def replaced(text: str, spans: Sequence[Span]) -> str:
 def _forms(value: str, category: str) -> list[str]:
     """The texts by which a value may be met again: a name also by its parts."""
     text = value.strip()
-    if len(text) < _MIN_NAME:
+    if len(text) < _MIN_NAME or (text.isdigit() and len(text) < _MIN_DIGITS):
         return []
     parts = re.findall(r"[^\W\d_]{3,}", text) if category == "name" else []
     return [text, *parts]

@@ -48,12 +48,24 @@ class Audit:
     async def list(self, principal: Principal, *, after: int, limit: int) -> Sequence[AuditRecord]:
         """In order. A key of one account sees the entries of that account."""
         require(principal, "admin")
-        records = await self._store.audit(after=after, limit=limit)
-        return [r for r in records if principal.account_id in (None, r.entry.account_id)]
+        found: list[AuditRecord] = []
+        while len(found) < limit:
+            records = await self._store.audit(after=after, limit=limit)
+            found += [r for r in records if _is_of(r, principal)]
+            if len(records) < limit:
+                break
+            after = records[-1].number
+        return found[:limit]
 
     async def verify(self, principal: Principal) -> Verdict:
         """Reads the whole chain, which is of all accounts: for the operator."""
         require(principal, "admin")
-        if principal.account_id is not None:
+        if principal.account_id is not None or principal.agents is not None:
             raise Forbidden("The audit log is one for all accounts, so only the operator's key can verify it.")
         return await self._store.verify_audit()
+
+
+def _is_of(record: AuditRecord, principal: Principal) -> bool:
+    entry = record.entry
+    is_own = principal.account_id in (None, entry.account_id)
+    return is_own and (principal.agents is None or entry.agent_id in principal.agents)

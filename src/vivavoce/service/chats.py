@@ -25,7 +25,7 @@ from vivavoce.engine import closing, turn
 from vivavoce.engine.draft import Ports
 from vivavoce.engine.prepared import Prepared
 from vivavoce.engine.progress import Finished, Progress
-from vivavoce.engine.session import Session
+from vivavoce.engine.session import Session, personal_values
 from vivavoce.engine.tools import is_plain
 from vivavoce.entities import languages
 from vivavoce.errors import (
@@ -91,6 +91,7 @@ class Taken(Struct, frozen=True, kw_only=True):
     turn: Turn
     snapshot: Snapshot
     metrics: list[tuple[str, Any]]
+    personal: list[tuple[str, str]] = []  # what was found personal so far, and of what kind
 
 
 class Answered(Struct, frozen=True, kw_only=True):
@@ -364,7 +365,8 @@ class Chats:
         )
         conversation = _advanced(session.conversation, taken_turn)
         metrics = [*session.metrics, *((m.name, m.value) for m in taken_turn.metrics)]
-        taken = Taken(conversation=conversation, turn=taken_turn, snapshot=snapshot, metrics=metrics)
+        personal = [*session.personal, *personal_values(taken_turn)]
+        taken = Taken(conversation=conversation, turn=taken_turn, snapshot=snapshot, metrics=metrics, personal=personal)
         reply = self._reply(conversation, idempotency, taken) if idempotency is not None else None
         work = outbox.work_for(conversation, taken_turn.calls, taken_turn.index, taken_turn.finished_at)
         if conversation.is_ended:

@@ -54,6 +54,8 @@ class Concurrency:
         assert since is not None and until is not None
         if until <= since:
             raise Invalid("end_time should be after start_time.")
+        if not 1971 <= since.year <= until.year < 9000:
+            raise Invalid("start_time and end_time should be in years from 1971 to 8999.")
         if until - since > timedelta(days=MOST_DAYS):
             raise Invalid(f"The span from start_time to end_time may be {MOST_DAYS} days long at most.")
         changes: dict[tuple[str, ...], list[tuple[datetime, int]]] = defaultdict(list)

@@ -255,8 +255,18 @@ class Conversations:
             raise ReviewInvalid(f"note has {len(text):,} characters; at most {MAX_NOTE_CHARACTERS:,} are taken.")
         _check_text("note", text)
         require(principal, "write", agent_id)
-        known = await self._known((await self._any(principal, agent_id, id)).conversation)
-        note = Note(text=text, redacted=known.text(text), author=author, at=self._clock.now()) if text.strip() else None
+        known = await self._known(principal, (await self._any(principal, agent_id, id)).conversation)
+        note = (
+            Note(
+                text=text,
+                redacted=known.text(text),
+                is_informed=sees_personal(principal),
+                author=author,
+                at=self._clock.now(),
+            )
+            if text.strip()
+            else None
+        )
         await self._revise(principal, agent_id, id, "conversation.note", lambda review: replace(review, note=note))
 
     async def put_tags(self, principal: Principal, agent_id: str, id: str, tags: Sequence[str]) -> tuple[str, ...]:
@@ -280,7 +290,7 @@ class Conversations:
         for number, mark in enumerate(marks):
             _check(mark, conversation, f"annotations[{number}]")
         now = self._clock.now()
-        known = await self._known(conversation)
+        known = await self._known(principal, conversation)
         added = [
             Annotation(
                 id=self._random.uuid(),
@@ -290,6 +300,7 @@ class Conversations:
                 reasons=mark.reasons,
                 text=mark.text,
                 redacted=known.text(mark.text),
+                is_informed=sees_personal(principal),
                 author=author,
                 at=now,
             )
@@ -309,8 +320,14 @@ class Conversations:
         )
         return added
 
-    async def _known(self, conversation: Conversation) -> Redactor:
-        """What hides all that was found personal in a conversation."""
+    async def _known(self, principal: Principal, conversation: Conversation) -> Redactor:
+        """What hides all that was found personal in a conversation.
+
+        For a writer who may not see it, only the rules: what they hide tells nothing of the conversation, while a note full
+        of guesses, hidden by what it holds, would tell which of them are right.
+        """
+        if not sees_personal(principal):
+            return Redactor()
         (transcript,) = await self._store.transcripts([conversation])
         return redactor(transcript.turns, [customer_of(conversation)])
 

@@ -108,6 +108,8 @@ class Keys:
             raise Invalid("A key needs a name.")
         if expires_at is not None and expires_at <= self._clock.now():
             raise Invalid("expiresAt is in the past; the key would never work.")
+        if agents is not None and not agents:
+            raise Invalid("agents is empty; leave it out for every agent, or name some.")
         if not permissions:
             raise Invalid("A key needs at least one permission.")
         if not frozenset(permissions) <= principal.permissions:
@@ -134,7 +136,9 @@ class Keys:
 
     async def list(self, principal: Principal) -> list[Key]:
         require(principal, "admin")
-        return [key for key in await self._store.keys() if principal.account_id in (None, key.account_id)]
+        own = [key for key in await self._store.keys() if principal.account_id in (None, key.account_id)]
+        # Who is for some agents sees and revokes keys that are for no others.
+        return [k for k in own if principal.agents is None or (k.agents is not None and k.agents <= principal.agents)]
 
     async def last_used(self, principal: Principal) -> dict[str, datetime]:
         """key id -> when it was last used, to the minute."""

@@ -95,6 +95,7 @@ class Memories:
 
     async def forget(self, principal: Principal, agent_id: str, who: str) -> None:
         require(principal, "write", agent_id)
+        require(principal, "pii", agent_id)  # whether somebody was known would be told by whether they can be forgotten
         account_id = await self._deployments.account_of(principal, agent_id)
         if not await self._store.remove_fact(account_id, agent_id, FACT, key_of(who)):
             raise MemoryNotFound("Nothing is remembered under that identifier.")

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 from vivavoce.domain.conversation import Conversation, PersonalSpan, Turn
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import TranscriptTurn
+from vivavoce.redaction import redact
 from vivavoce.redaction.redact import WITHHELD, Redactor
 from vivavoce.redaction.rules import personal_spans
 from vivavoce.redaction.text import Span
@@ -42,6 +43,12 @@ async def decided(turn: Turn) -> tuple[PersonalSpan, ...]:
     return await asyncio.to_thread(decide, turn)
 
 
+def forget() -> None:
+    """What was looked at lately is kept for a while; after an erasure it is not."""
+    _found.cache_clear()
+    redact.forget()
+
+
 def sees_personal(principal: Principal) -> bool:
     return "pii" in principal.permissions
 
@@ -58,6 +65,9 @@ def redactor(turns: Iterable[Turn | TranscriptTurn], others: Iterable[str] = ())
     for turn in turns:
         texts = dict(sides(turn))
         values += [(texts[s.side][s.start : s.end], s.category) for s in turn.personal or () if s.side in texts]
+        dtmf = turn.dtmf if isinstance(turn, TranscriptTurn) else turn.input.dtmf
+        if len(dtmf) > 2:
+            values.append((dtmf, "secret"))
     return Redactor(values)
 
 

@@ -64,7 +64,14 @@ class Reviews:
         reason = known.text(conversation.handoff_reason) if conversation.handoff_reason else None
 
         def change(review: Review) -> Review:
-            return replace(review, summary=summary, score=score, redacted_handoff_reason=reason)
+            # Written before all was said: hidden again by all that is known now.
+            note = review.note
+            if note is not None and note.is_informed:
+                note = replace(note, redacted=known.text(note.text))
+            marks = tuple(replace(a, redacted=known.text(a.text)) if a.is_informed else a for a in review.annotations)
+            return replace(
+                review, note=note, annotations=marks, summary=summary, score=score, redacted_handoff_reason=reason
+            )
 
         await self._store.revise(conversation, change)
         return None

@@ -73,8 +73,8 @@ def wanted(criteria: Criteria) -> list[Group]:
             groups.append(tuple((name, value) for value in values))
     if criteria.contacts:
         groups.append(tuple(("contact", contact(text)) for text in criteria.contacts))
-    for name, value in criteria.metrics:
-        groups.append((("metric", name if value is None else f"{name}\0{value}"),))
+    if criteria.metrics:
+        groups.append(tuple(("metric", n if value is None else f"{n}\0{value}") for n, value in criteria.metrics))
     if criteria.handoff is not None:
         groups.append((("handoff", "yes" if criteria.handoff else "no"),))
     if criteria.in_progress is not None:

@@ -27,12 +27,13 @@ class CursorInvalid(ValueError):
     """It is none of ours, or belongs to another question."""
 
 
-def encode(position: Position, criteria: Criteria, order: Order) -> str:
-    body = msgspec.msgpack.encode(_Cursor(VERSION, position.value, position.number, _question(criteria, order)))
+def encode(position: Position, criteria: Criteria, order: Order, about: str) -> str:
+    """`about` is whatever else makes it another list: agent, account, mode, question."""
+    body = msgspec.msgpack.encode(_Cursor(VERSION, position.value, position.number, _question(criteria, order, about)))
     return base64.urlsafe_b64encode(body).decode().rstrip("=")
 
 
-def decode(text: str, criteria: Criteria, order: Order) -> Position:
+def decode(text: str, criteria: Criteria, order: Order, about: str) -> Position:
     try:
         if len(text) > MAX_CHARACTERS or not text.isascii():
             raise CursorInvalid("cursor is not one that this API has given.")
@@ -42,12 +43,12 @@ def decode(text: str, criteria: Criteria, order: Order) -> Position:
         raise CursorInvalid("cursor is not one that this API has given; begin again without it.") from error
     if found.version != VERSION or not 0 <= found.number < 2**63 or not -(2**63) <= found.value < 2**63:
         raise CursorInvalid("cursor is not one that this API has given; begin again without it.")
-    if found.question != _question(criteria, order):
+    if found.question != _question(criteria, order, about):
         raise CursorInvalid(
             "cursor belongs to a list with other filters or another order; keep them the same for every page."
         )
     return Position(value=found.value, number=found.number)
 
 
-def _question(criteria: Criteria, order: Order) -> bytes:
-    return hashlib.blake2b(msgspec.json.encode((criteria, order)), digest_size=_DIGEST_BYTES).digest()
+def _question(criteria: Criteria, order: Order, about: str) -> bytes:
+    return hashlib.blake2b(msgspec.json.encode((criteria, order, about)), digest_size=_DIGEST_BYTES).digest()

@@ -197,6 +197,14 @@ class Database:
 
 
 def _cut(connection: sqlite3.Connection) -> bool:
+    connection.execute("PRAGMA busy_timeout=20")  # writers wait while this waits for readers
+    try:
+        return _is_cut(connection)
+    finally:
+        connection.execute("PRAGMA busy_timeout=30000")
+
+
+def _is_cut(connection: sqlite3.Connection) -> bool:
     for _ in range(CUT_ATTEMPTS):
         if connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0:
             return True
