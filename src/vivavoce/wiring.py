@@ -146,13 +146,13 @@ async def running(
         services = Services(
             chats=chats,
             conversations=conversations,
-            concurrency=Concurrency(store, deployments),
+            concurrency=Concurrency(store, deployments, audit),
             deployments=deployments,
             keys=keys,
             real_time=around.real_time,
             memories=around.memories,
             events=events,
-            handoffs=Handoffs(store, deployments),
+            handoffs=Handoffs(store, deployments, audit),
             audit=audit,
             erasure=erasure,
             exports=Exports(store, clock, keyring, deployments, conversations, audit),
@@ -375,6 +375,11 @@ def _kept_secret(path: Path, make: Callable[[], str]) -> str:
     text = make()
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    folder = os.open(path.parent, os.O_RDONLY)
+    os.fsync(folder)  # a key that a power cut takes away takes the record with it
+    os.close(folder)
     return text
 
 

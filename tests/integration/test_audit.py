@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sqlite3
 from collections.abc import Callable
@@ -32,16 +33,16 @@ def test_reads_of_personal_data_and_changes_are_on_record_without_saying_whose(t
         receipt = (await http.call("DELETE", f"{LIST}/{id}"))[1]
         entries = (await http.call("GET", "/v1/audit"))[1]["entries"]
         assert [e["action"] for e in entries] == [
-            "conversation.note", "conversation.tags", "conversation.annotate", "key.create", "conversation.read",
-            "conversations.read", "conversations.read", "conversation.erase",
+            "log.begin", "conversation.note", "conversation.tags", "conversation.annotate", "key.create", "conversation.read",
+            "conversations.read", "conversations.read", "conversation.erase", "conversation.erase",
         ]  # fmt: skip
-        assert CANARY not in json.dumps(entries) and {e["keyId"] for e in entries} == {"operator"}
+        assert CANARY not in json.dumps(entries) and {e["keyId"] for e in entries} == {"program", "operator"}
         subjects = {e["subject"] for e in entries if e["action"].startswith("conversation.")}
         assert subjects == {receipt["subject"]} and receipt["id"] == entries[-1]["detail"]["receipt"]
         verdict = (await http.call("GET", "/v1/audit/verify"))[1]
-        assert verdict["isWhole"] is True and verdict["entries"] == 8 and verdict["head"] == entries[-1]["hash"]
-        rest = (await http.call("GET", "/v1/audit?after=7"))[1]["entries"]
-        assert [e["number"] for e in rest] == [8]
+        assert verdict["isWhole"] is True and verdict["entries"] == 10 and verdict["head"] == entries[-1]["hash"]
+        rest = (await http.call("GET", "/v1/audit?after=9"))[1]["entries"]
+        assert [e["number"] for e in rest] == [10]
 
     http(tmp_path, check)
 
@@ -58,7 +59,7 @@ def test_an_account_sees_its_own_entries_and_only_the_operator_verifies(tmp_path
 
 
 def _change(db: sqlite3.Connection) -> None:
-    db.execute("UPDATE audit SET body = replace(body, 'k3', 'k4') WHERE number = 3")
+    db.execute("UPDATE audit SET body = CAST(replace(body, 'k2', 'k9') AS BLOB) WHERE number = 3")
 
 
 def _swap(db: sqlite3.Connection) -> None:
@@ -69,7 +70,7 @@ def _swap(db: sqlite3.Connection) -> None:
 
 MUTATIONS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     "changed": _change,
-    "changed time": lambda db: db.execute("UPDATE audit SET body = replace(body, '2026', '2025') WHERE number = 1"),
+    "changed time": lambda db: db.execute("UPDATE audit SET body = CAST(replace(body, '2026', '2025') AS BLOB) WHERE number = 1"),
     "changed hash": lambda db: db.execute("UPDATE audit SET hash = zeroblob(32) WHERE number = 5"),
     "dropped first": lambda db: db.execute("DELETE FROM audit WHERE number = 1"),
     "dropped": lambda db: db.execute("DELETE FROM audit WHERE number = 3"),
@@ -81,6 +82,7 @@ MUTATIONS: dict[str, Callable[[sqlite3.Connection], Any]] = {
     ),
     "swapped": _swap,
     "doubled": lambda db: db.execute("INSERT INTO audit SELECT 6, body, hash FROM audit WHERE number = 5"),
+    "emptied": lambda db: (db.execute("DELETE FROM audit"), db.execute("DELETE FROM audit_head")),
     "head dropped": lambda db: db.execute("DELETE FROM audit_head"),
     "head moved back": lambda db: (
         db.execute("DELETE FROM audit WHERE number = 5"),
@@ -97,7 +99,7 @@ def test_any_changed_dropped_or_moved_entry_is_found(tmp_path: Path, mutation: s
     async def fill() -> None:
         store = SqliteStore(path, Keyring(bytes(32)))
         await store.open()
-        for n in range(1, 6):
+        for n in range(1, 5):
             at = datetime(2026, 1, n, tzinfo=UTC)
             await store.append_audit(AuditEntry(at=at, action="conversation.read", key_id=f"k{n}"))
         assert (await store.verify_audit()).fault is None
@@ -118,3 +120,49 @@ def test_any_changed_dropped_or_moved_entry_is_found(tmp_path: Path, mutation: s
     db.commit()
     db.close()
     assert run(verify()).fault is not None
+
+
+def test_a_log_that_was_emptied_and_has_grown_again_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+
+    async def check() -> None:
+        store = SqliteStore(path, Keyring(bytes(32)))
+        await store.open()
+        await store.close()
+        db = sqlite3.connect(path)
+        MUTATIONS["emptied"](db)
+        db.commit()
+        db.close()
+        store = SqliteStore(path, Keyring(bytes(32)))
+        await store.open()
+        await store.append_audit(
+            AuditEntry(at=datetime(2026, 1, 1, tzinfo=UTC), action="conversation.read", key_id="k")
+        )
+        verdict = await store.verify_audit()
+        assert verdict.fault is not None and "emptied" in verdict.fault.message
+        await store.close()
+
+    run(check())
+
+
+def test_a_key_that_was_written_into_the_database_opens_nothing(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await http.open(conversationId="one")
+        made = await key(http, "read")
+        assert (await http.call("GET", f"{LIST}/one", key=made))[0] == 200
+        db = sqlite3.connect(tmp_path / "data" / "vivavoce.db")
+        ((id_, body),) = db.execute("SELECT id, body FROM keys").fetchall()
+        digest = hashlib.sha256(b"vv_forged").hexdigest()
+        forged = {**json.loads(body), "id": "operator", "digest": digest, "permissions": ["admin", "pii", "read"]}
+        db.execute(
+            "INSERT INTO keys (id, body, proof) SELECT 'operator', ?, proof FROM keys", (json.dumps(forged).encode(),)
+        )
+        db.execute("UPDATE keys SET body = ? WHERE id = ?", (body.replace(b'"read"', b'"read","admin"'), id_))
+        db.commit()
+        db.close()
+        assert http.started is not None
+        await http.started.services.keys.load()
+        for text in ("vv_forged", made):
+            assert (await http.call("GET", f"{LIST}/one", key=text))[0] == 401
+
+    http(tmp_path, check)

@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from vivavoce.api import hiding
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.errors import Invalid
 from vivavoce.wire.chat import encode
@@ -94,7 +93,6 @@ async def handoff_state(call: Call) -> Answer:
     )
     if found["shared_id"] is None:
         del found["shared_id"]
-    found["data"] = hiding.json_of(found["data"], call.principal)
     return Answer(body=encode(HandoffState(**found)))
 
 

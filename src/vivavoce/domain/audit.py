@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct
 
 Action: TypeAlias = Literal[
-    "conversation.read", "conversations.read", "conversation.note", "conversation.tags", "conversation.annotate",
+    "log.begin", "handoff_state.read", "concurrency.read", "conversation.read", "conversations.read", "conversation.note", "conversation.tags", "conversation.annotate",
     "conversation.unannotate", "conversation.erase", "caller.erase", "conversations.expire", "conversations.export",
     "conversations.import", "memory.read", "memory.erase", "key.create", "key.revoke", "retention.change",
     "real_time_config.change", "redaction.change",

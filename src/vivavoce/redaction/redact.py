@@ -14,6 +14,7 @@ from vivavoce.redaction.rules import personal_spans
 from vivavoce.redaction.runs import runs
 from vivavoce.redaction.text import Span, merged, tokens
 
+HIDDEN = "REDACTED"  # a number, in the words of the public API
 WITHHELD = "[WITHHELD]"  # nobody has looked yet whether it is personal
 _WORD = re.compile(r"\w+")
 _MIN_NAME = 2
@@ -115,7 +116,7 @@ class Redactor:
     def json(self, value: Any, key: str = "", *, is_free: bool = False) -> Any:
         """The same for every text within a JSON value, keys of objects included where author code has chosen them."""
         if isinstance(value, str):
-            if (key in PLAIN_KEYS and not is_free) or _MOMENT.fullmatch(value):
+            if (key in PLAIN_KEYS and not is_free) or value == HIDDEN or _MOMENT.fullmatch(value):
                 return value
             if key.endswith("dtmf") and value:
                 return "[REDACTED]"
@@ -125,10 +126,13 @@ class Redactor:
                 return f"[{_snake(key).upper()}]"
             return self.known(value) if is_free and _IDENTIFIER.fullmatch(value) else self.text(value)
         if isinstance(value, Mapping):
-            return {
-                (self.text(k) if is_free else k): self.json(v, k, is_free=is_free or k in _FREE)
-                for k, v in value.items()
-            }
+            found: dict[str, Any] = {}
+            for k, v in value.items():
+                name = self.known(k) if is_free else k
+                while name in found:
+                    name += "'"  # two keys that are hidden alike are still two
+                found[name] = self.json(v, k, is_free=is_free or k in _FREE)
+            return found
         if isinstance(value, (list, tuple)):
             return [self.json(item, key, is_free=is_free) for item in value if not _is_marked(item)]
         if is_free and isinstance(value, (int, float)) and not isinstance(value, bool):

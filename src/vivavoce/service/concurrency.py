@@ -13,6 +13,7 @@ from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria, Order
 from vivavoce.errors import AgentNotFound, Forbidden, Invalid
 from vivavoce.service.access import require
+from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.redaction import customer_of, sees_personal
 from vivavoce.store.interface import Store
@@ -35,8 +36,9 @@ class Busy(Struct, frozen=True, kw_only=True):
 
 
 class Concurrency:
-    def __init__(self, store: Store, deployments: Deployments) -> None:
+    def __init__(self, store: Store, deployments: Deployments, audit: Audit) -> None:
         self._store = store
+        self._audit = audit
         self._deployments = deployments
 
     async def intervals(
@@ -58,6 +60,8 @@ class Concurrency:
             raise Invalid("start_time and end_time should be in years from 1971 to 8999.")
         if until - since > timedelta(days=MOST_DAYS):
             raise Invalid(f"The span from start_time to end_time may be {MOST_DAYS} days long at most.")
+        if criteria.contacts or "phone_number" in slices:
+            await self._audit.note(principal, "concurrency.read", account_id, agent_id)
         changes: dict[tuple[str, ...], list[tuple[datetime, int]]] = defaultdict(list)
         wanted = Criteria(
             since=since - LONGEST, until=until, environments=criteria.environments, variants=criteria.variants,

@@ -121,7 +121,7 @@ class Conversations:
         """`account_id` given must be the one in which the principal sees the agent."""
         account = await self._permitted(principal, agent_id, criteria, account_id)
         page = await self._store.find(account, agent_id, criteria, order, limit=limit, offset=offset, after=after)
-        await self._note_read(principal, account, agent_id, len(page.items))
+        await self._note_read(principal, account, agent_id, len(page.items), criteria)
         return page
 
     async def count(self, principal: Principal, agent_id: str, criteria: Criteria) -> Count:
@@ -146,7 +146,7 @@ class Conversations:
         while left is None or left > 0:
             size = BLOCK if left is None else min(BLOCK, left)
             page = await self._store.find(account, agent_id, criteria, order, limit=size, offset=offset, after=after)
-            await self._note_read(principal, account, agent_id, len(page.items))
+            await self._note_read(principal, account, agent_id, len(page.items), criteria)
             yield page
             if page.next is None:
                 return
@@ -159,7 +159,7 @@ class Conversations:
         """So many at random."""
         account = await self._permitted(principal, agent_id, criteria, account_id)
         found = await self._store.sample(account, agent_id, criteria, limit=limit)
-        await self._note_read(principal, account, agent_id, len(found))
+        await self._note_read(principal, account, agent_id, len(found), criteria)
         return Page(items=found, next=None)
 
     async def alike(
@@ -182,7 +182,7 @@ class Conversations:
         (vector,) = await asyncio.to_thread(self._embedder.embed, [query])
         asked = Meaning(vector=vector, model=self._embedder.name, is_redacted=not sees_personal(principal))
         found = await self._store.alike(account, agent_id, criteria, asked, limit=limit + 1, offset=offset)
-        await self._note_read(principal, account, agent_id, min(limit, len(found)))
+        await self._note_read(principal, account, agent_id, min(limit, len(found)), criteria)
         has_more = len(found) > limit
         return Page(
             items=[item for item, _ in found[:limit]],
@@ -195,8 +195,12 @@ class Conversations:
             require(principal, "read", agent_id)
         return await self._store.transcripts([item.conversation for item in listed])
 
-    async def _note_read(self, principal: Principal, account_id: str, agent_id: str, count: int) -> None:
-        if count and sees_personal(principal):
+    async def _note_read(
+        self, principal: Principal, account_id: str, agent_id: str, count: int, criteria: Criteria
+    ) -> None:
+        """Also what was asked and found nothing, where the question alone may tell something."""
+        is_pointed = bool(criteria.contacts or criteria.metrics or criteria.text)
+        if (count or is_pointed) and sees_personal(principal):
             await self._audit.note(principal, "conversations.read", account_id, agent_id, conversations=count)
 
     async def _permitted(self, principal: Principal, agent_id: str, criteria: Criteria, account_id: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,8 @@ from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria, Order
 from vivavoce.domain.work import Work
-from vivavoce.errors import ConversationNotFound, Invalid, NotFound
+from vivavoce.errors import ConversationBusy, ConversationNotFound, Invalid, NotFound
+from vivavoce.service import redaction
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.chats import Chats
@@ -24,6 +26,7 @@ from vivavoce.service.deployments import Deployments
 from vivavoce.service.memories import FACT as MEMORY
 from vivavoce.service.memories import key_of
 from vivavoce.store.interface import Store
+from vivavoce.wire import requests
 
 RETAIN = "retention"  # kind of work, and of the fact that holds the days
 RETENTION_HOURS = 1  # between two looks at what has become too old
@@ -63,6 +66,7 @@ class Erasure:
         found = await self._store.get(account_id, agent_id, id)
         if found is None:
             raise ConversationNotFound
+        await self._audit.note(principal, "conversation.erase", account_id, agent_id, id, stage="begun")
         removed = await self._erase([found])
         receipt = await self._receipt("conversation", account_id, agent_id, id, 1, removed)
         await self._audit.note(
@@ -76,23 +80,34 @@ class Erasure:
         if len(contact.strip()) < 3:
             raise Invalid("contact should be a telephone number or an address, in full.")
         account_id = await self._deployments.account_of(principal, agent_id)
+        await self._audit.note(principal, "caller.erase", account_id, agent_id, contact, stage="begun")
         removed: Counter[str] = Counter()
-        conversations = 0
-        while page := (await self._of(account_id, agent_id, Criteria(contacts=(contact,)))):
-            removed += await self._erase(page)
-            conversations += len(page)
-        for name in dict.fromkeys((contact, contact.strip())):
+        conversations, busy = 0, None
+        while busy is None and (page := await self._of(account_id, agent_id, Criteria(contacts=(contact,)))):
+            for found in page:
+                try:
+                    removed += await self._erase([found])
+                    conversations += 1
+                except ConversationBusy as error:
+                    busy = error
+        for name in dict.fromkeys((contact, contact.strip(), re.sub(r"[^\d+]", "", contact))):
             removed["facts"] += await self._store.remove_fact(account_id, agent_id, MEMORY, key_of(name))
         receipt = await self._receipt("caller", account_id, agent_id, contact, conversations, removed)
         await self._audit.note(
             principal, "caller.erase", account_id, agent_id, contact, receipt=receipt.id, conversations=conversations
         )
+        if busy is not None:
+            raise ConversationBusy(
+                f"{conversations} conversations were erased (receipt {receipt.id}); one is in the middle of a turn. Ask again shortly.",
+                retry_after=busy.retry_after,
+            )
         return receipt
 
     async def receipt(self, principal: Principal, id: str) -> Receipt:
         require(principal, "admin")
         found = await self._store.receipt(id)
-        if found is None or principal.account_id not in (None, found.account_id):
+        is_own = found is not None and principal.account_id in (None, found.account_id)
+        if found is None or not is_own or (principal.agents is not None and found.agent_id not in principal.agents):
             raise ReceiptNotFound("There is no receipt of that id.")
         return found
 
@@ -136,7 +151,8 @@ class Erasure:
             removed: Counter[str] = Counter()
             conversations = 0
             while page := await self._of(account_id, agent_id, before):
-                removed += await self._erase(page)
+                # What is remembered of a caller has days of its own.
+                removed += await self._erase(page, keeps=(MEMORY,))
                 conversations += len(page)
             if conversations:
                 receipt = await self._receipt(
@@ -153,7 +169,9 @@ class Erasure:
         if kept.details is not None:
             await self._forget_details(account_id, agent_id, now - timedelta(days=kept.details))
         if kept.memory is not None:
-            await self._store.expired_facts(MEMORY, now - timedelta(days=kept.memory))
+            forgotten = await self._store.expired_facts(account_id, agent_id, MEMORY, now - timedelta(days=kept.memory))
+            if forgotten:
+                await self._audit.note(_SYSTEM, "memory.erase", account_id, agent_id, memories=forgotten)
         return now + timedelta(hours=RETENTION_HOURS)
 
     async def _forget_details(self, account_id: str, agent_id: str, before: datetime) -> None:
@@ -169,6 +187,11 @@ class Erasure:
             if page.next is None:
                 break
             after = page.next
+        # Those that are still going on are looked at again: the next look begins with the oldest of them.
+        going_on = Criteria(since=since, until=before, in_progress=True)
+        open_ = await self._store.find(account_id, agent_id, going_on, _OLDEST_FIRST, limit=1)
+        if open_.items:
+            before = min(before, open_.items[0].conversation.started_at)
         done = Fact(
             account_id=account_id,
             agent_id=agent_id,
@@ -189,11 +212,13 @@ class Erasure:
         page = await self._store.find(account_id, agent_id, criteria, _OLDEST_FIRST, limit=BLOCK)
         return [item.conversation for item in page.items]
 
-    async def _erase(self, conversations: Sequence[Conversation]) -> Counter[str]:
+    async def _erase(self, conversations: Sequence[Conversation], *, keeps: Sequence[str] = ()) -> Counter[str]:
         removed: Counter[str] = Counter()
         for conversation in conversations:
             async with self._chats.closed(conversation):
-                removed.update(await self._store.erase(conversation))
+                removed.update(await self._store.erase(conversation, keeps=keeps))
+        redaction.forget()
+        requests.forget()
         return removed
 
     async def _receipt(

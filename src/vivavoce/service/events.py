@@ -67,13 +67,15 @@ class Events:
             if len(received) >= MOST_RECEIVED:
                 raise Invalid(f"The event has been posted to {MOST_RECEIVED} times already.")
             entry = {"data": data, "at": now.isoformat()}
-            await self._store.put_fact(
+            is_there = await self._store.replace_fact(
                 msgspec.structs.replace(
                     fact,
                     subject=Subject(account_id, agent_id, fact.body["conversation"]),
                     body={**fact.body, "received": [*received, entry]},
                 )
             )
+            if not is_there:  # erased meanwhile, with its conversation
+                raise EventUnknown("There is no such event, or it is over; an event can be posted to for an hour.")
 
     async def received(self, conversation: Conversation, ids: tuple[str, ...]) -> tuple[ReceivedEvent, ...]:
         """What has come in for the events of a conversation, in order of time."""

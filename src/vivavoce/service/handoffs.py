@@ -11,17 +11,20 @@ from vivavoce.domain.agent import HandoffApi
 from vivavoce.domain.conversation import Conversation, Snapshot
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
-from vivavoce.errors import ConversationNotFound, Invalid
+from vivavoce.errors import ConversationNotFound, Forbidden, Invalid
 from vivavoce.service.access import require
+from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.redaction import customer_of, redactor, sees_personal
 from vivavoce.store.interface import Store
 
 FACT = "shared_id"
 
 
 class Handoffs:
-    def __init__(self, store: Store, deployments: Deployments) -> None:
+    def __init__(self, store: Store, deployments: Deployments, audit: Audit) -> None:
         self._store = store
+        self._audit = audit
         self._deployments = deployments
 
     async def state(
@@ -31,6 +34,10 @@ class Handoffs:
         require(principal, "read", agent_id)
         if not id and not shared_id:
             raise Invalid("Give id, the conversation's, or shared_id.")
+        if shared_id and not sees_personal(principal):
+            raise Forbidden(
+                "This API key may not see personal data, so it may not ask by shared_id; it lacks the permission 'pii'."
+            )
         if await self._deployments.account_of(principal, agent_id) != account_id:
             raise ConversationNotFound
         conversation = await self._conversation(account_id, agent_id, id, shared_id)
@@ -44,7 +51,13 @@ class Handoffs:
             settings.aliases.get(key, key): msgspec.json.decode(view[key]) if key in view else None
             for key in settings.state_keys
         }
-        return {"id": conversation.id, "shared_id": shared_id_of(settings, snapshot), "data": data}
+        shared = shared_id_of(settings, snapshot)
+        if sees_personal(principal):
+            await self._audit.note(principal, "handoff_state.read", account_id, agent_id, conversation.id)
+            return {"id": conversation.id, "shared_id": shared, "data": data}
+        (transcript,) = await self._store.transcripts([conversation])
+        known = redactor(transcript.turns, [customer_of(conversation), shared or ""])
+        return {"id": conversation.id, "shared_id": None, "data": known.json(data, is_free=True)}
 
     async def _conversation(
         self, account_id: str, agent_id: str, id: str | None, shared_id: str | None

@@ -49,6 +49,10 @@ class Reviews:
             return None
         conversation = listed.conversation
         turns = await self._store.turns(conversation)
+        undecided = {turn.index: redaction.decide(turn) for turn in turns if turn.personal is None}
+        if undecided:
+            await self._store.decide(conversation, undecided)
+            turns = [replace(t, personal=undecided[t.index]) if t.index in undecided else t for t in turns]
         known = redaction.redactor(turns, [redaction.customer_of(conversation)])
         await self._index(conversation, turns, known)
         if listed.review.summary is not None:

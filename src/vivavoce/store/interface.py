@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from msgspec import Struct
 
 from vivavoce.domain.audit import AuditEntry, AuditRecord, Verdict
-from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Turn
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, PersonalSpan, Snapshot, Turn
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
@@ -148,6 +148,10 @@ class Store(Protocol):
         """What was said in each, without how it came to be. One that was erased meanwhile has nothing left."""
         ...
 
+    async def decide(self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]]) -> None:
+        """Replaces what is personal in turns: index -> spans."""
+        ...
+
     async def closing(self, conversation: Conversation) -> Closing | None: ...
 
     # The record: what is found, and what is said about it.
@@ -197,10 +201,10 @@ class Store(Protocol):
 
     # Erasure.
 
-    async def erase(self, conversation: Conversation) -> dict[str, int]:
+    async def erase(self, conversation: Conversation, *, keeps: Sequence[str] = ()) -> dict[str, int]:
         """Removes all that is kept of a conversation, and destroys its key: kind of row -> how many went.
 
-        Facts that ever came from it go too. Nothing happens to one that is gone already.
+        Facts that ever came from it go too, but for kinds that it `keeps`. Nothing happens to one that is gone already.
         """
         ...
 
@@ -208,8 +212,8 @@ class Store(Protocol):
         """Removes how its turns came to be, and keeps what was said: the number of turns."""
         ...
 
-    async def expired_facts(self, kind: str, before: datetime) -> int:
-        """Removes facts of a kind that were written before then: how many."""
+    async def expired_facts(self, account_id: str, agent_id: str, kind: str, before: datetime) -> int:
+        """Removes an agent's facts of a kind that were written before then: how many."""
         ...
 
     async def cut_log(self) -> bool:
@@ -238,6 +242,10 @@ class Store(Protocol):
 
     async def put_fact(self, fact: Fact) -> None:
         """Replaces the one of the same name."""
+        ...
+
+    async def replace_fact(self, fact: Fact) -> bool:
+        """Puts it only where one of that name is there; False where it is gone."""
         ...
 
     async def get_fact(self, account_id: str, agent_id: str, kind: str, key: str, now: datetime) -> Fact | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -13,7 +13,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from vivavoce.domain.audit import AuditEntry, AuditRecord, Verdict
-from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Subject, Turn
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, PersonalSpan, Snapshot, Subject, Turn
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
@@ -76,7 +76,9 @@ class MemoryStore:
         self._work: dict[_WorkId, Work] = {}
         self._leases: dict[_WorkId, tuple[str, datetime]] = {}
 
-    async def open(self) -> None: ...
+    async def open(self) -> None:
+        if not self._audit:
+            await self.append_audit(AuditEntry(at=datetime.now(UTC), action="log.begin", key_id="program"))
 
     async def close(self) -> None: ...
 
@@ -196,6 +198,12 @@ class MemoryStore:
         if fact.subject is not None:
             self._fact_sources.setdefault(name, set()).add(fact.subject)
 
+    async def replace_fact(self, fact: Fact) -> bool:
+        if (fact.account_id, fact.agent_id, fact.kind, fact.key) not in self._facts:
+            return False
+        await self.put_fact(fact)
+        return True
+
     async def get_fact(self, account_id: str, agent_id: str, kind: str, key: str, now: datetime) -> Fact | None:
         found = self._facts.get((account_id, agent_id, kind, key))
         return None if found is None or (found.expires_at is not None and found.expires_at <= now) else found
@@ -234,6 +242,12 @@ class MemoryStore:
                 else Transcript(turns=[])
             )
         return found
+
+    async def decide(self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]]) -> None:
+        kept = self._kept(conversation)
+        for index, spans in personal.items():
+            said, body = kept.turns[index]
+            kept.turns[index] = (msgspec.json.encode(replace(codec.decode_said(said), personal=spans)), body)
 
     async def closing(self, conversation: Conversation) -> Closing | None:
         body = self._kept(conversation).closing
@@ -322,11 +336,17 @@ class MemoryStore:
         await self.revise(head, lambda _: record.review)
         self._add_work(work)
 
-    async def erase(self, conversation: Conversation) -> dict[str, int]:
+    async def erase(self, conversation: Conversation, *, keeps: Sequence[str] = ()) -> dict[str, int]:
         kept = self._conversations.pop(_id(conversation), None)
         if kept is None:
             return {}
-        facts = [name for name, sources in self._fact_sources.items() if conversation.subject in sources]
+        facts = [
+            name
+            for name, sources in self._fact_sources.items()
+            if conversation.subject in sources and name[2] not in keeps
+        ]
+        for sources in self._fact_sources.values():
+            sources.discard(conversation.subject)
         for name in facts:
             self._facts.pop(name, None)
             del self._fact_sources[name]
@@ -353,8 +373,9 @@ class MemoryStore:
             kept.closing = codec.stripped_closing(kept.closing)
         return len(kept.turns)
 
-    async def expired_facts(self, kind: str, before: datetime) -> int:
-        names = [name for name, fact in self._facts.items() if fact.kind == kind and fact.at < before]
+    async def expired_facts(self, account_id: str, agent_id: str, kind: str, before: datetime) -> int:
+        place = (account_id, agent_id, kind)
+        names = [name for name, fact in self._facts.items() if name[:3] == place and fact.at < before]
         for name in names:
             del self._facts[name]
         return len(names)

@@ -73,6 +73,10 @@ class Keyring:
         """The hash of an audit entry that follows the one with hash `before`."""
         return hashlib.blake2b(before + entry, digest_size=32, key=self._linking).digest()
 
+    def proof(self, purpose: bytes, body: bytes) -> bytes:
+        """That whoever wrote it had the master key."""
+        return hashlib.blake2b(purpose + b"\0" + body, digest_size=32, key=self._linking).digest()
+
     def sign(self, text: bytes) -> bytes:
         return self._signing.sign(text)
 

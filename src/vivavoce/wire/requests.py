@@ -31,6 +31,9 @@ class _Written:
         self._most = most
         self._known: dict[int, tuple[object, Raw]] = {}
 
+    def clear(self) -> None:
+        self._known.clear()
+
     def __call__(self, value: Any) -> Raw:
         known = self._known.get(id(value))
         if known is not None and known[0] is value:
@@ -61,6 +64,9 @@ class _WrittenHistory:
     def __init__(self, most: int) -> None:
         self._most = most
         self._known: dict[int, tuple[Message, int, Message, bytes]] = {}  # first message -> (it, count, last, JSON)
+
+    def clear(self) -> None:
+        self._known.clear()
 
     def __call__(self, history: tuple[Message, ...]) -> Raw:
         if not history:
@@ -176,3 +182,9 @@ def _response(exchange: ModelExchange, reply: ModelReply) -> dict[str, Any]:
         "out_of_domain": None,
         "reasoning": None,
     }
+
+
+def forget() -> None:
+    """What was written lately is kept for a while, since most of it comes again; after an erasure it is not."""
+    for known in (_written_text, _written_tools, _written_history, _written_queries):
+        known.clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime
 
 import msgspec
 
@@ -15,6 +16,12 @@ FIRST = bytes(32)  # the hash before the first entry
 BLOCK = 1000  # entries read at once
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AuditEntry).decode
+
+
+def begin(c: sqlite3.Connection, keyring: Keyring, at: datetime) -> None:
+    """The first entry, written when the log is made: a log without it was emptied."""
+    if c.execute(SQL["audit_head"]).fetchone() is None and not entries(c, 0, 1):
+        append(c, keyring, AuditEntry(at=at, action="log.begin", key_id="program"))
 
 
 def append(c: sqlite3.Connection, keyring: Keyring, entry: AuditEntry) -> None:
@@ -42,12 +49,16 @@ def verify(c: sqlite3.Connection, keyring: Keyring) -> Verdict:
             break
         for number, body, hash_ in rows:
             expected += 1
+            if expected == 1 and b'"log.begin"' not in bytes(body):
+                return _broken(1, before, "the log does not begin with its first entry; it was emptied")
             if number != expected:
                 return _broken(expected, before, f"entry {expected} is missing")
             if not isinstance(body, bytes) or keyring.link(before, _numbered(number, body)) != hash_:
                 return _broken(expected, before, f"entry {expected} was changed, or is not where it was written")
             before = hash_
     head = c.execute(SQL["audit_head"]).fetchone()
+    if head is None and expected == 0:
+        return _broken(1, before, "the log is empty, and it is never so")
     if head is None:
         return (
             Verdict(entries=0, head=FIRST.hex())

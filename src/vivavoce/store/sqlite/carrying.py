@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,12 +14,14 @@ from vivavoce.domain.conversation import Conversation, Snapshot
 from vivavoce.store import codec, facets
 from vivavoce.store.interface import StoreError
 from vivavoce.store.sealing import Keyring, Seal
+from vivavoce.store.sqlite import auditing
 from vivavoce.store.sqlite.finding import microseconds
 from vivavoce.store.statements import migrations, statements
 
 log = logging.getLogger(__name__)
 SQL = statements("sqlite")
 SEALED = 3  # the migration that put the record under seal
+PROVEN = 7  # the one from which on keys have a proof, and the audit log a first entry
 _ABOUT_CONVERSATIONS = ("end_function", "idle_end", "message")  # kinds of work of the first versions
 
 
@@ -35,6 +38,9 @@ def migrate(c: sqlite3.Connection, keyring: Keyring, path: str) -> None:
         c.executescript(f"BEGIN IMMEDIATE;\n{script}")
         if number == SEALED:
             _seal_old_rows(c, keyring)
+        if number == PROVEN:
+            _prove_keys(c, keyring)
+            auditing.begin(c, keyring, datetime.now(UTC))
         c.execute(f"PRAGMA user_version={number}")
         c.execute("COMMIT")
         c.execute("PRAGMA foreign_keys=ON")
@@ -42,6 +48,11 @@ def migrate(c: sqlite3.Connection, keyring: Keyring, path: str) -> None:
         c.execute("VACUUM")  # nothing of the plain rows stays behind
         c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     _check_key(c, keyring, path)
+
+
+def _prove_keys(c: sqlite3.Connection, keyring: Keyring) -> None:
+    for id_, body in c.execute("SELECT id, body FROM keys").fetchall():
+        c.execute("UPDATE keys SET proof = ? WHERE id = ?", (keyring.proof(b"key", body), id_))
 
 
 def _check_key(c: sqlite3.Connection, keyring: Keyring, path: str) -> None:
@@ -67,10 +78,19 @@ def _seal_old_rows(c: sqlite3.Connection, keyring: Keyring) -> None:
         _carry_rest(c, keyring, conversation, old, number, seal)
     _carry_facts(c, keyring)
     _carry_work(c, subjects)
+    _add_reviews(c)
     for table in ("turns", "snapshots", "closings", "deliveries", "facts", "work", "conversations"):
         c.execute(f"DROP TABLE old_{table}")
     if numbers:
         log.info("the record of %d conversations was put under seal", len(numbers))
+
+
+def _add_reviews(c: sqlite3.Connection) -> None:
+    """What ended before is judged and made searchable now."""
+    now = datetime.now(UTC).isoformat(timespec="microseconds")
+    for (number,) in c.execute("SELECT number FROM conversations WHERE is_ended = 1").fetchall():
+        values = {"kind": "review", "key": "", "conversation": number, "due_at": now, "attempts": 0, "payload": b"{}"}
+        c.execute(SQL["add_work"], values)
 
 
 def _add(c: sqlite3.Connection, keyring: Keyring, conversation: Conversation, wrapped: bytes, seal: Seal) -> int:
@@ -140,8 +160,8 @@ def _carry_facts(c: sqlite3.Connection, keyring: Keyring) -> None:
             number = c.execute(SQL["add_seal"], {"wrapped": wrapped}).fetchone()[0]
             body = seal.close(body, b"fact")
         name = keyring.name("fact", account_id, agent_id, kind, key)
-        values = {"name": name, "kind": kind, "seal": number, "body": body, "at": at, "expires_at": expires_at}
-        c.execute(SQL["put_fact"], values)
+        values = (name, kind, number, body, at, expires_at)  # as the table was then
+        c.execute("INSERT INTO facts (name, kind, seal, body, at, expires_at) VALUES (?, ?, ?, ?, ?, ?)", values)
 
 
 def _carry_work(c: sqlite3.Connection, subjects: dict[tuple[str, str, str], int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,7 @@ class Doomed(Struct, frozen=True):
     name: bytes
     seal: int
     keyring: Keyring
+    keeps: tuple[str, ...]  # kinds of facts that stay
 
 
 def _rows(statement: str) -> Callable[[sqlite3.Connection, Doomed], int]:
@@ -41,10 +42,14 @@ def _facets(c: sqlite3.Connection, doomed: Doomed) -> int:
 
 
 def _facts(c: sqlite3.Connection, doomed: Doomed) -> int:
-    names = [row[0] for row in c.execute(SQL["facts_of"], {"name": doomed.name})]
-    for name in names:
-        remove_fact(c, name)
-    return len(names)
+    removed = 0
+    for (name,) in c.execute(SQL["facts_of"], {"name": doomed.name}).fetchall():
+        kind = c.execute(SQL["fact_kind"], {"name": name}).fetchone()
+        if kind is not None and kind[0] in doomed.keeps:
+            c.execute(SQL["remove_fact_source"], {"conversation": doomed.name, "fact": name})
+        else:
+            removed += remove_fact(c, name)
+    return removed
 
 
 def _words(c: sqlite3.Connection, doomed: Doomed) -> int:
@@ -78,12 +83,14 @@ STEPS: dict[str, Callable[[sqlite3.Connection, Doomed], int]] = {
 }
 
 
-def erase(c: sqlite3.Connection, keyring: Keyring, number: int, name: bytes) -> dict[str, int]:
+def erase(
+    c: sqlite3.Connection, keyring: Keyring, number: int, name: bytes, keeps: Sequence[str] = ()
+) -> dict[str, int]:
     """step -> rows removed; empty when the conversation is not there."""
     row = c.execute(SQL["seal_of"], {"number": number}).fetchone()
     if row is None:
         return {}
-    doomed = Doomed(number, name, row[0], keyring)
+    doomed = Doomed(number, name, row[0], keyring, tuple(keeps))
     return {step: remove(c, doomed) for step, remove in STEPS.items()}
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hmac
+import logging
 import os
 import sqlite3
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from vivavoce.domain.audit import AuditEntry, AuditRecord, Verdict
-from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Subject, Turn
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, PersonalSpan, Snapshot, Subject, Turn
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.erasure import Receipt as ErasureReceipt
 from vivavoce.domain.fact import Fact
@@ -42,6 +44,8 @@ from vivavoce.store.sqlite import auditing, carrying, erasing, finding, meaning,
 from vivavoce.store.sqlite.database import Database
 from vivavoce.store.sqlite.finding import microseconds
 from vivavoce.store.statements import statements
+
+log = logging.getLogger(__name__)
 
 MAX_KNOWN_TEXTS = 200_000
 MOST_PLACES = 8192
@@ -335,6 +339,21 @@ class SqliteStore:
             open_(closing[0], b"closing") if closing is not None else None,
         )
 
+    async def decide(self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]]) -> None:
+        place = await self._placed(conversation.subject)
+
+        def write(c: sqlite3.Connection) -> None:
+            rows = c.execute(SQL["get_transcript"], {"conversation": place.number}).fetchall()
+            for position, sealed in rows:
+                if position not in personal:
+                    continue
+                said = codec.decode_said(place.seal.open(sealed, b"said:%d" % position))
+                body = _encode(msgspec.structs.replace(said, personal=personal[position]))
+                values = {"conversation": place.number, "position": position}
+                c.execute(SQL["put_said"], {**values, "said": place.seal.close(body, b"said:%d" % position)})
+
+        await self._do(write)
+
     async def closing(self, conversation: Conversation) -> Closing | None:
         place = await self._placed(conversation.subject)
 
@@ -515,13 +534,13 @@ class SqliteStore:
 
     # Erasure.
 
-    async def erase(self, conversation: Conversation) -> dict[str, int]:
+    async def erase(self, conversation: Conversation, *, keeps: Sequence[str] = ()) -> dict[str, int]:
         subject = conversation.subject
         name = self._name(subject)
 
         def write(c: sqlite3.Connection) -> dict[str, int]:
             row = c.execute(SQL["find_conversation"], {"name": name}).fetchone()
-            removed = erasing.erase(c, self._keyring, row[0], name) if row is not None else {}
+            removed = erasing.erase(c, self._keyring, row[0], name, keeps) if row is not None else {}
             self._places.pop(subject, None)
             if row is not None:
                 self._note_vectors(row[1], row[0], None, None)
@@ -552,9 +571,10 @@ class SqliteStore:
 
         return await self._do(write)
 
-    async def expired_facts(self, kind: str, before: datetime) -> int:
+    async def expired_facts(self, account_id: str, agent_id: str, kind: str, before: datetime) -> int:
         def write(c: sqlite3.Connection) -> int:
-            names = c.execute(SQL["facts_before"], {"kind": kind, "before": at(before)}).fetchall()
+            values = {"scope": _known_scope(c, account_id, agent_id), "kind": kind, "before": at(before)}
+            names = c.execute(SQL["facts_before"], values).fetchall()
             return sum(erasing.remove_fact(c, name) for (name,) in names)
 
         return await self._do(write)
@@ -615,6 +635,7 @@ class SqliteStore:
             body = seal.close(body, b"fact")
         values = {
             "name": name,
+            "scope": _scope(c, fact.account_id, fact.agent_id),
             "kind": fact.kind,
             "seal": number,
             "body": body,
@@ -643,6 +664,17 @@ class SqliteStore:
             expires_at=moment(expires) if expires is not None else None,
         )
 
+    async def replace_fact(self, fact: Fact) -> bool:
+        name = self._fact_name(fact.account_id, fact.agent_id, fact.kind, fact.key)
+
+        def write(c: sqlite3.Connection) -> bool:
+            if c.execute(SQL["has_fact"], {"name": name}).fetchone() is None:
+                return False
+            self._put_fact(c, fact)
+            return True
+
+        return await self._do(write)
+
     async def remove_fact(self, account_id: str, agent_id: str, kind: str, key: str) -> bool:
         name = self._fact_name(account_id, agent_id, kind, key)
         return await self._do(lambda c: erasing.remove_fact(c, name))
@@ -650,10 +682,20 @@ class SqliteStore:
     # Keys.
 
     async def put_key(self, key: Key) -> None:
-        await self._do(lambda c: c.execute(SQL["put_key"], {"id": key.id, "body": _encode(key)}) and None)
+        body = _encode(key)
+        values = {"id": key.id, "body": body, "proof": self._keyring.proof(b"key", body)}
+        await self._do(lambda c: c.execute(SQL["put_key"], values) and None)
 
     async def keys(self) -> Sequence[Key]:
-        return await self._read(lambda c: [msgspec.json.decode(row[0], type=Key) for row in c.execute(SQL["get_keys"])])
+        rows = await self._read(lambda c: c.execute(SQL["get_keys"]).fetchall())
+        found = []
+        for id_, body, proof in rows:
+            key = msgspec.json.decode(body, type=Key)
+            if proof is None or not hmac.compare_digest(proof, self._keyring.proof(b"key", body)) or key.id != id_:
+                log.error("an API key in the database was not made by this program; it is not taken: id=%s", key.id)
+            else:
+                found.append(key)
+        return found
 
     async def put_key_use(self, key_id: str, used_at: datetime) -> None:
         await self._do(lambda c: c.execute(SQL["put_key_use"], {"key": key_id, "at": at(used_at)}) and None)

@@ -23,10 +23,11 @@ INSERT INTO texts (hash, body) VALUES (:hash, :body) ON CONFLICT DO NOTHING;
 SELECT body FROM texts WHERE hash = :hash;
 
 -- name: put_key
-INSERT INTO keys (id, body) VALUES (:id, :body) ON CONFLICT (id) DO UPDATE SET body = excluded.body;
+INSERT INTO keys (id, body, proof) VALUES (:id, :body, :proof)
+ON CONFLICT (id) DO UPDATE SET body = excluded.body, proof = excluded.proof;
 
 -- name: get_keys
-SELECT body FROM keys ORDER BY id;
+SELECT id, body, proof FROM keys ORDER BY id;
 
 -- name: add_seal
 INSERT INTO seals (wrapped) VALUES (:wrapped) RETURNING number;
@@ -162,9 +163,10 @@ ON CONFLICT (conversation, message) DO UPDATE SET body = excluded.body;
 SELECT message, body FROM deliveries WHERE conversation = :conversation ORDER BY message;
 
 -- name: put_fact
-INSERT INTO facts (name, kind, seal, body, at, expires_at) VALUES (:name, :kind, :seal, :body, :at, :expires_at)
+INSERT INTO facts (name, kind, seal, body, at, expires_at, scope)
+VALUES (:name, :kind, :seal, :body, :at, :expires_at, :scope)
 ON CONFLICT (name) DO UPDATE SET
-    seal = excluded.seal, body = excluded.body, at = excluded.at, expires_at = excluded.expires_at;
+    scope = excluded.scope, seal = excluded.seal, body = excluded.body, at = excluded.at, expires_at = excluded.expires_at;
 
 -- name: seal_of_fact
 SELECT f.seal, s.wrapped FROM facts f JOIN seals s ON s.number = f.seal WHERE f.name = :name;
@@ -217,7 +219,7 @@ SELECT number, body, hash FROM audit WHERE number > :after ORDER BY number LIMIT
 SELECT fact FROM fact_sources WHERE conversation = :name;
 
 -- name: facts_before
-SELECT name FROM facts WHERE kind = :kind AND at < :before;
+SELECT name FROM facts WHERE scope = :scope AND kind = :kind AND at < :before;
 
 -- name: seal_of
 SELECT seal FROM conversations WHERE number = :number;
@@ -281,3 +283,15 @@ UPDATE vectors SET plain = zeroblob(length(plain)), redacted = zeroblob(length(r
 
 -- name: erase_vectors
 DELETE FROM vectors WHERE conversation = :number;
+
+-- name: has_fact
+SELECT 1 FROM facts WHERE name = :name;
+
+-- name: fact_kind
+SELECT kind FROM facts WHERE name = :name;
+
+-- name: remove_fact_source
+DELETE FROM fact_sources WHERE conversation = :conversation AND fact = :fact;
+
+-- name: put_said
+UPDATE turns SET said = :said WHERE conversation = :conversation AND position = :position;
