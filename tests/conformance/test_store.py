@@ -22,6 +22,7 @@ from vivavoce.domain.conversation import (
     ModelExchange,
     ModelReply,
     ModelRequest,
+    PersonalSpan,
     Place,
     Rendered,
     RetrievedTopic,
@@ -37,7 +38,7 @@ from vivavoce.domain.conversation import (
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
-from vivavoce.domain.record import Count, Criteria, Order
+from vivavoce.domain.record import Count, Criteria, Order, Record, Review
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store.interface import PositionConflict, Reply, Store, StoreError
@@ -426,6 +427,85 @@ def test_a_fact_is_replaced_expires_and_is_removed_and_accounts_are_apart(make: 
         await store.put_fact(fact)
         assert await store.remove_fact("acme", "bot", "memory", "+44")
         assert not await store.remove_fact("acme", "bot", "memory", "+44")
+        await store.close()
+
+    run(check())
+
+
+def test_an_agents_retention_leaves_the_facts_of_others(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        fact = Fact(account_id="acme", agent_id="bot", kind="memory", key="+44", body={"n": 1}, at=NOW)
+        await store.put_fact(replace(fact, subject=head().subject))
+        await store.put_fact(replace(fact, agent_id="other"))
+        await store.put_fact(replace(fact, kind="shared_id"))
+        await store.put_fact(replace(fact, key="new", at=NOW + timedelta(days=2)))
+        assert await store.expired_facts("acme", "bot", "memory", NOW + timedelta(days=1)) == 1
+        later = NOW + timedelta(days=3)
+        assert await store.get_fact("acme", "bot", "memory", "+44", later) is None
+        for agent, kind, name in (("other", "memory", "+44"), ("bot", "shared_id", "+44"), ("bot", "memory", "new")):
+            assert await store.get_fact("acme", agent, kind, name, later) is not None
+        await store.close()
+
+    run(check())
+
+
+def test_a_fact_goes_with_its_conversation_and_is_not_brought_back(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        event = Fact(
+            account_id="acme", agent_id="bot", kind="event", key="e", subject=head().subject, body={"a": 1}, at=NOW
+        )
+        memory = replace(event, kind="memory", key="m")
+        assert not await store.replace_fact(event)
+        await store.put_fact(event)
+        await store.put_fact(memory)
+        assert await store.replace_fact(replace(event, body={"a": 2}))
+        removed = await store.erase(head(), keeps=("memory",))
+        assert removed["turns"] == 1 and removed["facts"] == 1
+        assert await store.get_fact("acme", "bot", "event", "e", NOW) is None
+        assert await store.get_fact("acme", "bot", "memory", "m", NOW) is not None
+        assert not await store.replace_fact(event)
+        assert await store.erase(head()) == {}
+        await store.close()
+
+    run(check())
+
+
+def test_what_is_personal_in_a_turn_can_be_decided_again(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0, reply="Hello Ada"), Snapshot())
+        (before,) = await store.turns(head())
+        assert before.personal is None
+        spans = (PersonalSpan("reply", 6, 9, "name"),)
+        await store.decide(head(), {0: spans})
+        assert await store.turns(head()) == [replace(before, personal=spans)]
+        (told,) = await store.transcripts([head()])
+        assert told.turns[0].personal == spans
+        await store.close()
+
+    run(check())
+
+
+def test_a_whole_record_is_restored_once(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        ended = head(turns=2, end_reason="client", finished_at=NOW)
+        record = Record(
+            conversation=ended, turns=(turn(0), turn(1, exchanges=(exchange(()),))), state={"x": [1]}, closing=Closing(),
+            deliveries=(Delivery(message_id="m", status="sent", provider="p", at=NOW),), review=Review(tags=("a",)),
+        )  # fmt: skip
+        await store.restore(record, work=[Work(kind="review", key="", subject=ended.subject, due_at=NOW)])
+        assert await store.turns(ended) == list(record.turns)
+        assert bytes((await store.snapshot(ended)).view["x"]) == b"[1]"
+        assert await store.closing(ended) == Closing() and len(await store.deliveries(ended)) == 1
+        assert (await store.count("acme", "bot", Criteria(tags=("a",), in_progress=False))).number == 1
+        with pytest.raises(ConversationExists):
+            await store.restore(record)
+        (claimed,) = await store.claim_work(NOW, NOW + timedelta(seconds=9), limit=9)
+        assert claimed.work.subject == ended.subject
         await store.close()
 
     run(check())

@@ -41,8 +41,14 @@ def old_database(path: Path) -> None:
     encode = msgspec.json.encode
     for number, id_ in ((1, "c-ZQXCANARY"), (2, "twin")):
         db.execute(
-            "INSERT INTO conversations VALUES (?, 'acme', 'bot', ?, ?, 2, 0, ?)",
-            (number, id_, NOW.isoformat(), encode({**HEAD, "id": id_})),
+            "INSERT INTO conversations VALUES (?, 'acme', 'bot', ?, ?, 2, ?, ?)",
+            (
+                number,
+                id_,
+                NOW.isoformat(),
+                number == 2,
+                encode({**HEAD, "id": id_, **({"end_reason": "client"} if number == 2 else {})}),
+            ),
         )
         for turn in TURNS:
             body = encode({"v": 1, "turn": turn})
@@ -89,6 +95,11 @@ def test_an_old_record_is_carried_over_and_put_under_seal(tmp_path: Path) -> Non
         assert fact is not None and fact.body == {"name": "ZQXCANARY"}
         (claimed,) = await store.claim_work(NOW, NOW + timedelta(seconds=9), limit=9)
         assert (claimed.work.kind, claimed.work.subject) == ("idle_end", head.subject)
+        later = datetime(2999, 1, 1, tzinfo=UTC)
+        found_work = await store.claim_work(later, later + timedelta(seconds=9), limit=9)
+        assert [(c.work.kind, c.work.subject) for c in found_work if c.work.kind == "review"] == [
+            ("review", found.items[1].conversation.subject)  # what had ended is made searchable
+        ]
         await store.close()
 
     run(check())
