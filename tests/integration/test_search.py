@@ -74,6 +74,9 @@ def test_words_are_found_whoever_said_them_and_phrases_stand_together(tmp_path: 
         assert await found_v3(http, "query_type=transcript&query=leaking+refund") == []
         assert await found_v3(http, "query_type=transcript&query=%22kitchen+tap%22") == ["leak"]
         assert await found_v3(http, "query_type=transcript&query=%22tap+kitchen%22") == []
+        assert await found_v3(http, "query_type=transcript&query=%22quorn+it+drips%22") == []  # two turns, no phrase
+        both = (await http.call("GET", f"{LIST}?queryType=transcript&query=fine&turnType=agent&limit=1"))[1]
+        assert {m["role"] for m in both["conversations"][0]["matches"]} == {"agent"}
         assert await found_v3(http, "query_type=transcript&query=fine") == ["leak", "refund", "hours"]
         assert await found_v3(http, "query_type=transcript&query=fine&turn_type=agent") == ["leak", "refund", "hours"]
         assert await found_v3(http, "query_type=transcript&query=fine&turn_type=user") == []

@@ -109,7 +109,11 @@ AROUND = 60  # characters on either side of a match
 
 
 def matches_in(
-    transcript: Transcript, listed: Listed, phrases: Sequence[tuple[str, ...]], principal: Principal
+    transcript: Transcript,
+    listed: Listed,
+    phrases: Sequence[tuple[str, ...]],
+    principal: Principal,
+    only: str | None = None,
 ) -> list[dict[str, Any]]:
     """Where the words of a search stand, with what stands around them."""
     known = None if sees_personal(principal) else _redactor(listed.conversation, transcript.turns)
@@ -117,7 +121,7 @@ def matches_in(
     for turn in transcript.turns:
         for role, side, whole in (("user", "input", turn.text), ("agent", "reply", turn.reply)):
             text = whole if known is None else shown(turn, "input" if side == "input" else "reply", known)
-            place = _first(text, phrases)
+            place = _first(text, phrases) if only in (None, role) else None
             if place is not None and len(found) < MOST_MATCHES:
                 start, end = max(0, place - AROUND), place + AROUND
                 snippet = ("…" if start else "") + text[start:end].strip() + ("…" if end < len(text) else "")

@@ -175,7 +175,7 @@ async def _summaries(call: Call, listed: Sequence[Listed]) -> AsyncIterator[dict
     for n, item in enumerate(listed):
         body = hiding.summary_of(item, call.principal)
         if phrases:
-            body["matches"] = hiding.matches_in(transcripts[n], item, phrases, call.principal)
+            body["matches"] = hiding.matches_in(transcripts[n], item, phrases, call.principal, call.query["turnType"])
         yield body
 
 

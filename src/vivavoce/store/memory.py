@@ -484,7 +484,7 @@ def _says(kept: _Kept, text: Text) -> bool:
     index = kept.index
     sides = (index.redacted_user, index.redacted_agent) if text.is_redacted else (index.user, index.agent)
     chosen = {"user": sides[:1], "agent": sides[1:]}.get(text.role or "", sides)
-    said = [f" {' '.join(words(side))} " for side in chosen]
+    said = [f" {' | '.join(' '.join(words(line)) for line in side.splitlines())} " for side in chosen]
     return all(any(f" {' '.join(phrase)} " in side for side in said) for phrase in text.phrases)
 
 

@@ -16,6 +16,7 @@ SQL = statements("sqlite")
 _Columns: TypeAlias = tuple[str, str]  # what the user said, what the agent said
 _Document: TypeAlias = tuple[_Columns, _Columns]  # with personal data, and without
 _PLACE = b"document"
+_BREAK = "zz"  # no hash looks like it
 _ADD, _REMOVE = ("add_words", "add_redacted_words"), ("remove_words", "remove_redacted_words")
 
 
@@ -54,4 +55,6 @@ def matching(keyring: Keyring, scope: int, text: Text) -> tuple[str, str]:
 
 
 def _hashed(keyring: Keyring, scope: int, text: str) -> str:
-    return " ".join(keyring.word(scope, word) for word in words(text))
+    """Turns stand on lines of their own; a phrase does not reach from one into the next."""
+    lines = (" ".join(keyring.word(scope, word) for word in words(line)) for line in text.split("\n"))
+    return f" {_BREAK} ".join(line for line in lines if line)
