@@ -55,14 +55,13 @@ def detail_of(found: Found, principal: Principal) -> dict[str, Any]:
         return detail(found.listed, *parts)
     known = _redactor(found.conversation, found.turns)
     body = _hidden(detail(_redacted(found.listed), *parts, is_personal_shown=False), known)
+    marks = found.listed.review.redacted.annotations
     for shown_turn, turn in zip(body["turns"], found.turns, strict=True):
         shown_turn["user_input"] = shown(turn, "input", known)
         shown_turn["agent_response"] = shown(turn, "reply", known)
         corrected: SideName = "input" if turn.corrected is None else "corrected"
         shown_turn["metadata"]["asr_corrected_user_input"] = shown(turn, corrected, known)
-    for annotated, turn in zip(body["turns"], found.turns, strict=True):
-        marks = (m for m in found.listed.review.redacted.annotations if m.turn == turn.index)
-        annotated["reviews"] = [annotation_item(mark) for mark in marks]
+        shown_turn["reviews"] = [annotation_item(mark) for mark in marks if mark.turn == turn.index]
     return body
 
 
@@ -78,7 +77,7 @@ def transcript_of(listed: Listed, transcript: Transcript, principal: Principal, 
     for shown_turn, turn in zip(body["turns"], transcript.turns, strict=True):
         shown_turn["user_input"] = shown(turn, "input", known)
         shown_turn["agent_response"] = shown(turn, "reply", known)
-    return dict(body)
+    return body
 
 
 def reply_of(taken: Taken, principal: Principal) -> Any:
@@ -93,11 +92,6 @@ def reply_of(taken: Taken, principal: Principal) -> Any:
 
 def annotations_of(found: Sequence[Annotation], principal: Principal) -> Sequence[Annotation]:
     return found if sees_personal(principal) else Review(annotations=tuple(found)).redacted.annotations
-
-
-def json_of(body: Any, principal: Principal) -> Any:
-    """Anything else, whose keys author code has chosen."""
-    return body if sees_personal(principal) else _PLAIN.json(body, is_free=True)
 
 
 def _redactor(conversation: Conversation, turns: Sequence[Turn | TranscriptTurn]) -> Redactor:

@@ -14,7 +14,6 @@ _MAX_TOKENS = 14  # of a date
 REACH = 14  # tokens from the cue to the date
 _CUES = CUES["date_of_birth"]
 _BETWEEN = frozenset(["of", "the", "de", "del", "der", "den", "le", "el", "year", "in", "and", "hundred", ",", "/", ".", "-", "st", "nd", "rd", "th", "thousand", "º", "er", "'", "’"])  # fmt: skip
-_NO_START = frozenset(["and", "in", "of", "year", "de", "del", ",", "/", ".", "-", "st", "nd", "rd", "th", "hundred", "º", "er", "den", "der", "le", "el", "thousand"])  # fmt: skip
 _AGES = frozenset(["years", "year", "weeks", "months", "days", "pounds", "am", "pm", "jahre", "ans", "años"])
 
 

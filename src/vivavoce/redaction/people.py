@@ -272,11 +272,6 @@ _AFTER_NAMES = frozenset(
 )
 
 
-def _has_surname(tokens: Sequence[Token], place: int) -> bool:
-    following = tokens[place + 1] if place + 1 < len(tokens) else None
-    return following is not None and following.is_word and following.is_capitalised and _can_be(following)
-
-
 def _is_alone(tokens: Sequence[Token], place: int) -> bool:
     following = tokens[place + 1] if place + 1 < len(tokens) else None
     return (

@@ -53,13 +53,14 @@ MOST_REMEMBERED = 4_000  # texts whose redacted form is kept, since histories re
 
 
 @lru_cache(maxsize=8192)
-def _spans(text: str) -> tuple[Span, ...]:
+def spans_of(text: str) -> tuple[Span, ...]:
+    """The personal spans of a text; agents say the same things again and again."""
     return tuple(personal_spans(text))
 
 
 def forget() -> None:
     """What was looked at lately is kept for a while; after an erasure it is not."""
-    _spans.cache_clear()
+    spans_of.cache_clear()
 
 
 class Redactor:
@@ -68,7 +69,7 @@ class Redactor:
     def __init__(
         self, values: Iterable[tuple[str, str]] = (), *, find: Callable[[str], Sequence[Span]] | None = None
     ) -> None:
-        self._find = find or _spans
+        self._find = find or spans_of
         self._codes: dict[str, str] = {}
         self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}  # first word -> values that begin with it
         self._done: dict[str, str] = {}

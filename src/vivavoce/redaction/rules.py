@@ -14,13 +14,7 @@ from vivavoce.redaction.runs import runs
 from vivavoce.redaction.text import Span, Token, merged, tokens
 from vivavoce.redaction.vocabulary import COMMON_WORDS
 
-CATEGORIES = (
-    "name", "phone", "email", "address", "postcode", "payment_card", "card_security", "bank_account", "national_id",
-    "passport", "driving_licence", "vehicle_plate", "date_of_birth", "account_number", "secret", "ip_address",
-    "url_personal",
-)  # fmt: skip
 CHUNK_CHARACTERS = 2_000
-VERSION = 1  # of the rules: a turn that was looked at by an older one can be looked at again
 
 
 def personal_spans(text: str) -> list[Span]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from vivavoce.domain.conversation import Conversation, PersonalSpan, Turn
@@ -12,18 +11,11 @@ from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import TranscriptTurn
 from vivavoce.redaction import redact
 from vivavoce.redaction.redact import WITHHELD, Redactor
-from vivavoce.redaction.rules import personal_spans
 from vivavoce.redaction.text import Span
 
 LONG_CHARACTERS = 4_000
 SideName: TypeAlias = Literal["input", "corrected", "reply"]
 Side: TypeAlias = tuple[SideName, str]
-
-
-@lru_cache(maxsize=4096)
-def _found(text: str) -> tuple[Span, ...]:
-    """Agents say the same things again and again."""
-    return tuple(personal_spans(text))
 
 
 def decide(turn: Turn) -> tuple[PersonalSpan, ...]:
@@ -32,7 +24,7 @@ def decide(turn: Turn) -> tuple[PersonalSpan, ...]:
         PersonalSpan(side, span.start, span.end, span.category)
         for side, text in sides(turn)
         if text
-        for span in _found(text)
+        for span in redact.spans_of(text)
     )
 
 
@@ -41,12 +33,6 @@ async def decided(turn: Turn) -> tuple[PersonalSpan, ...]:
     if sum(len(text) for _, text in sides(turn)) <= LONG_CHARACTERS:
         return decide(turn)
     return await asyncio.to_thread(decide, turn)
-
-
-def forget() -> None:
-    """What was looked at lately is kept for a while; after an erasure it is not."""
-    _found.cache_clear()
-    redact.forget()
 
 
 def sees_personal(principal: Principal) -> bool:

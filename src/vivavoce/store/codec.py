@@ -297,10 +297,6 @@ def stripped_closing(body: bytes) -> bytes:
     return _encode(_ClosingRow(v=VERSION, closing=Closing(metrics=row.closing.metrics)))
 
 
-def encode_transcript(said: TranscriptTurn) -> bytes:
-    return _encode(said)
-
-
 def decode_transcript(said: Iterable[bytes], snapshot: bytes | None, closing: bytes | None) -> Transcript:
     """The transcript of a conversation out of its rows, without decoding how it came to be."""
     turns = [decode_said(body) for body in said]

@@ -17,7 +17,6 @@ from vivavoce.store.interface import StoreError
 KEY_BYTES = 32
 NONCE_BYTES = 12
 NAME_BYTES = 16
-WRAPPED_BYTES = NONCE_BYTES + KEY_BYTES + 16
 
 
 class Seal:

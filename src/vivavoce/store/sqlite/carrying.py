@@ -67,13 +67,12 @@ def _check_key(c: sqlite3.Connection, keyring: Keyring, path: str) -> None:
 
 
 def _seal_old_rows(c: sqlite3.Connection, keyring: Keyring) -> None:
-    numbers: dict[int, int] = {}
     subjects: dict[tuple[str, str, str], int] = {}
     for old, head in c.execute("SELECT number, head FROM old_conversations ORDER BY started_at, number").fetchall():
         conversation = msgspec.json.decode(head, type=Conversation)
         wrapped, seal = keyring.make()
         number = _add(c, keyring, conversation, wrapped, seal)
-        numbers[old] = subjects[conversation.account_id, conversation.agent_id, conversation.id] = number
+        subjects[conversation.account_id, conversation.agent_id, conversation.id] = number
         _carry_turns(c, old, number, seal)
         _carry_rest(c, keyring, conversation, old, number, seal)
     _carry_facts(c, keyring)
@@ -81,8 +80,8 @@ def _seal_old_rows(c: sqlite3.Connection, keyring: Keyring) -> None:
     _add_reviews(c)
     for table in ("turns", "snapshots", "closings", "deliveries", "facts", "work", "conversations"):
         c.execute(f"DROP TABLE old_{table}")
-    if numbers:
-        log.info("the record of %d conversations was put under seal", len(numbers))
+    if subjects:
+        log.info("the record of %d conversations was put under seal", len(subjects))
 
 
 def _add_reviews(c: sqlite3.Connection) -> None:

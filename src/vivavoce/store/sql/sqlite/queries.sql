@@ -86,9 +86,6 @@ INSERT INTO facets (facet, number) VALUES (:facet, :number);
 -- name: remove_facet
 DELETE FROM facets WHERE facet = :facet AND number = :number;
 
--- name: count_facet
-SELECT count FROM facet_counts WHERE facet = :facet;
-
 -- name: put_snapshot
 INSERT INTO snapshots (conversation, body) VALUES (:conversation, :body)
 ON CONFLICT (conversation) DO UPDATE SET body = excluded.body;
