@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class VivavoceError(Exception):
     """Carries a stable `code`, the HTTP `status` a door should answer with, and whether the same call may work later."""
 
-    code: ClassVar[str] = "INTERNAL_ERROR"
-    status: ClassVar[int] = 500
-    retryable: ClassVar[bool] = False
+    code: str = "INTERNAL_ERROR"
+    status: int = 500
+    retryable: bool = False
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
+from ruamel.yaml import YAML, YAMLError
 from ruamel.yaml.nodes import ScalarNode, SequenceNode
 
 from tests.support.talk import write
@@ -236,7 +236,10 @@ def shape(node: Any) -> Any:
 def test_the_quick_parser_and_the_other_read_the_same(document: dict[str, Any]) -> None:
     out = io.StringIO()
     YAML(typ="safe", pure=True).dump(document, out)
-    other = composing._composed(YAML(typ="safe", pure=True).parse(out.getvalue()))
+    try:
+        other = composing._composed(YAML(typ="safe", pure=True).parse(out.getvalue()))
+    except YAMLError:
+        reject()  # it writes {a: ?0} and cannot read that itself
     assert shape(composing.compose(out.getvalue())) == shape(other)
 
 

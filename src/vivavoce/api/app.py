@@ -64,7 +64,7 @@ ROUTES: tuple[Route, ...] = (
         method="GET", path="/readyz", handler=readyz, summary="What is served, and which guards hold around author code.",
         permission=None, authentication="none",
     ),
-    Route(method="GET", path="/openapi.json", handler=openapi, summary="This API, as OpenAPI 3.1.", permission="chat"),
+    Route(method="GET", path="/openapi.json", handler=openapi, summary="This API, as OpenAPI 3.1.", permission="chat", errors=(401, 403)),
     Route(method="GET", path="/docs", handler=docs, summary="This API, to read.", permission=None, authentication="none"),
 )  # fmt: skip
 

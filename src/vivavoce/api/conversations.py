@@ -8,9 +8,10 @@ from vivavoce.api import hiding
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.service.conversations import Mark
 from vivavoce.wire.chat import encode
-from vivavoce.wire.conversations import annotation_item
+from vivavoce.wire.conversations import ConversationDetailResponse, annotation_item
 from vivavoce.wire.reviews import (
     AddAnnotationsBody,
+    AddAnnotationsResponse,
     AnnotationsResponse,
     OperationSuccessResponse,
     TagsBody,
@@ -90,7 +91,7 @@ def _annotation_routes(path: str) -> tuple[Route, ...]:
             summary="Mark what was said in turns as wrong, missing, good or bad.",
             permission="write",
             request=AddAnnotationsBody,
-            response=OperationSuccessResponse,
+            response=AddAnnotationsResponse,
             status=201,
             errors=(400, 401, 403, 404, 413),
         ),
@@ -122,7 +123,7 @@ ROUTES = (
         handler=get_conversation,
         summary="One conversation with its turns, metrics and function events.",
         permission="read",
-        response="ConversationDetailResponse",
+        response=ConversationDetailResponse,
         errors=(401, 403, 404),
     ),
     Route(

@@ -88,6 +88,7 @@ ROUTES = (
         ),
         query_error=FilterInvalid,
         media_type="application/x-ndjson",
+        other_media_types=("text/csv",),
         errors=(400, 401, 403, 404),
     ),
     Route(

@@ -11,7 +11,7 @@ import msgspec
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.errors import Invalid
 from vivavoce.wire.chat import encode
-from vivavoce.wire.surroundings import HandoffState, MemoryResponse, memory
+from vivavoce.wire.surroundings import EventReceivedResponse, HandoffState, MemoryResponse, memory
 
 LOCATIONS = ("headers", "querystring", "payload")
 
@@ -37,7 +37,7 @@ async def webhook(call: Call) -> Answer:
     await call.services.events.receive(
         call.principal, query["account_id"], query["project_id"], str(found).strip(), data
     )
-    return Answer(status=201, body=encode({"received": True, "event_id": str(found).strip()}))
+    return Answer(status=201, body=encode(EventReceivedResponse(event_id=str(found).strip())))
 
 
 def _payload(call: Call) -> Any:
@@ -120,18 +120,27 @@ ROUTES = (
             Query(
                 name="event_id_location",
                 type="string",
+                choices=LOCATIONS,
                 is_required=True,
                 description="headers, querystring or payload.",
             ),
             Query(
                 name="event_id_path",
                 type="string",
+                may_be_empty=False,
                 is_required=True,
                 description="The id's name there; dotted within a payload.",
             ),
-            Query(name="account_id", type="string", is_required=True, description="The agent's account."),
-            Query(name="project_id", type="string", is_required=True, description="The agent."),
+            Query(
+                name="account_id",
+                type="string",
+                may_be_empty=False,
+                is_required=True,
+                description="The agent's account.",
+            ),
+            Query(name="project_id", type="string", may_be_empty=False, is_required=True, description="The agent."),
         ),
+        response=EventReceivedResponse,
         status=201,
         errors=(400, 401, 403, 413),
     ),

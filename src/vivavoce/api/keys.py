@@ -10,7 +10,7 @@ from vivavoce.api.route import Answer, Call, Route
 from vivavoce.domain.principal import EVERY_PERMISSION
 from vivavoce.errors import Invalid
 from vivavoce.wire import times
-from vivavoce.wire.keys import CreateKeyBody, key_summary
+from vivavoce.wire.keys import CreatedKeyResponse, CreateKeyBody, KeyResponse, KeysResponse, key_summary
 
 _encode = msgspec.json.Encoder().encode
 
@@ -56,6 +56,7 @@ ROUTES = (
         summary="Make a key; its text is in this reply and nowhere else.",
         permission="admin",
         request=CreateKeyBody,
+        response=CreatedKeyResponse,
         status=201,
         errors=(400, 401, 403),
     ),
@@ -65,6 +66,7 @@ ROUTES = (
         handler=list_keys,
         summary="Every key, without its text.",
         permission="admin",
+        response=KeysResponse,
         errors=(401, 403),
     ),
     Route(
@@ -73,6 +75,7 @@ ROUTES = (
         handler=revoke,
         summary="Make a key, by its id or name, invalid for good.",
         permission="admin",
+        response=KeyResponse,
         errors=(400, 401, 403, 404),
     ),
 )

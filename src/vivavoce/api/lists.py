@@ -16,7 +16,13 @@ from vivavoce.service.concurrency import SLICES
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire import cursor
 from vivavoce.wire.chat import encode
-from vivavoce.wire.conversations import LABELS, family
+from vivavoce.wire.conversations import LABELS, GetConversationsResponse, family
+from vivavoce.wire.conversations_v3 import (
+    ConcurrencyResponse,
+    ConversationV3,
+    GetConversationsV1Response,
+    GetConversationsV3Response,
+)
 from vivavoce.wire.times import iso
 
 DEFAULT_LIMIT = 50
@@ -458,7 +464,8 @@ ROUTES = (
         permission="read",
         query=_AGENT_QUERY,
         query_error=FilterInvalid,
-        response="GetConversationsResponse",
+        response=GetConversationsResponse,
+        other_media_types=(NDJSON,),
         errors=(400, 401, 403, 404),
     ),
     Route(
@@ -469,7 +476,8 @@ ROUTES = (
         permission="read",
         query=_V3_QUERY,
         query_error=FilterInvalid,
-        response="GetConversationsV3Response",
+        response=GetConversationsV3Response,
+        other_media_types=(NDJSON,),
         errors=(400, 401, 403, 404),
     ),
     Route(
@@ -481,8 +489,8 @@ ROUTES = (
         query=(
             Query(name="include_latency", type="boolean", default=False, description="With the latency of each turn."),
         ),
-        response="ConversationV3",
-        errors=(401, 403, 404),
+        response=ConversationV3,
+        errors=(400, 401, 403, 404),
     ),
     Route(
         method="GET",
@@ -492,7 +500,7 @@ ROUTES = (
         permission="read",
         query=_CONCURRENCY_QUERY,
         query_error=FilterInvalid,
-        response="ConcurrencyResponse",
+        response=ConcurrencyResponse,
         errors=(400, 401, 403, 404),
     ),
     Route(
@@ -503,7 +511,7 @@ ROUTES = (
         permission="read",
         query=_V1_QUERY,
         query_error=FilterInvalid,
-        response="GetConversationsV1Response",
+        response=GetConversationsV1Response,
         errors=(400, 401, 403, 404),
     ),
 )

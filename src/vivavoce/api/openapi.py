@@ -9,131 +9,17 @@ from typing import Any
 import msgspec
 
 from vivavoce import __version__
+from vivavoce.api.parameters import MAX_INTEGER
 from vivavoce.api.route import Query, Route
 from vivavoce.wire.errors import ErrorEnvelope
 
 _TEXT = {"type": "string"}
-_TIME = {"type": "string", "format": "date-time"}
-_NULLABLE_TEXT = {"type": ["string", "null"]}
-_SUMMARY: dict[str, Any] = {
-    "type": "object",
-    "required": ["conversationId", "accountId", "projectId"],
-    "properties": {
-        **dict.fromkeys(("conversationId", "accountId", "projectId", "createdAt", "startedAt", "channel", "clientEnv", "direction"), _TEXT),
-        **dict.fromkeys(("finishedAt", "fromNumber", "toNumber", "language", "variantId", "handoffDestination", "handoffReason", "deploymentId", "note", "audioUrl"), _NULLABLE_TEXT),
-        **{name: {"type": "integer"} for name in ("totalDuration", "polyaiDuration", "duration")},
-        **{name: {"type": "boolean"} for name in ("inProgress", "handoff")},
-        "tags": {"type": "array", "items": _TEXT},
-        "polyScore": {"type": ["number", "null"]},
-        "shortSummary": {"type": ["object", "null"]},
-    },
-}  # fmt: skip
-_STRINGS = (
-    "id",
-    "account_id",
-    "project_id",
-    "variant_id",
-    "variant_name",
-    "environment",
-    "channel",
-    "from_number",
-    "to_number",
-    "handoff_reason",
-    "handoff_destination",
-)
-_NUMBERS = ("num_turns", "total_duration", "polyai_duration", "num_silences", "num_ood")
-_V3: dict[str, Any] = {
-    "type": "object",
-    "required": ["id", "account_id", "project_id", "environment", "started_at", "channel", "in_progress"],
-    "properties": {
-        **dict.fromkeys(_STRINGS, _TEXT),
-        "started_at": _TIME,
-        **{name: {"type": "integer"} for name in _NUMBERS},
-        **{name: {"type": "boolean"} for name in ("in_progress", "handoff")},
-        "metrics": {
-            "type": "object",
-            "additionalProperties": {"oneOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 2}]},
-        },
-        "state": {"type": "object"},
-        "turns": {"type": "array", "items": {"$ref": "#/components/schemas/ConversationTurn"}},
-    },
-}  # fmt: skip
-_V3_LIST = {"type": "array", "items": {"$ref": "#/components/schemas/ConversationV3"}}
-RECORD_SCHEMAS: dict[str, Any] = {
-    "ConversationTurn": {
-        "type": "object",
-        "properties": {
-            **dict.fromkeys(
-                ("user_input", "user_input_dtmf", "agent_response", "translated_user_input", "english_agent_response"),
-                _TEXT,
-            ),
-            **dict.fromkeys(("user_input_datetime", "agent_response_datetime"), _TIME),
-            "latency": {"type": "number"},
-            "intents": {"type": "array", "items": _TEXT},
-            "entities": {"type": "array", "items": {"type": "object"}},
-            **{name: {"type": "boolean"} for name in ("is_ood", "is_silence", "barge_in")},
-        },
-    },
-    "ConversationV3": _V3,
-    "GetConversationsV3Response": {
-        "type": "object",
-        "required": ["conversations"],
-        "properties": {"conversations": _V3_LIST, "next_offset": {"type": "integer"}, "cursor": _NULLABLE_TEXT},
-    },
-    "GetConversationsV1Response": {
-        "type": "object",
-        "required": ["conversations"],
-        "properties": {
-            "conversations": _V3_LIST,
-            "next_offset": {"type": "integer"},
-            "descriptions": {"type": "object", "properties": {"conversations": {"type": "object"}}},
-        },
-    },
-    "ConcurrencyResponse": {
-        "type": "object",
-        "required": ["account_id", "project_id", "intervals"],
-        "properties": {
-            **dict.fromkeys(("account_id", "project_id"), _TEXT),
-            "intervals": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "required": ["time", "max_concurrent_conversations"],
-                    "properties": {
-                        "time": _TIME,
-                        "max_concurrent_conversations": {"type": "integer"},
-                        **dict.fromkeys(("variant_id", "variant_name", "language", "phone_number"), _TEXT),
-                    },
-                },
-            },
-        },
-    },
-    "ConversationSummaryResponse": _SUMMARY,
-    "GetConversationsResponse": {
-        "type": "object",
-        "required": ["conversations", "count", "limit", "offset"],
-        "properties": {
-            "conversations": {"type": "array", "items": {"$ref": "#/components/schemas/ConversationSummaryResponse"}},
-            "count": {"type": "integer"},
-            "limit": {"type": "integer"},
-            "offset": {"type": "integer"},
-            "cursor": _NULLABLE_TEXT,
-        },
-    },
-    "ConversationDetailResponse": {
-        **_SUMMARY,
-        "properties": {
-            **_SUMMARY["properties"],
-            "turns": {"type": "array", "items": {"type": "object"}},
-            "metrics": {"type": "object"},
-            "functionEvents": {"type": "object"},
-        },
-    },
-}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+_PATH = {"clientEnv": {"type": "string", "enum": ["sandbox", "draft", "pre-release", "live"]}}  # what is not any text
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
-    types = [t for route in routes for t in (route.request, route.response) if isinstance(t, type)]
+    types = [t for route in routes for t in (route.request, route.response) if t is not None]
     schemas, components = msgspec.json.schema_components(
         [*types, ErrorEnvelope], ref_template="#/components/schemas/{name}"
     )
@@ -145,7 +31,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "vivavoce", "version": __version__},
         "components": {
-            "schemas": {**components, **RECORD_SCHEMAS},
+            "schemas": components,
             "securitySchemes": {"polyApiKey": {"type": "apiKey", "in": "header", "name": "X-API-KEY"}},
         },
         "security": [{"polyApiKey": []}],
@@ -155,7 +41,8 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
 
 def _operation(route: Route) -> dict[str, Any]:
     parameters: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": _TEXT} for name in re.findall(r"{(\w+)}", route.path)
+        {"name": name, "in": "path", "required": True, "schema": _PATH.get(name, _TEXT)}
+        for name in re.findall(r"{(\w+)}", route.path)
     ]
     for query in route.query:
         parameters.append(
@@ -183,7 +70,9 @@ def _operation(route: Route) -> dict[str, Any]:
     if route.response is not None:
         success["content"] = {route.media_type: {"schema": _reference(route.response)}}
     elif route.media_type != "application/json":
-        success["content"] = {route.media_type: {"schema": {"type": "string", "format": "binary"}}}
+        success["content"] = {route.media_type: _BINARY}
+    for other in route.other_media_types:
+        success["content"][other] = _BINARY
     operation["responses"][str(route.status)] = success
     for status in (*route.errors, 500):
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
@@ -195,19 +84,22 @@ def _parameter(query: Query) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": query.type}
     if query.type == "time":
         schema = {"type": "string", "format": "date-time"}
+    if query.type == "integer" and query.maximum is None:
+        schema["maximum"] = MAX_INTEGER
     if query.choices:
         schema["enum"] = list(query.choices)
     if query.type == "list":
-        schema = {"type": "array", "items": {**schema, "type": "string"}}
+        schema = {"type": "array", "items": {**schema, "type": "string", "minLength": 1}}
+    elif not query.may_be_empty:
+        schema["minLength"] = 1
     for name, value in (("default", query.default), ("minimum", query.minimum), ("maximum", query.maximum)):
         if value is not None:
             schema[name] = value
     return schema
 
 
-def _reference(thing: Any) -> dict[str, str]:
-    name = thing if isinstance(thing, str) else thing.__name__
-    return {"$ref": f"#/components/schemas/{name}"}
+def _reference(shape: type) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{shape.__name__}"}
 
 
 DOCS_PAGE = b"""<!doctype html><meta charset=utf-8><title>vivavoce API</title><meta name=viewport content="width=device-width">

@@ -10,7 +10,7 @@ from vivavoce.api.route import Query, Route
 from vivavoce.errors import Invalid
 from vivavoce.wire import times
 
-_MAX_INTEGER = 2**63
+MAX_INTEGER = 2**63 - 1
 _MAX_VALUES = 100  # of one list
 
 
@@ -60,6 +60,8 @@ def _one(query: Query, text: str, error: type[Invalid]) -> Any:
 def _check_text(query: Query, text: str, error: type[Invalid]) -> None:
     if query.choices and text not in query.choices:
         raise error(f"{query.name} should be one of {', '.join(query.choices)}, not {text[:40]!r}.")
+    if not text and not query.may_be_empty:
+        raise error(f"{query.name} is empty; say what it should be.")
     if "\0" in text:
         raise error(f"{query.name} holds a NUL character, which no text may.")
 
@@ -73,7 +75,7 @@ def _integer(query: Query, text: str, error: type[Invalid]) -> int:
     if (
         value is not None
         and (low is None or value >= low)
-        and (value <= high if high is not None else value < _MAX_INTEGER)
+        and (value <= high if high is not None else value <= MAX_INTEGER)
     ):
         return value
     bounds = f"of at least {low}" if high is None else f"from {low} to {high:,}"

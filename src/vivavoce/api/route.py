@@ -46,6 +46,7 @@ class Query(Struct, frozen=True, kw_only=True):
     minimum: int | None = None
     maximum: int | None = None
     choices: tuple[str, ...] = ()
+    may_be_empty: bool = True
     is_required: bool = False
     description: str = ""
 
@@ -59,8 +60,9 @@ class Route(Struct, frozen=True, kw_only=True):
     authentication: Authentication = "key"
     request: type | None = None
     query: tuple[Query, ...] = ()
-    response: Any = None
+    response: type | None = None
     media_type: str = "application/json"  # of what is answered
+    other_media_types: tuple[str, ...] = ()  # in which it may be asked for besides
     status: int = 200
     errors: tuple[int, ...] = ()
     max_body: int | None = None  # bytes; None is what every route takes

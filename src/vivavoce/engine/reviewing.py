@@ -82,6 +82,9 @@ async def review(conversation: Conversation, turns: Sequence[Turn], model: Model
     )
 
 
+_decode = msgspec.json.Decoder(_Answer).decode
+
+
 def request(conversation: Conversation, turns: Sequence[Turn]) -> ModelRequest:
     """What a model is asked."""
     lines = []
@@ -201,6 +204,6 @@ def _read(text: str) -> _Answer | None:
     """The JSON object in what a model said, whatever stands around it."""
     start, end = text.find("{"), text.rfind("}")
     try:
-        return msgspec.json.decode(text[start : end + 1], type=_Answer)
+        return _decode(text[start : end + 1])
     except msgspec.MsgspecError:
         return None

@@ -25,6 +25,9 @@ class _Kept(msgspec.Struct, frozen=True):
     faults: tuple[Fault, ...]
 
 
+_decode = msgspec.msgpack.Decoder(_Kept).decode
+
+
 def load_cached(tree: Tree, folder: Path | None, *, name: str = "agent") -> Loaded:
     """`load`, through the cache in `folder` when there is one."""
     if folder is None:
@@ -59,7 +62,7 @@ def _read(path: Path) -> _Kept:
     digest, body = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
     if hashlib.sha256(body).digest() != digest:
         raise ValueError("damaged")
-    return msgspec.msgpack.decode(body, type=_Kept)
+    return _decode(body)
 
 
 def _keep(path: Path, kept: _Kept) -> None:

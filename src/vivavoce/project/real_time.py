@@ -37,6 +37,9 @@ class Checked(msgspec.Struct, frozen=True, kw_only=True):
     data: tuple[str, ...] = ()
 
 
+_decode = msgspec.json.Decoder(Checked).decode
+
+
 def page_of(environment: str) -> str | None:
     """The page that an environment reads: a draft shares the sandbox's."""
     return _PAGE_OF.get(environment)
@@ -59,7 +62,7 @@ def _check(question: bytes) -> Checked:
             env={},
             check=False,
         )
-        return msgspec.json.decode(done.stdout, type=Checked)
+        return _decode(done.stdout)
     except subprocess.TimeoutExpired:
         return Checked(schema=f"checking it takes more than {SECONDS} s")
     except msgspec.MsgspecError:

@@ -36,6 +36,9 @@ class Line(Struct, frozen=True, kw_only=True):
     record: Record
 
 
+_decode_line = msgspec.json.Decoder(Line).decode
+
+
 class Signature(Struct, frozen=True, kw_only=True):
     """The last line: so many records, a hash of all bytes before it, and Ed25519 over that hash."""
 
@@ -139,7 +142,7 @@ class Exports:
 def _read(body: bytes | Raw, number: int) -> Record:
     """A record that holds together, whoever wrote it."""
     try:
-        line = msgspec.json.decode(body, type=Line)
+        line = _decode_line(body)
     except msgspec.MsgspecError as error:
         raise Invalid(f"records[{number}] is not a record of this format: {error}.") from error
     if line.vivavoce != VERSION:

@@ -151,6 +151,16 @@ class _SnapshotRow(Struct, frozen=True, kw_only=True):
 
 
 _encode = msgspec.json.Encoder().encode
+# Decoders are made here, once: rows are read in several threads, and msgspec (0.22) crashes the process when two of them
+# ask for the same type for the first time at once.
+_turn_row = msgspec.json.Decoder(_Row).decode
+_closing_row = msgspec.json.Decoder(_ClosingRow).decode
+_snapshot_row = msgspec.json.Decoder(_SnapshotRow).decode
+_snapshot_parts = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes]).decode
+_raw_values = msgspec.json.Decoder(dict[str, Raw]).decode
+_strings = msgspec.json.Decoder(tuple[str, ...]).decode
+_tools = msgspec.json.Decoder(tuple[Tool, ...]).decode
+decode_said = msgspec.json.Decoder(TranscriptTurn).decode
 
 
 def encode_turn(turn: Turn) -> tuple[bytes, bytes, dict[str, bytes]]:
@@ -196,10 +206,6 @@ def transcript(turn: Turn) -> TranscriptTurn:
     )
 
 
-decode_said = msgspec.json.Decoder(TranscriptTurn).decode
-_snapshot_parts = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes]).decode
-
-
 def encode_closing(closing: Closing) -> tuple[bytes, dict[str, bytes]]:
     fresh: dict[str, bytes] = {}
     exchanges = [_pack(exchange, fresh) for exchange in closing.exchanges]
@@ -217,8 +223,8 @@ def decode_snapshot(packed: bytes) -> Snapshot:
 
 
 def snapshot_of(body: bytes, state: bytes, view: bytes) -> Snapshot:
-    row = msgspec.json.decode(_lifted(body), type=_SnapshotRow)
-    return replace(row.snapshot, state=state, view=msgspec.json.decode(view, type=dict[str, Raw]))
+    row = _snapshot_row(_lifted(body))
+    return replace(row.snapshot, state=state, view=_raw_values(view))
 
 
 class Row(Struct, frozen=True):
@@ -230,7 +236,7 @@ class Row(Struct, frozen=True):
 
 def decode_turn(said: bytes | None, body: bytes) -> Row:
     """`said` None is a row of the first version, whose turn holds everything."""
-    row = msgspec.json.decode(_lifted(body), type=_Row)
+    row = _turn_row(_lifted(body))
     if said is None:
         return Row(row.turn, row.exchanges)
     spoken = decode_said(said)
@@ -249,7 +255,7 @@ def decode_turn(said: bytes | None, body: bytes) -> Row:
 
 
 def decode_closing(body: bytes, text: Mapping[str, bytes]) -> Closing:
-    row = msgspec.json.decode(_lifted(body), type=_ClosingRow)
+    row = _closing_row(_lifted(body))
     return replace(row.closing, exchanges=tuple(_unpack(e, text, []) for e in row.exchanges))
 
 
@@ -293,14 +299,14 @@ def stripped(row: Row) -> Row:
 
 
 def stripped_closing(body: bytes) -> bytes:
-    row = msgspec.json.decode(_lifted(body), type=_ClosingRow)
+    row = _closing_row(_lifted(body))
     return _encode(_ClosingRow(v=VERSION, closing=Closing(metrics=row.closing.metrics)))
 
 
 def decode_transcript(said: Iterable[bytes], snapshot: bytes | None, closing: bytes | None) -> Transcript:
     """The transcript of a conversation out of its rows, without decoding how it came to be."""
     turns = [decode_said(body) for body in said]
-    state = msgspec.json.decode(_snapshot_parts(snapshot)[2], type=dict[str, Raw]) if snapshot is not None else {}
+    state = _raw_values(_snapshot_parts(snapshot)[2]) if snapshot is not None else {}
     if closing is None:
         return Transcript(turns=turns, state=state)
     after = _decode_closing_part(closing).closing
@@ -308,7 +314,7 @@ def decode_transcript(said: Iterable[bytes], snapshot: bytes | None, closing: by
 
 
 def closing_references(body: bytes) -> set[str]:
-    return _references(msgspec.json.decode(_lifted(body), type=_ClosingRow).exchanges)
+    return _references(_closing_row(_lifted(body)).exchanges)
 
 
 def references(rows: Sequence[Row]) -> set[str]:
@@ -429,14 +435,14 @@ def _references(exchanges: Sequence[_Exchange]) -> set[str]:
 def _unpack_text(packed: _Text, text: Mapping[str, bytes]) -> Rendered:
     literals = packed.literals
     if isinstance(literals, str):
-        literals = msgspec.json.decode(text[literals], type=tuple[str, ...])
+        literals = _strings(text[literals])
     return Rendered.of(literals, packed.values)
 
 
 def _unpack_topic(stored: _Topic, text: Mapping[str, bytes]) -> RetrievedTopic:
     examples = stored.examples
     if isinstance(examples, str):
-        examples = msgspec.json.decode(text[examples], type=tuple[str, ...])
+        examples = _strings(text[examples])
     return RetrievedTopic(
         name=stored.name,
         distance=stored.distance,
@@ -451,7 +457,7 @@ def _unpack_topic(stored: _Topic, text: Mapping[str, bytes]) -> RetrievedTopic:
 def _unpack(stored: _Exchange, text: Mapping[str, bytes], messages: Sequence[Message]) -> ModelExchange:
     tools = stored.tools
     if isinstance(tools, str):
-        tools = msgspec.json.decode(text[tools], type=tuple[Tool, ...])
+        tools = _tools(text[tools])
     request = ModelRequest(
         system=tuple(SystemPart(title=title, content=_unpack_text(packed, text)) for title, packed in stored.system),
         topics=tuple(_unpack_topic(topic, text) for topic in stored.topics),

@@ -41,6 +41,8 @@ from vivavoce.store.interface import Claimed, PositionConflict, Reply, StoreErro
 _Id = tuple[str, str, str]
 _WorkId = tuple[str, str, Subject | None]
 
+_decode_head = msgspec.json.Decoder(Conversation).decode
+
 
 class _Kept:
     def __init__(self, conversation: Conversation) -> None:
@@ -56,7 +58,7 @@ class _Kept:
 
     @property
     def conversation(self) -> Conversation:
-        return msgspec.json.decode(self.head, type=Conversation)
+        return _decode_head(self.head)
 
 
 class MemoryStore:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from vivavoce.domain.conversation import Conversation, Snapshot, Turn
 from vivavoce.wire.functions import (
@@ -44,7 +44,7 @@ class RespondDebugChatBody(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ChatMetadataResponse(Struct, frozen=True, kw_only=True, rename="camel"):
-    state: dict[str, Raw]
+    state: dict[str, Any]
     current_node: str
     node_trace: tuple[str, ...]
     metrics: dict[str, Any]

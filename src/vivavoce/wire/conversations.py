@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
+from msgspec import UNSET, Struct, UnsetType
+
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Metric, Turn
-from vivavoce.domain.record import Annotation, Listed, Review
+from vivavoce.domain.record import Annotation, Grade, Listed, Review, Role
 from vivavoce.wire.functions import (
     Deliveries,
     extraction,
@@ -17,7 +20,8 @@ from vivavoce.wire.functions import (
     retrieved_passages,
 )
 from vivavoce.wire.requests import llm_request
-from vivavoce.wire.times import iso
+from vivavoce.wire.reviews import AnnotationResponse
+from vivavoce.wire.times import Moment, iso
 
 LABELS = {"sip": "VOICE-SIP", "webchat": "WEBCHAT", "chat": "CHAT", "sms": "SMS", "rcs": "RCS", "whatsapp": "WHATSAPP"}
 
@@ -27,6 +31,122 @@ def channel_label(channel: str) -> str:
 
 
 HIDDEN = "REDACTED"
+
+
+class ShortSummary(Struct, frozen=True, kw_only=True):
+    """`made_by` is a model's name, or "rules"."""
+
+    heading: str
+    content: str
+    made_by: str = ""
+
+
+class Score(Struct, frozen=True, kw_only=True):
+    """How a score from 1 to 5 came about; without a value, `reason` says why there is none."""
+
+    value: int | None = None
+    agent_quality: Grade | None = None
+    task_success: Grade | None = None
+    reason: str = ""
+    made_by: str = ""
+
+
+class Match(Struct, frozen=True, kw_only=True, rename="camel"):
+    """Where the words of a search stand. `turnId` counts from 0."""
+
+    turn_id: int
+    role: Role
+    snippet: str
+
+
+class ConversationSummaryResponse(Struct, frozen=True, kw_only=True, rename="camel"):
+    """One conversation of a list. Durations are seconds."""
+
+    conversation_id: str
+    account_id: str
+    project_id: str
+    created_at: Moment | UnsetType = UNSET
+    started_at: Moment | UnsetType = UNSET
+    finished_at: Moment | None = None
+    channel: str = ""
+    from_number: str | None = None
+    to_number: str | None = None
+    language: str | None = None
+    variant_id: str | None = None
+    client_env: str = ""
+    total_duration: int = 0
+    polyai_duration: int = 0
+    duration: int = 0
+    in_progress: bool = False
+    handoff: bool = False
+    handoff_destination: str | None = None
+    handoff_reason: str | None = None
+    direction: str = ""
+    tags: list[str] = []
+    poly_score: float | None = None
+    short_summary: ShortSummary | None = None
+    deployment_id: str | None = None
+    note: str | None = None
+    audio_url: str | None = None
+    test_group: str | None = None  # ours, as is all that follows
+    end_reason: str | None = None
+    score: Score | None = None
+    matches: list[Match] | UnsetType = UNSET  # of a search by words
+
+
+class GetConversationsResponse(Struct, frozen=True, kw_only=True):
+    conversations: list[ConversationSummaryResponse]
+    count: int
+    limit: int
+    offset: int
+    cursor: str | None = None  # where the next page begins; None after the last
+
+
+class Latency(Struct, frozen=True, kw_only=True):
+    """`perceived_latency` in seconds."""
+
+    perceived_latency: float | None = None
+    label: str | None = None
+    perceived_latency_percentile_1d: float | None = None
+
+
+class TurnResponse(Struct, frozen=True, kw_only=True):
+    """One turn of a detail: what was said, and in `metadata` and `llm_requests` how it came to be."""
+
+    turn_id: int  # counts from 1
+    user_input: str
+    user_input_datetime: Moment
+    user_input_audio_url: str = ""
+    user_input_dtmf: str = ""
+    user_input_dtmf_finish_key: str = ""
+    agent_response: str
+    agent_response_datetime: Moment
+    asr_lang_code: str = ""
+    tts_lang_code: str = ""
+    barge_in: bool = False
+    translated_user_input: str = ""
+    english_agent_response: str = ""
+    entities: list[Any] | None = None
+    intents: list[Any] | None = None
+    is_ood: bool | None = None
+    is_silence: bool | None = None
+    latency: Latency
+    llm_requests: list[dict[str, Any]] = []
+    reviews: list[AnnotationResponse] = []
+    metadata: dict[str, Any] = {}
+
+
+class MetricValue(Struct, frozen=True, kw_only=True):
+    timestamp: datetime  # UTC, sent without an offset
+    value: str
+
+
+class ConversationDetailResponse(ConversationSummaryResponse, frozen=True, kw_only=True, rename="camel"):
+    """A conversation with its turns. The keys of `functionEvents` are turn numbers, from 1."""
+
+    turns: list[TurnResponse]
+    metrics: dict[str, list[MetricValue]]
+    function_events: dict[str, list[dict[str, Any]]]
 
 
 def family(label: str) -> str | None:

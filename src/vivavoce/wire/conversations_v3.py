@@ -3,12 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from vivavoce.domain.conversation import Conversation, Metric
 from vivavoce.domain.record import Listed, Transcript, TranscriptTurn
 from vivavoce.wire.conversations import channel_label, numbers, standard_metrics
-from vivavoce.wire.times import iso
+from vivavoce.wire.times import Moment, iso
+
+
+class ConversationTurn(Struct, frozen=True, kw_only=True):
+    """`latency` in seconds, where it was asked for."""
+
+    user_input: str = ""
+    user_input_dtmf: str = ""
+    user_input_datetime: Moment | UnsetType = UNSET
+    agent_response: str = ""
+    agent_response_datetime: Moment | UnsetType = UNSET
+    translated_user_input: str = ""
+    english_agent_response: str = ""
+    intents: list[str] = []
+    entities: list[dict[str, Any]] = []
+    is_ood: bool = False
+    is_silence: bool = False
+    barge_in: bool = False
+    latency: float | UnsetType = UNSET
+
+
+class ConversationV3(Struct, frozen=True, kw_only=True):
+    """A conversation with its transcript. Durations are seconds."""
+
+    id: str
+    account_id: str
+    project_id: str
+    variant_id: str = ""
+    variant_name: str = ""
+    environment: str
+    started_at: Moment
+    channel: str
+    from_number: str = ""
+    to_number: str = ""
+    in_progress: bool
+    num_turns: int = 0
+    total_duration: int = 0
+    polyai_duration: int = 0
+    handoff: bool = False
+    handoff_reason: str = ""
+    handoff_destination: str = ""
+    num_silences: int = 0
+    num_ood: int = 0
+    metrics: dict[str, str | Annotated[list[str], Meta(min_length=2)]] = {}
+    state: dict[str, Any] = {}
+    turns: list[ConversationTurn] = []
+
+
+class GetConversationsV3Response(Struct, frozen=True, kw_only=True):
+    conversations: list[ConversationV3]
+    next_offset: int | UnsetType = UNSET
+    cursor: str | None = None
+
+
+class Descriptions(Struct, frozen=True, kw_only=True):
+    conversations: dict[str, Any] = {}
+
+
+class GetConversationsV1Response(Struct, frozen=True, kw_only=True):
+    conversations: list[ConversationV3]
+    next_offset: int | UnsetType = UNSET
+    descriptions: Descriptions = Descriptions()
+
+
+class Interval(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How many conversations went on at once, at most, in the five minutes from `time` on."""
+
+    time: Moment
+    max_concurrent_conversations: int
+    variant_id: str = ""
+    variant_name: str = ""
+    language: str = ""
+    phone_number: str = ""
+
+
+class ConcurrencyResponse(Struct, frozen=True, kw_only=True):
+    account_id: str
+    project_id: str
+    intervals: list[Interval]
 
 
 def conversation(

@@ -23,6 +23,9 @@ class _Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     question: bytes  # a hash of what was asked: another question has other pages
 
 
+_decode = msgspec.msgpack.Decoder(_Cursor).decode
+
+
 class CursorInvalid(ValueError):
     """It is none of ours, or belongs to another question."""
 
@@ -38,7 +41,7 @@ def decode(text: str, criteria: Criteria, order: Order, about: str) -> Position:
         if len(text) > MAX_CHARACTERS or not text.isascii():
             raise CursorInvalid("cursor is not one that this API has given.")
         body = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        found = msgspec.msgpack.decode(body, type=_Cursor)
+        found = _decode(body)
     except (binascii.Error, msgspec.MsgspecError, ValueError) as error:
         raise CursorInvalid("cursor is not one that this API has given; begin again without it.") from error
     if found.version != VERSION or not 0 <= found.number < 2**63 or not -(2**63) <= found.value < 2**63:

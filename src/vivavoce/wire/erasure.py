@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vivavoce.domain.audit import AuditRecord
 from vivavoce.domain.erasure import Receipt
-from vivavoce.wire.times import iso
+from vivavoce.wire.times import Moment, iso
 
 
 class EraseCallerBody(Struct, frozen=True, kw_only=True, rename="camel"):
     contact: str
 
 
+# Said in the OpenAPI document; refused, in a sentence of its own, by whoever keeps it.
+_Days: TypeAlias = Annotated[int, Meta(extra_json_schema={"minimum": 1, "maximum": 36_500})]
+
+
 class RetentionBody(Struct, frozen=True, kw_only=True, rename="camel", forbid_unknown_fields=True):
     """Days; null is for ever. `details` are how turns came to be: the transcript stays."""
 
-    conversations: int | None = None
-    details: int | None = None
-    memory: int | None = None
+    conversations: _Days | None = None
+    details: _Days | None = None
+    memory: _Days | None = None
 
 
 class ReceiptResponse(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -39,8 +43,22 @@ class ReceiptResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     public_key: str
 
 
+class AuditItem(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`subject` is a keyed hash of what it is about, or "" where it is about nothing in particular."""
+
+    number: int
+    at: Moment
+    action: str
+    key_id: str
+    account_id: str
+    agent_id: str
+    subject: str
+    detail: dict[str, Any]
+    hash: str
+
+
 class AuditResponse(Struct, frozen=True, kw_only=True):
-    entries: list[dict[str, Any]]
+    entries: list[AuditItem]
 
 
 class VerdictResponse(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -67,6 +85,7 @@ def receipt_response(receipt: Receipt, public_key: bytes) -> ReceiptResponse:
 
 
 def audit_item(record: AuditRecord) -> dict[str, Any]:
+    """As AuditItem says."""
     entry = record.entry
     return {
         "number": record.number,

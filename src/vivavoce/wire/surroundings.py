@@ -53,3 +53,8 @@ def memory(body: dict[str, Any], at: datetime) -> MemoryResponse:
     return MemoryResponse(
         fields=body.get("values", {}), first_conversation=body.get("first", {}), updated_at=iso(at) or ""
     )
+
+
+class EventReceivedResponse(Struct, frozen=True, kw_only=True):
+    received: bool = True
+    event_id: str

@@ -5,7 +5,11 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from typing import Annotated, TypeAlias
 
+from msgspec import Meta
+
+Moment: TypeAlias = Annotated[datetime, Meta(tz=True)]  # with an offset
 _LOST_PLUS = re.compile(r"(T\d\d.*) (\d\d(?::?\d\d)?)$")
 
 

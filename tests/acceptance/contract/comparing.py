@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -51,6 +52,8 @@ def _operation(theirs: Document, mine: Document, contract: Document, served: Doc
             yield "request: missing"
         else:
             yield from _schema(wanted, given, contract, served, "request", is_input=True)
+    for status in mine["responses"].keys() - theirs["responses"].keys() - {"500"}:  # anything may break
+        yield f"status {status}: also answered"
     for status, response in theirs["responses"].items():
         found = mine["responses"].get(status)
         if found is None:
@@ -79,11 +82,11 @@ def _resolved(schema: Document, document: Document) -> Document:
     return schema
 
 
-def _types(schema: Document) -> set[str]:
+def _types(schema: Document, document: Document) -> set[str]:
     found = schema.get("type", [])
     types = {found} if isinstance(found, str) else set(found)
     for one in (*schema.get("oneOf", ()), *schema.get("anyOf", ())):
-        types |= _types(one)
+        types |= _types(_resolved(one, document), document)
     if schema.get("nullable"):
         types.add("null")
     if not types and "enum" in schema:
@@ -99,7 +102,7 @@ def _schema(
     theirs: Document, mine: Document, contract: Document, served: Document, place: str, *, is_input: bool
 ) -> Iterator[str]:
     theirs, mine = _resolved(theirs, contract), _resolved(mine, served)
-    wanted, given = _types(theirs), _types(mine)
+    wanted, given = _types(theirs, contract), _types(mine, served)
     if wanted and not (wanted <= given if is_input else given <= wanted):
         yield f"{place}: type is {'|'.join(sorted(given)) or 'anything'} instead of {'|'.join(sorted(wanted))}"
     choices, mine_choices = _choices(theirs), _choices(mine)
@@ -123,3 +126,64 @@ def _schema(
             yield from _schema(schema, found, contract, served, f"{place}.{name}", is_input=is_input)
     if "items" in theirs and theirs["items"] and "items" in mine:
         yield from _schema(theirs["items"], mine["items"], contract, served, f"{place}[]", is_input=is_input)
+
+
+_PLACE = re.compile(
+    r"(?:status (?P<status>\d+)|parameter (?P<parameter>[\w-]+)|(?P<request>request))(?P<path>[\w.\[\]]*): (?P<what>.*)"
+)
+
+
+def applied(contract: Document, served: Document, deviations: list[str]) -> Document:
+    """The contract with ours at every place that deviates; what we do not have is left out."""
+    ours = {_bare(path): operations for path, operations in served["paths"].items()}
+    found = {**copy.deepcopy(contract), "openapi": "3.1.0"}
+    found["paths"] = {path: ops for path, ops in found["paths"].items() if _bare(path) in ours}
+    for path, operations in found["paths"].items():
+        for method in METHODS:
+            if method not in operations:
+                continue
+            name = f"{method.upper()} {_bare(path)}: "
+            mine = _inlined(ours[_bare(path)][method], served)
+            operations[method] = theirs = _inlined(operations[method], contract)
+            for line in deviations:
+                if line.startswith(name):
+                    _apply(line.removeprefix(name), theirs, mine)
+    return found
+
+
+def _apply(line: str, theirs: Document, mine: Document) -> None:
+    place = _PLACE.fullmatch(line)
+    assert place is not None, line
+    if place["what"] == "also answered":
+        theirs["responses"][place["status"]] = mine["responses"][place["status"]]
+        return
+    if place["parameter"]:
+        one, other = (
+            next(p for p in operation["parameters"] if p["name"] == place["parameter"]) for operation in (theirs, mine)
+        )
+        one["schema"] = other["schema"]
+        return
+    if place["request"] and not place["path"]:
+        theirs["requestBody"] = mine["requestBody"]
+        return
+    one, other = (
+        operation["requestBody"] if place["request"] else operation["responses"][place["status"]]
+        for operation in (theirs, mine)
+    )
+    (one,), (other,) = one["content"].values(), other["content"].values()
+    last: Any = "schema"
+    for step in re.findall(r"\w+|\[\]", place["path"]):
+        one, other = one[last], other[last]
+        if step != "[]":
+            one, other = one["properties"], other["properties"]
+        last = "items" if step == "[]" else step
+    one[last] = other[last]
+
+
+def _inlined(thing: Any, document: Document, depth: int = 0) -> Any:
+    """Without references, so that a part can stand in another document."""
+    if isinstance(thing, dict):
+        if "$ref" in thing:
+            return _inlined(_resolved(thing, document), document, depth + 1) if depth < 8 else {}
+        return {key: _inlined(value, document, depth) for key, value in thing.items()}
+    return [_inlined(item, document, depth) for item in thing] if isinstance(thing, list) else thing

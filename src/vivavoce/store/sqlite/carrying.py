@@ -24,6 +24,8 @@ SEALED = 3  # the migration that put the record under seal
 PROVEN = 7  # the one from which on keys have a proof, and the audit log a first entry
 _ABOUT_CONVERSATIONS = ("end_function", "idle_end", "message")  # kinds of work of the first versions
 
+_decode_head = msgspec.json.Decoder(Conversation).decode
+
 
 def migrate(c: sqlite3.Connection, keyring: Keyring, path: str) -> None:
     done = c.execute("PRAGMA user_version").fetchone()[0]
@@ -69,7 +71,7 @@ def _check_key(c: sqlite3.Connection, keyring: Keyring, path: str) -> None:
 def _seal_old_rows(c: sqlite3.Connection, keyring: Keyring) -> None:
     subjects: dict[tuple[str, str, str], int] = {}
     for old, head in c.execute("SELECT number, head FROM old_conversations ORDER BY started_at, number").fetchall():
-        conversation = msgspec.json.decode(head, type=Conversation)
+        conversation = _decode_head(head)
         wrapped, seal = keyring.make()
         number = _add(c, keyring, conversation, wrapped, seal)
         subjects[conversation.account_id, conversation.agent_id, conversation.id] = number

@@ -14,6 +14,8 @@ from vivavoce.store.statements import statements
 
 SQL = statements("sqlite")
 
+_decode_parts = msgspec.msgpack.Decoder(dict[str, list[int]]).decode
+
 
 class Doomed(Struct, frozen=True):
     """A conversation that is to go: its number, its name in the store, the number of its key."""
@@ -34,7 +36,7 @@ def _rows(statement: str) -> Callable[[sqlite3.Connection, Doomed], int]:
 
 def _facets(c: sqlite3.Connection, doomed: Doomed) -> int:
     row = c.execute(SQL["get_facets"], {"number": doomed.number}).fetchone()
-    parts = msgspec.msgpack.decode(row[0], type=dict[str, list[int]]) if row is not None else {}
+    parts = _decode_parts(row[0]) if row is not None else {}
     every = {facet for part in parts.values() for facet in part}
     for facet in every:
         c.execute(SQL["remove_facet"], {"facet": facet, "number": doomed.number})

@@ -19,6 +19,8 @@ _PLACE = b"document"
 _BREAK = "zz"  # no hash looks like it
 _ADD, _REMOVE = ("add_words", "add_redacted_words"), ("remove_words", "remove_redacted_words")
 
+_decode = msgspec.msgpack.Decoder(_Document).decode
+
 
 def put(c: sqlite3.Connection, keyring: Keyring, number: int, scope: int, seal: Seal, index: Index) -> None:
     remove(c, keyring, number)
@@ -37,7 +39,7 @@ def remove(c: sqlite3.Connection, keyring: Keyring, number: int) -> int:
     if row is None:
         return 0
     body, wrapped = row
-    _each(c, _REMOVE, number, msgspec.msgpack.decode(keyring.unwrap(wrapped).open(body, _PLACE), type=_Document))
+    _each(c, _REMOVE, number, _decode(keyring.unwrap(wrapped).open(body, _PLACE)))
     return 1
 
 

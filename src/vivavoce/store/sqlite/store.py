@@ -58,6 +58,10 @@ _decode_head = msgspec.json.Decoder(Conversation).decode
 _decode_review = msgspec.json.Decoder(Review).decode
 _decode_delivery = msgspec.json.Decoder(Delivery).decode
 _Parts = dict[str, list[int]]  # what wrote facets -> the facets
+_decode_parts = msgspec.msgpack.Decoder(_Parts).decode
+_decode_files = msgspec.msgpack.Decoder(dict[str, bytes]).decode
+_decode_receipt = msgspec.json.Decoder(ErasureReceipt).decode
+_decode_key = msgspec.json.Decoder(Key).decode
 
 
 def at(moment: datetime) -> str:
@@ -107,11 +111,7 @@ class SqliteStore:
 
     async def get_tree(self, hash: str) -> Tree | None:
         row = await self._read(lambda c: c.execute(SQL["get_tree"], {"hash": hash}).fetchone())
-        return (
-            Tree(hash=hash, files=msgspec.msgpack.decode(codec.decompress(row[0]), type=dict[str, bytes]))
-            if row
-            else None
-        )
+        return Tree(hash=hash, files=_decode_files(codec.decompress(row[0]))) if row else None
 
     async def add_deployment(self, deployment: Deployment) -> None:
         values = {**msgspec.structs.asdict(deployment), "created_at": at(deployment.created_at)}
@@ -493,7 +493,7 @@ class SqliteStore:
     def _put_facets(self, c: sqlite3.Connection, place: _Place, part: str, wanted: frozenset[facets.Facet]) -> None:
         """Makes the facets that `part` gives the conversation these, and no others."""
         row = c.execute(SQL["get_facets"], {"number": place.number}).fetchone()
-        parts: _Parts = msgspec.msgpack.decode(row[0], type=_Parts)
+        parts: _Parts = _decode_parts(row[0])
         before = set(parts.get(part, ()))
         after = {self._keyring.facet(place.scope, name, value) for name, value in wanted}
         if before == after:
@@ -588,7 +588,7 @@ class SqliteStore:
 
     async def receipt(self, id: str) -> ErasureReceipt | None:
         row = await self._read(lambda c: c.execute(SQL["get_receipt"], {"id": id}).fetchone())
-        return msgspec.json.decode(row[0], type=ErasureReceipt) if row is not None else None
+        return _decode_receipt(row[0]) if row is not None else None
 
     # Audit.
 
@@ -690,7 +690,7 @@ class SqliteStore:
         rows = await self._read(lambda c: c.execute(SQL["get_keys"]).fetchall())
         found = []
         for id_, body, proof in rows:
-            key = msgspec.json.decode(body, type=Key)
+            key = _decode_key(body)
             if proof is None or not hmac.compare_digest(proof, self._keyring.proof(b"key", body)) or key.id != id_:
                 log.error("an API key in the database was not made by this program; it is not taken: id=%s", key.id)
             else:

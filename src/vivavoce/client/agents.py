@@ -1,0 +1,103 @@
+"""What belongs to an agent as a whole: export and import, retention, memory, real-time configuration, what others tell it."""
+
+from __future__ import annotations
+
+import builtins
+from collections.abc import Sequence
+from types import NoneType
+from typing import Any, Literal, Unpack
+
+from msgspec import Raw
+
+from vivavoce.client.conversations import Filters, query_of
+from vivavoce.client.operation import Given, Group, X, chunks, operation
+from vivavoce.wire.erasure import EraseCallerBody, ReceiptResponse, RetentionBody
+from vivavoce.wire.exports import ImportBody, ImportResponse
+from vivavoce.wire.surroundings import (
+    EventReceivedResponse,
+    GetConfigPageResponse,
+    GetConfigPagesResponse,
+    HandoffState,
+    MemoryResponse,
+    UpdateConfigSchemaBody,
+    UpdateConfigVariablesBody,
+)
+
+_AGENT = "/v1/agents/{agentId}"
+_CONFIG = _AGENT + "/real-time-configs"
+
+
+class Agents(Group[X]):
+    @chunks("GET", _AGENT + "/export")
+    def export(self, agent_id: str, format: Literal["jsonl", "csv"] = "jsonl", **filters: Unpack[Filters]) -> Given:
+        """Whole conversations, oldest first, as bytes that can be written to a file as they come."""
+        return Given((agent_id,), query_of(filters, format=format))
+
+    @operation("POST", _AGENT + "/import", ImportResponse)
+    def take_in(self, agent_id: str, records: Sequence[bytes | Raw]) -> Given:
+        """Lines of an export, at most 200 at once."""
+        return Given((agent_id,), body=ImportBody(records=[Raw(record) for record in records]))
+
+    @operation("POST", _AGENT + "/erasures", ReceiptResponse)
+    def erase_caller(self, agent_id: str, contact: str) -> Given:
+        """Everything from or to a number or address, and what is remembered of it; the answer is a signed receipt."""
+        return Given((agent_id,), body=EraseCallerBody(contact=contact))
+
+    @operation("GET", _AGENT + "/retention", RetentionBody)
+    def retention(self, agent_id: str) -> Given:
+        return Given((agent_id,))
+
+    @operation("PUT", _AGENT + "/retention", RetentionBody)
+    def put_retention(
+        self,
+        agent_id: str,
+        *,
+        conversations: int | None = None,
+        details: int | None = None,
+        memory: int | None = None,
+    ) -> Given:
+        """Days for each kind of data; None is for ever."""
+        return Given((agent_id,), body=RetentionBody(conversations=conversations, details=details, memory=memory))
+
+    @operation("GET", _AGENT + "/memory/{identifier}", MemoryResponse)
+    def memory(self, agent_id: str, identifier: str) -> Given:
+        """What is remembered of a caller."""
+        return Given((agent_id, identifier))
+
+    @operation("DELETE", _AGENT + "/memory/{identifier}", NoneType)
+    def forget(self, agent_id: str, identifier: str) -> Given:
+        return Given((agent_id, identifier))
+
+    @operation("GET", _CONFIG, GetConfigPagesResponse)
+    def real_time_configs(self, agent_id: str) -> Given:
+        return Given((agent_id,))
+
+    @operation("GET", _CONFIG + "/{clientEnv}", GetConfigPageResponse)
+    def real_time_config(self, agent_id: str, client_env: str) -> Given:
+        return Given((agent_id, client_env))
+
+    @operation("PUT", _CONFIG + "/{clientEnv}/schema", GetConfigPageResponse)
+    def put_config_schema(self, agent_id: str, client_env: str, schema: dict[str, Any]) -> Given:
+        return Given((agent_id, client_env), body=UpdateConfigSchemaBody(schema=schema))
+
+    @operation("PATCH", _CONFIG + "/{clientEnv}/variables", GetConfigPageResponse)
+    def put_config_variables(self, agent_id: str, client_env: str, variables: dict[str, Any]) -> Given:
+        return Given((agent_id, client_env), body=UpdateConfigVariablesBody(variables=variables))
+
+    @operation("GET", "/v1/{account_id}/{project_id}/handoff_state", HandoffState)
+    def handoff_state(
+        self, account_id: str, agent_id: str, *, id: str | None = None, shared_id: str | None = None
+    ) -> Given:
+        """What the agent exposes to whoever takes a conversation over."""
+        return Given((account_id, agent_id), {"id": id, "shared_id": shared_id})
+
+    @operation("POST", "/v1/external-events/webhook", EventReceivedResponse)
+    def post_event(self, account_id: str, agent_id: str, event_id: str, data: builtins.dict[str, Any]) -> Given:
+        """Data for an event that the agent's code has announced."""
+        query = {
+            "event_id_location": "headers",
+            "event_id_path": "X-Event-Id",
+            "account_id": account_id,
+            "project_id": agent_id,
+        }
+        return Given((), query, body=data, headers={"X-Event-Id": event_id})
