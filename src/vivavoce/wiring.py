@@ -155,7 +155,7 @@ async def running(
             handoffs=Handoffs(store, deployments, audit),
             audit=audit,
             erasure=erasure,
-            exports=Exports(store, clock, keyring, deployments, conversations, audit),
+            exports=Exports(store, clock, random, keyring, deployments, conversations, audit),
             readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:

@@ -123,7 +123,7 @@ def test_usage_errors_exit_with_2_and_failures_with_1(tmp_path: Path) -> None:
     assert vivavoce("nonsense").returncode == 2
     assert vivavoce("chat", str(tmp_path / "nowhere"), data=tmp_path).returncode == 1
     unreachable = vivavoce("chat", "--url", "http://127.0.0.1:1", "--agent", "x", "--api-key", "k", "-m", "x")
-    assert unreachable.returncode == 1 and "cannot be reached" in unreachable.stderr
+    assert unreachable.returncode == 1 and "Is the server running?" in unreachable.stderr
 
 
 def test_keys_are_shown_once_and_listed_without_their_text(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from pyarrow import parquet
 
 from tests.integration.test_access import SECRETS, key, personal
 from tests.integration.test_access import http as personal_http
 from tests.integration.test_erasure import LIST, finished, http, planted
 from tests.support.http import Api
+from vivavoce.wire import jws
 
 EXPORT, IMPORT = "/v1/agents/tiny/export", "/v1/agents/tiny/import"
 
@@ -105,3 +107,156 @@ def test_a_table_hides_what_may_not_be_seen_and_whole_records_are_not_given(tmp_
         assert actions.count("conversations.export") == 2
 
     personal_http(tmp_path, check)
+
+
+async def lines_of(http: Api, kind: str, **options: Any) -> list[Any]:
+    raw = (await http.call("GET", f"{EXPORT}?format={kind}", **options))[1]
+    body = json.dumps(raw).encode() if isinstance(raw, dict) else raw
+    return [json.loads(line) for line in body.splitlines()]
+
+
+def test_a_vcon_is_signed_and_brings_back_the_whole_conversation(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await planted(http, "one")
+        await finished(http, "one")
+        await http.call("POST", f"{LIST}/one/note", {"note": "Looked at."})
+        before = (await http.call("GET", f"{LIST}/one"))[1]
+        record = (await exported(http))[0]
+        (signed,) = await lines_of(http, "vcon")
+        body = json.loads(jws.opened(signed))
+        assert body["vcon"] == "0.4.0" and body["uuid"] == signed["signatures"][0]["header"]["uuid"]
+        assert [(d["parties"][0], d["body"]) for d in body["dialog"]][:2] == [
+            (0, before["turns"][1]["user_input"]),
+            (1, before["turns"][1]["agent_response"]),
+        ]
+        assert body["parties"][0]["tel"] == before["fromNumber"]
+        await http.call("DELETE", f"{LIST}/one")
+        changed = {**signed, "payload": signed["payload"][:-8] + "AAAAAAAA"}
+        status, refused, _ = await http.call("POST", IMPORT, {"records": [changed]})
+        assert status == 400 and "changed since it was signed" in refused["error"]
+        status, done, _ = await http.call("POST", IMPORT, {"records": [signed]})
+        assert (status, done["imported"]) == (200, 1)
+        assert (await http.call("GET", f"{LIST}/one"))[1] == before
+        assert (await exported(http))[0] == record  # byte for byte
+
+    http(tmp_path, check)
+
+
+def test_a_vcon_for_who_may_not_see_personal_data_has_none(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await personal(http)
+        reader = await key(http, "read")
+        (signed,) = await lines_of(http, "vcon", key=reader)
+        body = jws.opened(signed).decode()
+        assert not SECRETS.search(body) and "vivavoce-record" not in body and "[NAME]" in body
+        (whole,) = await lines_of(http, "vcon")
+        assert SECRETS.search(jws.opened(whole).decode())
+        table = (await http.call("GET", f"{EXPORT}?format=parquet", key=reader))[1]
+        assert not SECRETS.search(str(parquet.read_table(io.BytesIO(table)).to_pylist()))
+
+    personal_http(tmp_path, check)
+
+
+def foreign(**changes: Any) -> dict[str, Any]:
+    """A vCon that somebody else has made."""
+    said = [
+        (1, "2025-05-01T10:00:05.000Z", "Thanks for calling, how can I help?"),
+        (0, "2025-05-01T10:00:09Z", "My name is Zuleika Quorn."),
+        (0, "2025-05-01T10:00:12Z", "I want to cancel."),
+        (1, "2025-05-01T12:00:15+02:00", "It is cancelled."),
+    ]
+    return {
+        "vcon": "0.0.2",
+        "uuid": "018e3b72-1234-8abc-9def-0123456789ab",
+        "created_at": "2025-05-01T10:00:00.000Z",
+        "parties": [{"tel": "tel:+447700900461", "name": "Zuleika Quorn"}, {"type": "bot", "tel": "+441632960000"}],
+        "dialog": [
+            {"type": "recording", "start": "2025-05-01T10:00:00Z", "parties": [0, 1], "url": "https://example.com/a.wav"},
+            *(
+                {"type": "text", "start": at, "parties": [who, 1 - who], "mediatype": "text/plain", "body": text, "encoding": "none"}
+                for who, at, text in said
+            ),
+        ],
+        "analysis": [],
+        "attachments": [],
+        **changes,
+    }  # fmt: skip
+
+
+def test_a_vcon_that_others_made_becomes_a_conversation_that_is_searched_and_hidden_like_any(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        status, done, _ = await http.call("POST", IMPORT, {"records": [foreign()]})
+        assert (status, done) == (200, {"imported": 1, "skipped": {}})
+        id = foreign()["uuid"]
+        detail = (await http.call("GET", f"{LIST}/{id}"))[1]
+        assert [(t["user_input"], t["agent_response"]) for t in detail["turns"]] == [
+            ("", "Thanks for calling, how can I help?"),
+            ("My name is Zuleika Quorn.\nI want to cancel.", "It is cancelled."),
+        ]
+        assert detail["fromNumber"] == "+447700900461" and detail["channel"] == "VOICE-SIP" and detail["duration"] == 10
+        assert detail["turns"][0]["metadata"]["notices"][0]["code"] == "IMPORTED"
+        await http.started.work.run_due()  # type: ignore[union-attr]
+        assert (await http.call("GET", f"{LIST}?queryType=transcript&query=cancelled"))[1]["count"] == 1
+        reader = await key(http, "read", account="acme")
+        assert not SECRETS.search(json.dumps((await http.call("GET", f"{LIST}/{id}", key=reader))[1]))
+        assert (await http.call("POST", IMPORT, {"records": [foreign()]}))[1]["skipped"] == {id: "it is there already"}
+
+    http(tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"uuid": "x", "created_at": "2025-05-01T10:00:00Z"}, "holds no text of anybody"),
+        (foreign(critical=["lawful"]), "needs extensions that are not known here: lawful"),
+        (foreign(created_at="yesterday"), "is no vCon"),
+        (foreign(dialog="x"), "is no vCon"),
+        (foreign(uuid="../../x"), "has an id that no conversation can have"),
+        ({"ciphertext": "x", "unprotected": {}}, "is encrypted"),
+        ({"payload": "x", "signatures": []}, "not a signed vCon"),
+        ({"payload": "x", "signatures": [{"header": {"x5c": ["AA=="]}, "protected": "e30"}]}, "not a signed vCon"),
+        ([], "is not a record of this format"),
+    ],
+)
+def test_what_is_no_vcon_is_refused_with_the_reason(tmp_path: Path, body: Any, says: str) -> None:
+    async def check(http: Api) -> None:
+        status, refused, _ = await http.call("POST", IMPORT, {"records": [body]})
+        assert status == 400 and says in refused["error"] and "records[0]" in refused["error"]
+
+    http(tmp_path, check)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "vcon", "jsonl"])
+def test_every_export_can_be_checked_by_its_signature(tmp_path: Path, kind: str) -> None:
+    async def check(http: Api) -> None:
+        await planted(http, "one")
+        await finished(http, "one")
+        query = f"{EXPORT}?format={kind}&exportId=mine"
+        async with http.session.get(http.url + query, headers={"X-API-KEY": "test-key"}) as reply:
+            assert reply.headers["X-Vivavoce-Export"] == "mine"
+            sent = await reply.read()
+        if kind == "jsonl":
+            sent = sent[: sent.rindex(b'{"signature"')]
+        status, found, _ = await http.call("GET", "/v1/agents/tiny/exports/mine")
+        assert (status, found["format"], found["conversations"]) == (200, kind, 1)
+        digest = hashlib.sha256(sent)
+        assert found["sha256"] == digest.hexdigest()
+        public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(found["publicKey"]))
+        public.verify(bytes.fromhex(found["ed25519"]), digest.digest())
+        assert (await http.call("GET", query))[0] == 409
+        assert (await http.call("GET", "/v1/agents/tiny/exports/other"))[0] == 404
+
+    http(tmp_path, check)
+
+
+def test_a_parquet_table_has_types_and_transcripts(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await planted(http, "one")
+        await http.call("PUT", f"{LIST}/one/tags", {"tags": ["a", "b"]})
+        raw = (await http.call("GET", f"{EXPORT}?format=parquet"))[1]
+        (row,) = parquet.read_table(io.BytesIO(raw)).to_pylist()
+        detail = (await http.call("GET", f"{LIST}/one"))[1]
+        assert row["startedAt"].isoformat() == detail["startedAt"] and row["tags"] == ["a", "b"] and row["inProgress"]
+        assert [t["user_input"] for t in row["turns"]] == [t["user_input"] for t in detail["turns"]]
+
+    http(tmp_path, check)

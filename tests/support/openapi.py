@@ -38,7 +38,7 @@ SENTENCES = (
     r"annotations\[\d+\]",  # of a turn that is not there, or a side that said nothing
     r"clientEnv is |Nothing is deployed to",
     r"should be a language tag",
-    r"contact should be",
+    r"contact should be|exportId takes",
     r"records\[\d+\]",
     r"There is no event id at|The body cannot be read as",
     r"expiresAt is in the past|agents is empty|A key needs at least one permission",

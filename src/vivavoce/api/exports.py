@@ -1,38 +1,39 @@
-"""Export and import over HTTP: lines and tables as they are made."""
+"""Export and import over HTTP: records, tables and vCons as they are made, each export signed."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import AsyncIterator
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from vivavoce.api import hiding
+from vivavoce.api import hiding, tables
 from vivavoce.api.lists import AGENT_FILTERS, FilterInvalid, criteria_of
 from vivavoce.api.route import Answer, Call, Query, Route
-from vivavoce.domain.record import Criteria
+from vivavoce.domain.record import Criteria, ExportFormat, Listed, Transcript
 from vivavoce.service.exports import Imported
+from vivavoce.service.redaction import sees_personal
+from vivavoce.wire import vcon
 from vivavoce.wire.chat import encode
-from vivavoce.wire.exports import ImportBody, ImportResponse
+from vivavoce.wire.exports import ExportSignatureResponse, ImportBody, ImportResponse, signature_response
 
 MAX_IMPORT_BYTES = 64 << 20
-COLUMNS = (
-    "conversationId", "startedAt", "finishedAt", "channel", "clientEnv", "direction", "fromNumber", "toNumber", "language", "variantId",
-    "deploymentId", "duration", "inProgress", "endReason", "handoff", "handoffDestination", "handoffReason", "polyScore", "tags",
-    "summary", "note", "annotations",
-)  # fmt: skip
+EXPORT_HEADER = "X-Vivavoce-Export"
+MEDIA_TYPES: dict[ExportFormat, str] = {
+    "jsonl": "application/x-ndjson",
+    "csv": "text/csv; charset=utf-8",
+    "parquet": "application/vnd.apache.parquet",
+    "vcon": "application/x-ndjson",
+}
 
 
 async def export(call: Call) -> Answer:
-    agent_id = call.request.path_params["agentId"]
-    criteria = criteria_of(call)
-    if call.query["format"] == "csv":
-        stream, media_type = _table(call, agent_id, criteria), "text/csv; charset=utf-8"
-    else:
-        stream = call.services.exports.lines(call.principal, agent_id, criteria)
-        media_type = "application/x-ndjson"
-    first = await anext(stream)  # what is refused is refused before anything is sent
-    return Answer(stream=_after(first, stream), media_type=media_type)
+    agent_id, kind, criteria = call.request.path_params["agentId"], call.query["format"], criteria_of(call)
+    id = await call.services.exports.begin(call.principal, agent_id, call.query["exportId"])
+    stream = _Signed(call, id, agent_id, kind, criteria)
+    parts = stream.parts()
+    first = await anext(parts)  # what is refused is refused before anything is sent
+    return Answer(stream=_after(first, parts), media_type=MEDIA_TYPES[kind], headers={EXPORT_HEADER: id})
 
 
 async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -41,28 +42,102 @@ async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield part
 
 
-async def _table(call: Call, agent_id: str, criteria: Criteria) -> AsyncIterator[bytes]:
-    is_first = True
-    async for items in call.services.exports.listed(call.principal, agent_id, criteria):
-        text = io.StringIO()
-        writer = csv.writer(text)
-        if is_first:
-            writer.writerow(COLUMNS)
-            is_first = False
-        for item in items:
-            body = hiding.summary_of(item, call.principal)
-            marks = hiding.annotations_of(item.review.annotations, call.principal)
-            body["tags"] = " ".join(body["tags"])
-            body["summary"] = (body["shortSummary"] or {}).get("content", "")
-            body["annotations"] = "; ".join(f"{m.turn} {m.role} {m.type} {m.text}".strip() for m in marks)
-            writer.writerow([_cell(body[column]) for column in COLUMNS])
-        yield text.getvalue().encode()
+class _Signed:
+    """An export on its way out: what passes is counted and hashed, and at the end signed."""
+
+    def __init__(self, call: Call, id: str, agent_id: str, kind: ExportFormat, criteria: Criteria) -> None:
+        self._call, self._id, self._agent_id, self._kind, self._criteria = call, id, agent_id, kind, criteria
+        self._count = 0
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        digest = hashlib.sha256()
+        async for part in self._encoded():
+            if part:
+                digest.update(part)
+                yield part
+        signature = await self._call.services.exports.sign(
+            self._call.principal,
+            self._agent_id,
+            self._id,
+            self._kind,
+            digest=digest.digest(),
+            conversations=self._count,
+        )
+        yield encode({"signature": signature}) + b"\n" if self._kind == "jsonl" else b""
+
+    def _encoded(self) -> AsyncIterator[bytes]:
+        asked = (self._call.principal, self._agent_id, self._criteria)
+        exports = self._call.services.exports
+        match self._kind:
+            case "jsonl":
+                return self._counted(exports.lines(*asked))
+            case "vcon":
+                return self._vcons(exports.transcribed(*asked, "vcon"))
+            case "parquet":
+                tables.check_parquet()
+                return tables.parquet_bytes(self._rows(exports.transcribed(*asked, "parquet")))
+            case _:
+                return tables.csv_bytes(self._bare_rows(exports.listed(*asked, "csv")))
+
+    async def _counted(self, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for line in lines:
+            self._count += 1
+            yield line
+
+    async def _bare_rows(self, blocks: AsyncIterator[Sequence[Listed]]) -> AsyncIterator[Sequence[tables.Row]]:
+        async for items in blocks:
+            self._count += len(items)
+            yield [self._row(item) for item in items]
+
+    async def _rows(
+        self, blocks: AsyncIterator[Sequence[tuple[Listed, Transcript]]]
+    ) -> AsyncIterator[Sequence[tables.Row]]:
+        async for items in blocks:
+            self._count += len(items)
+            yield await asyncio.to_thread(self._table, items)
+
+    def _table(self, items: Sequence[tuple[Listed, Transcript]]) -> Sequence[tables.Row]:
+        return [self._row(item, said) for item, said in items]
+
+    def _row(self, item: Listed, said: Transcript | None = None) -> tables.Row:
+        """A row as whoever asks may see it."""
+        row = hiding.summary_of(item, self._call.principal)
+        marks = hiding.annotations_of(item.review.annotations, self._call.principal)
+        row["summary"] = (row["shortSummary"] or {}).get("content", "")
+        row["annotations"] = [
+            {"turn": m.turn, "role": m.role, "type": m.type, "text": m.text, "author": m.author} for m in marks
+        ]
+        if said is not None:
+            row["turns"] = [
+                {
+                    "user_input": turn["user_input"],
+                    "agent_response": turn["agent_response"],
+                    "started_at": turn["user_input_datetime"],
+                    "finished_at": turn["agent_response_datetime"],
+                }
+                for turn in hiding.transcript_of(item, said, self._call.principal, has_latency=False)["turns"]
+            ]
+        return row
+
+    async def _vcons(self, blocks: AsyncIterator[Sequence[tuple[Listed, Transcript]]]) -> AsyncIterator[bytes]:
+        exports, principal = self._call.services.exports, self._call.principal
+        async for items in blocks:
+            for item, said in items:
+                record = await exports.record(principal, item) if sees_personal(principal) else None
+                body = await asyncio.to_thread(self._vcon, item, said, record)
+                self._count += 1
+                yield encode(exports.vcon(encode(body), body["uuid"])) + b"\n"
+
+    def _vcon(self, item: Listed, said: Transcript, record: bytes | None) -> dict[str, Any]:
+        principal = self._call.principal
+        turns = hiding.transcript_of(item, said, principal, has_latency=False)["turns"]
+        return vcon.vcon(hiding.summary_of(item, principal), turns, record)
 
 
-def _cell(value: Any) -> str:
-    """As text that no spreadsheet takes for a formula."""
-    text = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
-    return "'" + text if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+async def get_signature(call: Call) -> Answer:
+    parameters = call.request.path_params
+    found = await call.services.exports.signature(call.principal, parameters["agentId"], parameters["exportId"])
+    return Answer(body=encode(signature_response(found)))
 
 
 async def take_in(call: Call) -> Answer:
@@ -78,24 +153,38 @@ ROUTES = (
         method="GET",
         path="/v1/agents/{agentId}/export",
         handler=export,
-        summary="Whole records as signed lines (jsonl), or a table of conversations (csv), streamed.",
+        summary="Conversations as whole records (jsonl), signed vCons (vcon) or a table (csv, parquet), streamed.",
         permission="read",
         query=(
             Query(
-                name="format", type="string", default="jsonl", choices=("jsonl", "csv"), description="Lines or a table."
+                name="format",
+                type="string",
+                default="jsonl",
+                choices=("jsonl", "csv", "parquet", "vcon"),
+                description="Records or vCons, one a line; or a table.",
             ),
+            Query(name="exportId", type="string", description="Under which its signature can be asked for afterwards."),
             *AGENT_FILTERS,
         ),
         query_error=FilterInvalid,
         media_type="application/x-ndjson",
-        other_media_types=("text/csv",),
-        errors=(400, 401, 403, 404),
+        other_media_types=("text/csv", "application/vnd.apache.parquet"),
+        errors=(400, 401, 403, 404, 409),
+    ),
+    Route(
+        method="GET",
+        path="/v1/agents/{agentId}/exports/{exportId}",
+        handler=get_signature,
+        summary="The signature of an export that was sent to its end, for 30 days.",
+        permission="read",
+        response=ExportSignatureResponse,
+        errors=(401, 403, 404),
     ),
     Route(
         method="POST",
         path="/v1/agents/{agentId}/import",
         handler=take_in,
-        summary="Take in records that an export gave; what is there already is left as it is.",
+        summary="Take in records of an export, or vCons; what is there already is left as it is.",
         permission="admin",
         request=ImportBody,
         response=ImportResponse,

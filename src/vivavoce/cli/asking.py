@@ -17,9 +17,10 @@ from vivavoce.errors import UsageError
 if TYPE_CHECKING:
     from vivavoce.cli.local import Remote
 
-MOST_LINES = 1_000  # that wait to be printed
+MOST_WAITING = 1_000  # parts of an answer
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def connection(function: F) -> F:
@@ -56,27 +57,37 @@ def fetch(where: dict[str, Any], path: str) -> bytes:
 
 def stream(where: dict[str, Any], path: str) -> Iterator[str]:
     """Lines as they come: the API's NDJSON."""
+    return _handed_over(where, lambda remote: remote.lines(path))
+
+
+def pieces(where: dict[str, Any], path: str) -> Iterator[bytes]:
+    """A long body as it comes."""
+    return _handed_over(where, lambda remote: remote.pieces(path))
+
+
+def _handed_over(where: dict[str, Any], read: Callable[[Remote], AsyncIterator[T]]) -> Iterator[T]:
+    """What is read on an event loop of its own."""
     from vivavoce.cli.loop import run  # noqa: PLC0415
 
-    lines: queue.Queue[str | BaseException | None] = queue.Queue(MOST_LINES)
+    waiting: queue.Queue[T | BaseException | None] = queue.Queue(MOST_WAITING)
 
-    async def read() -> None:
+    async def reading() -> None:
         async with connected(where) as remote:
-            async for line in remote.lines(path):
-                await asyncio.to_thread(lines.put, line)
+            async for part in read(remote):
+                await asyncio.to_thread(waiting.put, part)
 
-    def reading() -> None:
+    def running() -> None:
         try:
-            run(read())
-            lines.put(None)
-        except BaseException as error:  # noqa: BLE001  # raised again where the lines are read
-            lines.put(error)
+            run(reading())
+            waiting.put(None)
+        except BaseException as error:  # noqa: BLE001  # raised again where the parts are taken
+            waiting.put(error)
 
-    threading.Thread(target=reading, daemon=True).start()
-    while (line := lines.get()) is not None:
-        if isinstance(line, BaseException):
-            raise line
-        yield line
+    threading.Thread(target=running, daemon=True).start()
+    while (part := waiting.get()) is not None:
+        if isinstance(part, BaseException):
+            raise part
+        yield part
 
 
 @asynccontextmanager

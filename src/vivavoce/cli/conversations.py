@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import secrets
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from urllib.parse import quote, urlencode
 
 import click
 
-from vivavoce.cli.asking import ask, connection, fetch, stream
+from vivavoce.cli.asking import ask, connection, fetch, pieces, stream
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _agent = click.option("--agent", required=True, help="The agent's id.")
@@ -259,33 +261,51 @@ def _path(agent: str, conversation: str) -> str:
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["jsonl", "csv"]),
+    type=click.Choice(["jsonl", "csv", "parquet", "vcon"]),
     default="jsonl",
     show_default=True,
-    help="Whole records as signed lines, or a table.",
+    help="Whole records or signed vCons, one a line; or a table.",
 )
 @click.option(
     "-o",
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write; standard output when left out.",
+    help="File to write, its signature beside it; standard output when left out.",
 )
 @connection
 def export(agent: str, kind: str, output: Path | None, **options: Any) -> None:
     """Carry conversations out, oldest first."""
-    base, query = f"/v1/agents/{quote(agent, safe='')}", _query(options)
+    base, query, id_ = f"/v1/agents/{quote(agent, safe='')}", _query(options), secrets.token_hex(16)
+    path = f"{base}/export?format={kind}&exportId={id_}&{query}"
     if output is None:
-        for line in stream(options, f"{base}/export?format={kind}&{query}"):
-            click.echo(line)
+        out = sys.stdout.buffer
+        for piece in pieces(options, path):
+            out.write(piece)
+        out.flush()
         return
     total = ask(options, "GET", f"{base}/conversations?limit=1&{query}")["count"]
     part = output.with_name(output.name + ".part")
-    with part.open("w", encoding="utf-8", newline="") as file, _progress("exporting", total) as advance:
-        for line in stream(options, f"{base}/export?format={kind}&{query}"):
-            file.write(line + "\n")
-            advance(1)
+    with part.open("wb") as file, _progress("exporting", total) as advance:
+        for piece in pieces(options, path):
+            file.write(piece)
+            advance(piece.count(b"\n") if kind != "parquet" else 0)
+        advance(total)
     part.replace(output)  # a file of that name is a whole one
+    if kind != "jsonl":  # which holds its own
+        beside = output.with_name(output.name + ".signature.json")
+        beside.write_text(json.dumps(ask(options, "GET", f"{base}/exports/{id_}"), indent=1) + "\n", encoding="utf-8")
     click.echo(f"{output}: {output.stat().st_size:,} bytes", err=True)
+
+
+@command.command("verify")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def verify(file: Path) -> None:
+    """Check that an exported FILE is as it was written: by its last line, or by FILE.signature.json."""
+    from vivavoce.cli.signed import check, check_beside  # noqa: PLC0415  # cryptography is not needed for --help
+
+    beside = file.with_name(file.name + ".signature.json")
+    count, key = check_beside(file, beside) if beside.is_file() else check(file, is_strict=True)
+    click.echo(f"{file} is whole: {count:,} conversations, signed by {key}.")
 
 
 @command.command("import")
@@ -294,18 +314,18 @@ def export(agent: str, kind: str, output: Path | None, **options: Any) -> None:
 @click.option("--unsigned", is_flag=True, help="Take a file whose signature is missing or does not fit.")
 @connection
 def take_in(file: Path, agent: str, unsigned: bool, **where: Any) -> None:
-    """Take in what `export` has written. Conversations that are there already are left as they are."""
-    from vivavoce.cli.signed import check  # noqa: PLC0415  # cryptography is not needed for --help
+    """Take in what `export` has written as jsonl or vcon, or anybody's vCons. What is there already is left as it is."""
+    from vivavoce.cli.signed import bodies, check, is_ours  # noqa: PLC0415  # cryptography is not needed for --help
 
-    count = check(file, is_strict=not unsigned)
+    count = check(file, is_strict=not unsigned)[0] if is_ours(file) else sum(1 for _ in bodies(file))
     imported = 0
     skipped: dict[str, str] = {}
-    with _progress("importing", count) as advance, file.open(encoding="utf-8") as lines:
+    with _progress("importing", count) as advance:
         block: list[Any] = []
         size = 0
-        for line in lines:
+        for line in bodies(file):
             body = json.loads(line)
-            if "record" in body:
+            if "signature" not in body:
                 block.append(body)
                 size += len(line)
             if len(block) == MOST_RECORDS or size > MOST_BYTES:

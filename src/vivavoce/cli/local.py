@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import msgspec
 
 from vivavoce.cli.server import OwnerLock, address_of_owner
-from vivavoce.errors import Unavailable, UsageError, VivavoceError
+from vivavoce.client.errors import ApiError, ConnectionFailed
+from vivavoce.client.operation import Request
+from vivavoce.client.transports import AwaitingTransport
+from vivavoce.errors import Unavailable, UsageError
 from vivavoce.settings import Settings
 from vivavoce.wiring import Running, running
+
+SILENCE_SECONDS = 120.0  # of a server, before it counts as gone
 
 
 @contextlib.asynccontextmanager
@@ -34,73 +38,71 @@ def server_of(settings: Settings) -> str | None:
 
 
 class Remote:
-    """The HTTP API, as a command uses it."""
+    """The HTTP API, as a command uses it: refusals become one sentence."""
 
     def __init__(self, url: str, key: str) -> None:
-        self._url = url.rstrip("/")
-        self._key = key
-        self._session: aiohttp.ClientSession | None = None
+        self._transport = AwaitingTransport(url, {"X-API-KEY": key}, timeout=SILENCE_SECONDS, attempts=1)
 
     async def __aenter__(self) -> Remote:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=120))
         return self
 
     async def __aexit__(self, *error: object) -> None:
-        if self._session is not None:
-            await self._session.close()
-            await asyncio.sleep(0)
+        await self._transport.close()
+        await asyncio.sleep(0)
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         return await self.call("POST", path, body)
 
     async def call(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
-        async with self._asked(method, path, body) as reply:
-            raw = await reply.read()
-            return self._decoded(raw, reply.status)
+        with _refusals():
+            return await self._transport.send(_request(method, path, body), _object)
 
     async def fetch(self, path: str) -> bytes:
         """A body as it is."""
-        async with self._asked("GET", path) as reply:
-            raw = await reply.read()
-            if reply.status >= 400:
-                self._decoded(raw, reply.status)
-            return raw
+        with _refusals():
+            return await self._transport.send(_request("GET", path), bytes)
 
     async def lines(self, path: str) -> AsyncIterator[str]:
         """A body of lines, one after another."""
-        async with self._asked("GET", path, accept="application/x-ndjson") as reply:
-            if reply.status >= 400:
-                self._decoded(await reply.read(), reply.status)
-            async for line in reply.content:
-                yield line.decode().rstrip("\n")
+        with _refusals():
+            async for line in self._transport.stream(
+                _request("GET", path, accept="application/x-ndjson"), bytes.decode
+            ):
+                yield line
 
-    @contextlib.asynccontextmanager
-    async def _asked(
-        self, method: str, path: str, body: Any = None, accept: str = "application/json"
-    ) -> AsyncIterator[aiohttp.ClientResponse]:
-        assert self._session is not None
-        headers = {"X-API-KEY": self._key, "content-type": "application/json", "accept": accept}
-        data = msgspec.json.encode(body) if body is not None else None
-        try:
-            async with self._session.request(method, self._url + path, data=data, headers=headers) as reply:
-                yield reply
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable(
-                f"{self._url} cannot be reached ({type(error).__name__}); is the server running?"
-            ) from error
+    async def pieces(self, path: str) -> AsyncIterator[bytes]:
+        """A body as it arrives."""
+        with _refusals():
+            async for piece in self._transport.stream(_request("GET", path, accept="*/*"), None):
+                yield piece
 
-    def _decoded(self, raw: bytes, status: int) -> dict[str, Any]:
-        if not raw and status < 400:
-            return {}
-        try:
-            found = msgspec.json.decode(raw)
-        except msgspec.DecodeError:
-            raise VivavoceError(
-                f"{self._url} answered with something that is not JSON (status {status}); is it vivavoce?"
-            ) from None
-        if status >= 400:
-            raise UsageError(str(found.get("error") or f"status {status}"))
-        return dict(found)
+
+def _request(method: str, path: str, body: Any = None, accept: str = "application/json") -> Request:
+    return Request(
+        method=method,
+        target=path,
+        headers={"Content-Type": "application/json", "Accept": accept},
+        body=msgspec.json.encode(body) if body is not None else None,
+        is_repeatable=False,
+        takes_key=False,
+    )
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        return dict(msgspec.json.decode(body)) if body else {}
+    except (msgspec.DecodeError, TypeError, ValueError):
+        raise UsageError("The server answered with something that is not JSON; is it vivavoce?") from None
+
+
+@contextlib.contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except ApiError as error:
+        raise UsageError(str(error)) from None
+    except ConnectionFailed as error:
+        raise Unavailable(f"{error} Is the server running?") from error
 
 
 def stored_key(settings: Settings) -> str:

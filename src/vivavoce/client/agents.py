@@ -5,14 +5,15 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 from types import NoneType
-from typing import Any, Literal, Unpack
+from typing import Any, Unpack
 
 from msgspec import Raw
 
 from vivavoce.client.conversations import Filters, query_of
 from vivavoce.client.operation import Given, Group, X, chunks, operation
+from vivavoce.domain.record import ExportFormat
 from vivavoce.wire.erasure import EraseCallerBody, ReceiptResponse, RetentionBody
-from vivavoce.wire.exports import ImportBody, ImportResponse
+from vivavoce.wire.exports import ExportSignatureResponse, ImportBody, ImportResponse
 from vivavoce.wire.surroundings import (
     EventReceivedResponse,
     GetConfigPageResponse,
@@ -29,13 +30,20 @@ _CONFIG = _AGENT + "/real-time-configs"
 
 class Agents(Group[X]):
     @chunks("GET", _AGENT + "/export")
-    def export(self, agent_id: str, format: Literal["jsonl", "csv"] = "jsonl", **filters: Unpack[Filters]) -> Given:
-        """Whole conversations, oldest first, as bytes that can be written to a file as they come."""
-        return Given((agent_id,), query_of(filters, format=format))
+    def export(
+        self, agent_id: str, format: ExportFormat = "jsonl", *, export_id: str | None = None, **filters: Unpack[Filters]
+    ) -> Given:
+        """Conversations, oldest first, as bytes that can be written to a file as they come. `export_id` is for `export_signature`."""
+        return Given((agent_id,), query_of(filters, format=format, export_id=export_id))
+
+    @operation("GET", _AGENT + "/exports/{exportId}", ExportSignatureResponse)
+    def export_signature(self, agent_id: str, export_id: str) -> Given:
+        """Of an export that was read to its end."""
+        return Given((agent_id, export_id))
 
     @operation("POST", _AGENT + "/import", ImportResponse)
     def take_in(self, agent_id: str, records: Sequence[bytes | Raw]) -> Given:
-        """Lines of an export, at most 200 at once."""
+        """Lines of an export of format jsonl or vcon, or anybody's vCons; at most 200 at once."""
         return Given((agent_id,), body=ImportBody(records=[Raw(record) for record in records]))
 
     @operation("POST", _AGENT + "/erasures", ReceiptResponse)

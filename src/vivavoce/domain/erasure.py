@@ -49,3 +49,8 @@ class Signer(Protocol):
 
     @property
     def public_key(self) -> bytes: ...
+
+    @property
+    def certificate(self) -> bytes:
+        """The public key as an X.509 certificate (DER) that it has signed itself."""
+        ...

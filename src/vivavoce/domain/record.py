@@ -145,6 +145,20 @@ class Record(Struct, frozen=True, kw_only=True, omit_defaults=True):
     review: Review = Review()
 
 
+ExportFormat: TypeAlias = Literal["jsonl", "csv", "parquet", "vcon"]
+
+
+class ExportSignature(Struct, frozen=True, kw_only=True):
+    """Of a finished export: so many conversations, a hash of all its bytes, and Ed25519 over that hash."""
+
+    id: str
+    format: ExportFormat
+    conversations: int
+    sha256: str
+    ed25519: str
+    public_key: str
+
+
 class Index(Struct, frozen=True, kw_only=True):
     """What a conversation is searched by: its words and meaning, each with personal data and without."""
 

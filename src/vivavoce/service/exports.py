@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from vivavoce.domain.clock import Clock
+from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.erasure import Signer
+from vivavoce.domain.fact import Fact
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
-from vivavoce.domain.record import Criteria, Listed, Order, Record
-from vivavoce.errors import ConversationExists, Forbidden, Invalid
+from vivavoce.domain.record import Criteria, ExportFormat, ExportSignature, Listed, Order, Record, Transcript
+from vivavoce.errors import Conflict, ConversationExists, Forbidden, Invalid, NotFound
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.conversations import Conversations
@@ -22,8 +24,11 @@ from vivavoce.service.deployments import Deployments
 from vivavoce.service.redaction import decide, sees_personal
 from vivavoce.service.reviews import work_for
 from vivavoce.store.interface import Store
+from vivavoce.wire import jws, vcon
 
 VERSION = 1
+SIGNATURE = "export"  # kind of fact
+SIGNATURES_LAST = timedelta(days=30)
 OLDEST_FIRST = Order(by="started_at", is_descending=False)
 MOST_RECORDS = 200  # of one import request
 _encode = msgspec.json.Encoder().encode
@@ -39,13 +44,8 @@ class Line(Struct, frozen=True, kw_only=True):
 _decode_line = msgspec.json.Decoder(Line).decode
 
 
-class Signature(Struct, frozen=True, kw_only=True):
-    """The last line: so many records, a hash of all bytes before it, and Ed25519 over that hash."""
-
-    conversations: int
-    sha256: str
-    ed25519: str
-    public_key: str
+class ExportNotFound(NotFound):
+    code = "EXPORT_NOT_FOUND"
 
 
 class Imported(Struct, frozen=True, kw_only=True):
@@ -58,6 +58,7 @@ class Exports:
         self,
         store: Store,
         clock: Clock,
+        random: Random,
         signer: Signer,
         deployments: Deployments,
         conversations: Conversations,
@@ -65,42 +66,100 @@ class Exports:
     ) -> None:
         self._store = store
         self._clock = clock
+        self._random = random
         self._signer = signer
         self._deployments = deployments
         self._conversations = conversations
         self._audit = audit
 
-    async def listed(self, principal: Principal, agent_id: str, criteria: Criteria) -> AsyncIterator[Sequence[Listed]]:
-        """Blocks of conversations, oldest first; what a table is made of."""
+    # Out. What is refused is refused before the first block.
+
+    async def listed(
+        self, principal: Principal, agent_id: str, criteria: Criteria, format: ExportFormat
+    ) -> AsyncIterator[Sequence[Listed]]:
+        """Blocks of conversations, oldest first."""
         require(principal, "read", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
-        await self._audit.note(principal, "conversations.export", account_id, agent_id, format="csv")
+        await self._audit.note(principal, "conversations.export", account_id, agent_id, format=format)
         async for page in self._conversations.stream(principal, agent_id, criteria, OLDEST_FIRST, limit=None):
             yield page.items
 
+    async def transcribed(
+        self, principal: Principal, agent_id: str, criteria: Criteria, format: ExportFormat
+    ) -> AsyncIterator[Sequence[tuple[Listed, Transcript]]]:
+        """The same with what was said."""
+        async for items in self.listed(principal, agent_id, criteria, format):
+            transcripts = await self._conversations.transcripts(principal, items)
+            yield list(zip(items, transcripts, strict=True))
+
+    async def record(self, principal: Principal, listed: Listed) -> bytes:
+        """The whole record of a conversation that a list has given, as it is kept. Only for who may see personal data."""
+        require(principal, "pii", listed.conversation.agent_id)
+        return _encode(Line(vivavoce=VERSION, record=await self._record(listed)))
+
     async def lines(self, principal: Principal, agent_id: str, criteria: Criteria) -> AsyncIterator[bytes]:
-        """Whole records, then the signature. Only for who may see personal data: a record without it could not come back."""
+        """Whole records. Only for who may see personal data: a record without it could not come back."""
         require(principal, "read", agent_id)
         if not sees_personal(principal):
             raise Forbidden(
-                "A whole export holds personal data, and this API key lacks the permission 'pii'; format csv works without it."
+                "A whole export holds personal data, and this API key lacks the permission 'pii'; the other formats work without it."
             )
+        async for items in self.listed(principal, agent_id, criteria, "jsonl"):
+            for item in items:
+                yield _encode(Line(vivavoce=VERSION, record=await self._record(item))) + b"\n"
+
+    async def begin(self, principal: Principal, agent_id: str, id: str | None) -> str:
+        """The id under which the export's signature can be asked for: the one that was asked for, if it is free."""
+        require(principal, "read", agent_id)
+        if id is None:
+            return self._random.uuid()
+        if not is_conversation_id(id):
+            raise Invalid("exportId takes 1 to 128 letters, digits and ._:@+- and begins with a letter or digit.")
         account_id = await self._deployments.account_of(principal, agent_id)
-        await self._audit.note(principal, "conversations.export", account_id, agent_id, format="jsonl")
-        digest, count = hashlib.sha256(), 0
-        async for page in self._conversations.stream(principal, agent_id, criteria, OLDEST_FIRST, limit=None):
-            for item in page.items:
-                line = _encode(Line(vivavoce=VERSION, record=await self._record(item))) + b"\n"
-                digest.update(line)
-                count += 1
-                yield line
-        signature = Signature(
-            conversations=count,
-            sha256=digest.hexdigest(),
-            ed25519=self._signer.sign(digest.digest()).hex(),
+        if await self._store.get_fact(account_id, agent_id, SIGNATURE, id, self._clock.now()) is not None:
+            raise Conflict(f"There is already an export {id!r}; leave exportId out to get a new one.")
+        return id
+
+    def vcon(self, body: bytes, uuid: str) -> dict[str, Any]:
+        """A signed vCon."""
+        return jws.signed(body, sign=self._signer.sign, certificate=self._signer.certificate, uuid=uuid)
+
+    async def sign(
+        self, principal: Principal, agent_id: str, id: str, format: ExportFormat, *, digest: bytes, conversations: int
+    ) -> ExportSignature:
+        """Of an export that was sent to its end; kept, so that it can be asked for."""
+        signature = ExportSignature(
+            id=id,
+            format=format,
+            conversations=conversations,
+            sha256=digest.hex(),
+            ed25519=self._signer.sign(digest).hex(),
             public_key=self._signer.public_key.hex(),
         )
-        yield _encode({"signature": signature}) + b"\n"
+        now = self._clock.now()
+        account_id = await self._deployments.account_of(principal, agent_id)
+        await self._store.put_fact(
+            Fact(
+                account_id=account_id,
+                agent_id=agent_id,
+                kind=SIGNATURE,
+                key=id,
+                body=msgspec.to_builtins(signature),
+                at=now,
+                expires_at=now + SIGNATURES_LAST,
+            )
+        )
+        return signature
+
+    async def signature(self, principal: Principal, agent_id: str, id: str) -> ExportSignature:
+        require(principal, "read", agent_id)
+        account_id = await self._deployments.account_of(principal, agent_id)
+        fact = await self._store.get_fact(account_id, agent_id, SIGNATURE, id, self._clock.now())
+        if fact is None:
+            raise ExportNotFound(
+                "There is no finished export of that id; a signature is there once all was sent, and for 30 days."
+            )
+        return msgspec.convert(fact.body, ExportSignature)
 
     async def _record(self, listed: Listed) -> Record:
         conversation = listed.conversation
@@ -114,13 +173,15 @@ class Exports:
             review=listed.review,
         )
 
+    # In.
+
     async def take_in(self, principal: Principal, agent_id: str, records: Sequence[bytes | Raw]) -> Imported:
-        """Records as `lines` gave them, into this account's agent. One that is there already, or is still going on, is skipped."""
+        """Records as `lines` gave them, or vCons, into this account's agent. One that is there already, or is still going on, is skipped."""
         require(principal, "admin", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
         if len(records) > MOST_RECORDS:
             raise Invalid(f"An import takes {MOST_RECORDS} records at once; send the rest in further requests.")
-        read = [_read(body, number) for number, body in enumerate(records)]
+        read = [_read(bytes(body), number, account_id, agent_id) for number, body in enumerate(records)]
         imported, skipped = 0, {}
         for record in read:
             head = replace(record.conversation, account_id=account_id, agent_id=agent_id)
@@ -139,19 +200,47 @@ class Exports:
         return Imported(imported=imported, skipped=skipped)
 
 
-def _read(body: bytes | Raw, number: int) -> Record:
+class _Kind(Struct, frozen=True):
+    """What tells the kinds of records apart."""
+
+    vivavoce: int | None = None
+    record: Raw = Raw(b"")
+
+
+_decode_kind = msgspec.json.Decoder(_Kind).decode
+
+
+def _read(body: bytes, number: int, account_id: str, agent_id: str) -> Record:
     """A record that holds together, whoever wrote it."""
+    where = f"records[{number}]"
+    try:
+        kind = _decode_kind(body)
+    except msgspec.MsgspecError as error:
+        raise Invalid(f"{where} is not a record of this format: {error}.") from error
+    if kind.vivavoce is None and not bytes(kind.record):
+        try:
+            body = vcon.unsigned(body)
+            ours = vcon.record_within(body)
+            if ours is None:
+                return _sound(vcon.record_of(body, account_id, agent_id), where)
+            body = ours
+        except vcon.VconInvalid as error:
+            raise Invalid(f"{where} is neither a record of an export nor a vCon: it {error}.") from error
     try:
         line = _decode_line(body)
     except msgspec.MsgspecError as error:
-        raise Invalid(f"records[{number}] is not a record of this format: {error}.") from error
+        raise Invalid(f"{where} is not a record of this format: {error}.") from error
     if line.vivavoce != VERSION:
-        raise Invalid(f"records[{number}] is of version {line.vivavoce} of the format; this program reads {VERSION}.")
-    record, head = line.record, line.record.conversation
+        raise Invalid(f"{where} is of version {line.vivavoce} of the format; this program reads {VERSION}.")
+    return _sound(line.record, where)
+
+
+def _sound(record: Record, where: str) -> Record:
+    head = record.conversation
     if not is_conversation_id(head.id):
-        raise Invalid(f"records[{number}] has an id that no conversation can have.")
+        raise Invalid(f"{where} has an id that no conversation can have.")
     if not record.turns or [turn.index for turn in record.turns] != list(range(head.turns)):
-        raise Invalid(f"records[{number}] should have its {head.turns} turns, in order and from 0 on.")
+        raise Invalid(f"{where} should have its {head.turns} turns, in order and from 0 on.")
     if head.started_at.tzinfo is None or not 1970 <= head.started_at.year < 2200:
-        raise Invalid(f"records[{number}] has no sensible start time.")
+        raise Invalid(f"{where} has no sensible start time.")
     return record

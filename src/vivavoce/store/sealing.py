@@ -7,10 +7,15 @@ from __future__ import annotations
 
 import hashlib
 import os
+from datetime import UTC, datetime
+from functools import cached_property
 
+from cryptography import x509
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import NameOID
 
 from vivavoce.store.interface import StoreError
 
@@ -83,6 +88,21 @@ class Keyring:
     def public_key(self) -> bytes:
         """Whoever has it can check signatures, and no more."""
         return self._signing.public_key().public_bytes_raw()
+
+    @cached_property
+    def certificate(self) -> bytes:
+        """The same key as an X.509 certificate that it has signed itself (DER), always the same bytes."""
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "vivavoce")])
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(self._signing.public_key())
+            .serial_number(int.from_bytes(hashlib.sha256(self.public_key).digest()[:8], "big") | 1)
+            .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
+            .not_valid_after(datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC))
+        )
+        return builder.sign(self._signing, None).public_bytes(Encoding.DER)
 
     def _hash(self, text: str, size: int) -> bytes:
         return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=size, key=self._naming).digest()
