@@ -37,11 +37,13 @@ from vivavoce.service.deployments import Deployments
 from vivavoce.service.erasure import RETAIN, Erasure
 from vivavoce.service.events import Events
 from vivavoce.service.exports import Exports
+from vivavoce.service.finders import Finders
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
 from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.real_time import RealTimeConfigs
+from vivavoce.service.redaction_rules import REDACT, RedactionRules
 from vivavoce.service.reviews import REVIEW, Reviews
 from vivavoce.service.services import Services
 from vivavoce.service.work import WorkLoop
@@ -119,18 +121,21 @@ async def running(
             options=_options(settings),
         )
         audit = Audit(store, clock, keyring)
+        finders = Finders(store, clock, deployments)
         around = Around(
             real_time=RealTimeConfigs(store, clock, deployments, audit),
             memories=Memories(store, clock, deployments, audit),
             events=events,
         )
-        chats = Chats(store, deployments, ports, around, idle=timedelta(seconds=settings.idle_seconds))
+        chats = Chats(store, deployments, ports, around, finders, idle=timedelta(seconds=settings.idle_seconds))
         api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
         keys = Keys(store, clock, random, audit, bootstrap=api_key)
         await keys.load()
         senders = dict(senders) if senders is not None else make_senders(settings)
         erasure = Erasure(store, clock, random, keyring, deployments, chats, audit)
         embedder = _embedder() if settings.retrieval != "lexical" else None
+        reviews = Reviews(store, clock, finders, model=_reviewer(settings, model), embedder=embedder)
+        rules = RedactionRules(store, clock, deployments, audit, finders, reviews)
         work = WorkLoop(
             store,
             clock,
@@ -139,10 +144,11 @@ async def running(
                 IDLE_END: chats.end_if_idle,
                 MESSAGE: Outbox(store, clock, senders).deliver,
                 RETAIN: erasure.expire,
-                REVIEW: Reviews(store, clock, model=_reviewer(settings, model), embedder=embedder).review,
+                REVIEW: reviews.review,
+                REDACT: rules.go_on,
             },
         )
-        conversations = Conversations(store, clock, random, deployments, audit, embedder)
+        conversations = Conversations(store, clock, random, deployments, audit, finders, embedder)
         services = Services(
             chats=chats,
             conversations=conversations,
@@ -152,10 +158,12 @@ async def running(
             real_time=around.real_time,
             memories=around.memories,
             events=events,
-            handoffs=Handoffs(store, deployments, audit),
+            handoffs=Handoffs(store, deployments, audit, finders),
             audit=audit,
             erasure=erasure,
-            exports=Exports(store, clock, random, keyring, deployments, conversations, audit),
+            exports=Exports(store, clock, random, keyring, deployments, conversations, audit, finders),
+            finders=finders,
+            redaction_rules=rules,
             readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:

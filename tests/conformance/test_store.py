@@ -473,6 +473,26 @@ def test_a_fact_goes_with_its_conversation_and_is_not_brought_back(make: MakeSto
     run(check())
 
 
+def test_whole_records_are_read_many_at_once_and_one_that_is_gone_leaves_a_gap(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        for id in ("one", "two"):
+            await store.create(head(id=id), turn(0, reply=f"Hello {id}"), Snapshot(view={"a": Raw(b'{"b":1}')}))
+        listed = [await store.listed("acme", "bot", id) for id in ("two", "one")]
+        assert all(listed)
+        await store.erase(head(id="two"))
+        gone, kept = await store.records([item for item in listed if item is not None])
+        assert gone is None and kept is not None
+        assert (kept.conversation, kept.turns, kept.state) == (
+            head(id="one"),
+            tuple(await store.turns(head(id="one"))),
+            {"a": {"b": 1}},
+        )
+        await store.close()
+
+    run(check())
+
+
 def test_what_is_personal_in_a_turn_can_be_decided_again(make: MakeStore) -> None:
     async def check() -> None:
         store = await opened(make)
@@ -480,10 +500,10 @@ def test_what_is_personal_in_a_turn_can_be_decided_again(make: MakeStore) -> Non
         (before,) = await store.turns(head())
         assert before.personal is None
         spans = (PersonalSpan("reply", 6, 9, "name"),)
-        await store.decide(head(), {0: spans})
-        assert await store.turns(head()) == [replace(before, personal=spans)]
+        await store.decide(head(), {0: spans}, "rules 7")
+        assert await store.turns(head()) == [replace(before, personal=spans, personal_by="rules 7")]
         (told,) = await store.transcripts([head()])
-        assert told.turns[0].personal == spans
+        assert (told.turns[0].personal, told.turns[0].personal_by) == (spans, "rules 7")
         await store.close()
 
     run(check())

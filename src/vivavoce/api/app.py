@@ -14,7 +14,7 @@ from starlette.routing import Route as StarletteRoute
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vivavoce.api import chat, conversations, erasure, exports, external, keys, lists, problems, real_time
+from vivavoce.api import chat, conversations, erasure, exports, external, keys, lists, problems, real_time, redaction
 from vivavoce.api.openapi import DOCS_PAGE, document
 from vivavoce.api.parameters import parameters
 from vivavoce.api.route import Answer, Call, Route
@@ -56,6 +56,7 @@ ROUTES: tuple[Route, ...] = (
     *lists.ROUTES,
     *erasure.ROUTES,
     *exports.ROUTES,
+    *redaction.ROUTES,
     *keys.ROUTES,
     *real_time.ROUTES,
     *external.ROUTES,

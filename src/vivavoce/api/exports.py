@@ -11,6 +11,7 @@ from vivavoce.api import hiding, tables
 from vivavoce.api.lists import AGENT_FILTERS, FilterInvalid, criteria_of
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.domain.record import Criteria, ExportFormat, Listed, Transcript
+from vivavoce.redaction.finder import Finder
 from vivavoce.service.exports import Imported
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire import vcon
@@ -30,7 +31,8 @@ MEDIA_TYPES: dict[ExportFormat, str] = {
 async def export(call: Call) -> Answer:
     agent_id, kind, criteria = call.request.path_params["agentId"], call.query["format"], criteria_of(call)
     id = await call.services.exports.begin(call.principal, agent_id, call.query["exportId"])
-    stream = _Signed(call, id, agent_id, kind, criteria)
+    finder = await call.services.finders.of(call.principal, agent_id)
+    stream = _Signed(call, id, agent_id, kind, criteria, finder)
     parts = stream.parts()
     first = await anext(parts)  # what is refused is refused before anything is sent
     return Answer(stream=_after(first, parts), media_type=MEDIA_TYPES[kind], headers={EXPORT_HEADER: id})
@@ -45,7 +47,10 @@ async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
 class _Signed:
     """An export on its way out: what passes is counted and hashed, and at the end signed."""
 
-    def __init__(self, call: Call, id: str, agent_id: str, kind: ExportFormat, criteria: Criteria) -> None:
+    def __init__(
+        self, call: Call, id: str, agent_id: str, kind: ExportFormat, criteria: Criteria, finder: Finder
+    ) -> None:
+        self._finder = finder
         self._call, self._id, self._agent_id, self._kind, self._criteria = call, id, agent_id, kind, criteria
         self._count = 0
 
@@ -79,10 +84,10 @@ class _Signed:
             case _:
                 return tables.csv_bytes(self._bare_rows(exports.listed(*asked, "csv")))
 
-    async def _counted(self, lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        async for line in lines:
-            self._count += 1
-            yield line
+    async def _counted(self, blocks: AsyncIterator[tuple[int, bytes]]) -> AsyncIterator[bytes]:
+        async for count, lines in blocks:
+            self._count += count
+            yield lines
 
     async def _bare_rows(self, blocks: AsyncIterator[Sequence[Listed]]) -> AsyncIterator[Sequence[tables.Row]]:
         async for items in blocks:
@@ -101,7 +106,7 @@ class _Signed:
 
     def _row(self, item: Listed, said: Transcript | None = None) -> tables.Row:
         """A row as whoever asks may see it."""
-        row = hiding.summary_of(item, self._call.principal)
+        row = hiding.summary_of(item, self._call.principal, self._finder)
         marks = hiding.annotations_of(item.review.annotations, self._call.principal)
         row["summary"] = (row["shortSummary"] or {}).get("content", "")
         row["annotations"] = [
@@ -115,23 +120,27 @@ class _Signed:
                     "started_at": turn["user_input_datetime"],
                     "finished_at": turn["agent_response_datetime"],
                 }
-                for turn in hiding.transcript_of(item, said, self._call.principal, has_latency=False)["turns"]
+                for turn in hiding.transcript_of(item, said, self._call.principal, self._finder, has_latency=False)[
+                    "turns"
+                ]
             ]
         return row
 
     async def _vcons(self, blocks: AsyncIterator[Sequence[tuple[Listed, Transcript]]]) -> AsyncIterator[bytes]:
         exports, principal = self._call.services.exports, self._call.principal
         async for items in blocks:
-            for item, said in items:
-                record = await exports.record(principal, item) if sees_personal(principal) else None
-                body = await asyncio.to_thread(self._vcon, item, said, record)
+            whole = await exports.records(principal, [i for i, _ in items]) if sees_personal(principal) else None
+            for (item, said), record in zip(items, whole or [None] * len(items), strict=True):
+                if whole is not None and record is None:
+                    continue  # erased meanwhile
                 self._count += 1
+                body = await asyncio.to_thread(self._vcon, item, said, record)
                 yield encode(exports.vcon(encode(body), body["uuid"])) + b"\n"
 
     def _vcon(self, item: Listed, said: Transcript, record: bytes | None) -> dict[str, Any]:
         principal = self._call.principal
-        turns = hiding.transcript_of(item, said, principal, has_latency=False)["turns"]
-        return vcon.vcon(hiding.summary_of(item, principal), turns, record)
+        turns = hiding.transcript_of(item, said, principal, self._finder, has_latency=False)["turns"]
+        return vcon.vcon(hiding.summary_of(item, principal, self._finder), turns, record)
 
 
 async def get_signature(call: Call) -> Answer:

@@ -13,6 +13,7 @@ from vivavoce.domain.conversation import Conversation, Turn
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Annotation, Listed, Review, Transcript, TranscriptTurn
 from vivavoce.domain.words import words
+from vivavoce.redaction.finder import Finder
 from vivavoce.redaction.redact import Redactor
 from vivavoce.service.chats import Taken
 from vivavoce.service.conversations import Found
@@ -21,15 +22,13 @@ from vivavoce.wire import conversations_v3
 from vivavoce.wire.chat import debug_chat
 from vivavoce.wire.conversations import annotation_item, detail, summary
 
-_PLAIN = Redactor()
-_WORD = re.compile(r"\w+")
 _WORD = re.compile(r"\w+")
 
 
-def summary_of(listed: Listed, principal: Principal) -> dict[str, Any]:
+def summary_of(listed: Listed, principal: Principal, finder: Finder) -> dict[str, Any]:
     if sees_personal(principal):
         return summary(listed)
-    return _hidden(summary(_redacted(listed), is_personal_shown=False), _PLAIN)
+    return _hidden(summary(_redacted(listed), is_personal_shown=False), Redactor(finder=finder))
 
 
 # Decided already: numbers are hidden by direction, what people and models wrote as it was written. To hide it again by what
@@ -53,7 +52,7 @@ def detail_of(found: Found, principal: Principal) -> dict[str, Any]:
     parts = (found.turns, found.closing, found.deliveries)
     if sees_personal(principal):
         return detail(found.listed, *parts)
-    known = _redactor(found.conversation, found.turns)
+    known = _redactor(found.conversation, found.turns, found.finder)
     body = _hidden(detail(_redacted(found.listed), *parts, is_personal_shown=False), known)
     marks = found.listed.review.redacted.annotations
     for shown_turn, turn in zip(body["turns"], found.turns, strict=True):
@@ -65,10 +64,12 @@ def detail_of(found: Found, principal: Principal) -> dict[str, Any]:
     return body
 
 
-def transcript_of(listed: Listed, transcript: Transcript, principal: Principal, *, has_latency: bool) -> dict[str, Any]:
+def transcript_of(
+    listed: Listed, transcript: Transcript, principal: Principal, finder: Finder, *, has_latency: bool
+) -> dict[str, Any]:
     if sees_personal(principal):
         return conversations_v3.conversation(listed, transcript, is_personal_shown=True, has_latency=has_latency)
-    known = _redactor(listed.conversation, transcript.turns)
+    known = _redactor(listed.conversation, transcript.turns, finder)
     bare = conversations_v3.conversation(listed, transcript, is_personal_shown=False, has_latency=has_latency)
     bare["state"] = {
         key: msgspec.json.decode(v) if isinstance(v, msgspec.Raw) else v for key, v in bare["state"].items()
@@ -85,7 +86,8 @@ def reply_of(taken: Taken, principal: Principal) -> Any:
     body = debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics)
     if sees_personal(principal):
         return body
-    known = Redactor([*taken.personal, (customer_of(taken.conversation), "phone")])
+    values = [*taken.personal, (customer_of(taken.conversation), "phone")]
+    known = Redactor(values, finder=taken.finder, is_quick=True)  # on the way of a turn
     plain = msgspec.json.decode(msgspec.json.encode(body))
     return {**plain, "metadata": known.json(plain["metadata"])}
 
@@ -94,8 +96,8 @@ def annotations_of(found: Sequence[Annotation], principal: Principal) -> Sequenc
     return found if sees_personal(principal) else Review(annotations=tuple(found)).redacted.annotations
 
 
-def _redactor(conversation: Conversation, turns: Sequence[Turn | TranscriptTurn]) -> Redactor:
-    return redactor(turns, [customer_of(conversation)])
+def _redactor(conversation: Conversation, turns: Sequence[Turn | TranscriptTurn], finder: Finder) -> Redactor:
+    return redactor(turns, [customer_of(conversation)], finder)
 
 
 MOST_MATCHES = 3
@@ -107,10 +109,11 @@ def matches_in(
     listed: Listed,
     phrases: Sequence[tuple[str, ...]],
     principal: Principal,
+    finder: Finder,
     only: str | None = None,
 ) -> list[dict[str, Any]]:
     """Where the words of a search stand, with what stands around them."""
-    known = None if sees_personal(principal) else _redactor(listed.conversation, transcript.turns)
+    known = None if sees_personal(principal) else _redactor(listed.conversation, transcript.turns, finder)
     found: list[dict[str, Any]] = []
     for turn in transcript.turns:
         for role, side, whole in (("user", "input", turn.text), ("agent", "reply", turn.reply)):

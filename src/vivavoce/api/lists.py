@@ -12,6 +12,7 @@ from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.domain import words
 from vivavoce.domain.record import Criteria, Listed, Order, Page, Position, Text
 from vivavoce.errors import Invalid
+from vivavoce.redaction.finder import Finder
 from vivavoce.service.concurrency import SLICES
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire import cursor
@@ -121,6 +122,11 @@ class Asked:
         return cursor.encode(page.next, self.criteria, self.order, self._about) if page.next is not None else None
 
 
+async def _finder(call: Call) -> Finder:
+    parameters = call.request.path_params
+    return await call.services.finders.of(call.principal, str(parameters.get("agentId") or parameters["project_id"]))
+
+
 Rendered = Callable[[Sequence[Listed]], "AsyncIterator[dict[str, Any]]"]
 
 
@@ -178,10 +184,13 @@ async def list_conversations(call: Call) -> Answer:
 async def _summaries(call: Call, listed: Sequence[Listed]) -> AsyncIterator[dict[str, Any]]:
     phrases = words.phrases(call.query["query"] or "") if call.query["queryType"] == "transcript" else ()
     transcripts = await call.services.conversations.transcripts(call.principal, listed) if phrases else []
+    finder = await _finder(call)
     for n, item in enumerate(listed):
-        body = hiding.summary_of(item, call.principal)
+        body = hiding.summary_of(item, call.principal, finder)
         if phrases:
-            body["matches"] = hiding.matches_in(transcripts[n], item, phrases, call.principal, call.query["turnType"])
+            body["matches"] = hiding.matches_in(
+                transcripts[n], item, phrases, call.principal, finder, call.query["turnType"]
+            )
         yield body
 
 
@@ -230,13 +239,14 @@ def _asked_by_account(call: Call) -> Asked:
 
 async def _whole(call: Call, listed: Sequence[Listed]) -> AsyncIterator[dict[str, Any]]:
     has_latency = bool(call.query.get("include_latency"))
+    finder = await _finder(call)
     transcripts = await call.services.conversations.transcripts(call.principal, listed)
     for item, transcript in zip(listed, transcripts, strict=True):
         if sees_personal(call.principal):
-            yield hiding.transcript_of(item, transcript, call.principal, has_latency=has_latency)
+            yield hiding.transcript_of(item, transcript, call.principal, finder, has_latency=has_latency)
         else:
             yield await asyncio.to_thread(
-                hiding.transcript_of, item, transcript, call.principal, has_latency=has_latency
+                hiding.transcript_of, item, transcript, call.principal, finder, has_latency=has_latency
             )
 
 

@@ -3,6 +3,7 @@
 from vivavoce.client.client import AsyncClient, Client
 from vivavoce.client.conversations import Filters
 from vivavoce.client.errors import AnswerInvalid, ApiError, ClientError, ConnectionFailed
+from vivavoce.wire.redaction import PatternItem
 from vivavoce.wire.reviews import AnnotationItem
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "ClientError",
     "ConnectionFailed",
     "Filters",
+    "PatternItem",
 ]

@@ -14,6 +14,7 @@ from vivavoce.client.operation import Given, Group, X, chunks, operation
 from vivavoce.domain.record import ExportFormat
 from vivavoce.wire.erasure import EraseCallerBody, ReceiptResponse, RetentionBody
 from vivavoce.wire.exports import ExportSignatureResponse, ImportBody, ImportResponse
+from vivavoce.wire.redaction import PatternItem, RedactionBody, RedactionResponse, RedactionRunResponse
 from vivavoce.wire.surroundings import (
     EventReceivedResponse,
     GetConfigPageResponse,
@@ -66,6 +67,28 @@ class Agents(Group[X]):
     ) -> Given:
         """Days for each kind of data; None is for ever."""
         return Given((agent_id,), body=RetentionBody(conversations=conversations, details=details, memory=memory))
+
+    @operation("GET", _AGENT + "/redaction", RedactionResponse)
+    def redaction(self, agent_id: str) -> Given:
+        """The agent's own redaction rules, and how far they have gone over the record."""
+        return Given((agent_id,))
+
+    @operation("PUT", _AGENT + "/redaction", RedactionResponse)
+    def put_redaction(
+        self,
+        agent_id: str,
+        *,
+        patterns: Sequence[PatternItem] = (),
+        keep: Sequence[str] = (),
+        shown: Sequence[str] = (),
+    ) -> Given:
+        """Replaces them; all that is shown follows them at once."""
+        return Given((agent_id,), body=RedactionBody(patterns=[*patterns], keep=[*keep], shown=[*shown]))
+
+    @operation("POST", _AGENT + "/redaction/run", RedactionRunResponse)
+    def run_redaction(self, agent_id: str) -> Given:
+        """Decides anew what is personal in every conversation, in the background."""
+        return Given((agent_id,))
 
     @operation("GET", _AGENT + "/memory/{identifier}", MemoryResponse)
     def memory(self, agent_id: str, identifier: str) -> Given:

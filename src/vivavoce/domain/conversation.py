@@ -448,6 +448,7 @@ class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     seed: int = 0
     tree: str = ""
     personal: tuple[PersonalSpan, ...] | None = None  # of input and reply; None: nobody has looked yet
+    personal_by: str = ""  # whose decision that is; "" is the quick look of whoever took the turn
     is_input_withheld: bool = False  # by a safety filter: the agent never saw it
     is_interrupted: bool = False  # cut by a crash; holds what had been released
 

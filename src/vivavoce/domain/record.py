@@ -39,6 +39,7 @@ class TranscriptTurn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_withheld: bool = False
     metrics: tuple[Metric, ...] = ()
     personal: tuple[PersonalSpan, ...] | None = None
+    personal_by: str = ""
 
     @property
     def is_silence(self) -> bool:

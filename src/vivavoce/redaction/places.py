@@ -18,7 +18,7 @@ _LEADING = frozenset(
     "rue avenue boulevard chemin place allée impasse quai cours calle avenida paseo plaza camino carrer ronda travesía avda"
     " route".split()
 )
-_KINDS = _STREETS | _LEADING
+STREET_WORDS = _STREETS | _LEADING
 _GERMAN_ENDS = tuple("straße strasse str weg gasse allee platz ring damm ufer graben stieg markt hof chaussee".split())
 _GERMAN = re.compile(rf"\w{{3,40}}(?:{'|'.join(_GERMAN_ENDS)})\.?", re.IGNORECASE)
 _UNITS = frozenset(
@@ -43,7 +43,9 @@ _HOUSES = frozenset(
 
 def addresses(tokens: Sequence[Token]) -> list[Span]:
     found: list[Span] = []
-    if not any(t.low in _KINDS or t.low in _HOUSES or t.low in _CUES or t.low.endswith(_GERMAN_ENDS) for t in tokens):
+    if not any(
+        t.low in STREET_WORDS or t.low in _HOUSES or t.low in _CUES or t.low.endswith(_GERMAN_ENDS) for t in tokens
+    ):
         return found
     place = 0
     while place < len(tokens):

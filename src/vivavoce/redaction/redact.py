@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
 from msgspec import DecodeError, Raw, json
 
-from vivavoce.redaction.rules import personal_spans
+from vivavoce.redaction.finder import BUILT_IN, Finder
 from vivavoce.redaction.runs import runs
 from vivavoce.redaction.text import Span, merged, tokens
 
@@ -30,7 +29,6 @@ _PERSONAL_KEYS = re.compile(
 )
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)?")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-# What tells of a conversation rather than of a person, and is of no use without its exact value.
 # What tells of a conversation rather than of a person, and is of no use without its exact value. None of them is ever a key
 # that author code has chosen: where it chooses the keys, every value is looked at.
 PLAIN_KEYS = frozenset(
@@ -52,24 +50,14 @@ MOST_VALUES = 5_000
 MOST_REMEMBERED = 4_000  # texts whose redacted form is kept, since histories repeat them
 
 
-@lru_cache(maxsize=8192)
-def spans_of(text: str) -> tuple[Span, ...]:
-    """The personal spans of a text; agents say the same things again and again."""
-    return tuple(personal_spans(text))
-
-
-def forget() -> None:
-    """What was looked at lately is kept for a while; after an erasure it is not."""
-    spans_of.cache_clear()
-
-
 class Redactor:
-    """`find` gives the spans of a text; `values` are pairs of a text that was found personal, and its category."""
+    """`finder` gives the spans of a text, quickly if asked; `values` are pairs of a text that was found personal, and its category."""
 
     def __init__(
-        self, values: Iterable[tuple[str, str]] = (), *, find: Callable[[str], Sequence[Span]] | None = None
+        self, values: Iterable[tuple[str, str]] = (), *, finder: Finder = BUILT_IN, is_quick: bool = False
     ) -> None:
-        self._find = find or spans_of
+        self.finder = finder
+        self._find = finder.quick if is_quick else finder.thorough
         self._codes: dict[str, str] = {}
         self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}  # first word -> values that begin with it
         self._done: dict[str, str] = {}

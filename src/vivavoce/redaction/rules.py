@@ -11,20 +11,21 @@ from vivavoce.redaction.online import online
 from vivavoce.redaction.people import people
 from vivavoce.redaction.places import addresses
 from vivavoce.redaction.runs import runs
+from vivavoce.redaction.tagger import corrected
 from vivavoce.redaction.text import Span, Token, merged, tokens
 from vivavoce.redaction.vocabulary import COMMON_WORDS
 
 CHUNK_CHARACTERS = 2_000
 
 
-def personal_spans(text: str) -> list[Span]:
-    """In order, without overlaps."""
+def personal_spans(text: str, *, is_thorough: bool = True) -> list[Span]:
+    """In order, without overlaps. Not thorough is by rules alone, at a third of the time."""
     if len(text) <= CHUNK_CHARACTERS:
-        return _spans(text)
+        return _spans(text, is_thorough)
     return [
         Span(span.start + start, span.end + start, span.category)
         for start, part in _chunks(text)
-        for span in _spans(part)
+        for span in _spans(part, is_thorough)
     ]
 
 
@@ -40,10 +41,15 @@ def _chunks(text: str) -> Iterator[tuple[int, str]]:
         start = end
 
 
-def _spans(text: str) -> list[Span]:
+def _spans(text: str, is_thorough: bool) -> list[Span]:
     if not text or text.isspace():
         return []
     words = tokens(text)
+    found = found_by_rules(text, words)
+    return merged(corrected(words, found)) if is_thorough else found
+
+
+def found_by_rules(text: str, words: Sequence[Token]) -> list[Span]:
     found = online(text, words)
     found += addresses(words)
     found += births(words)

@@ -38,11 +38,13 @@ from vivavoce.errors import (
     Invalid,
 )
 from vivavoce.project.identity import is_language
+from vivavoce.redaction.finder import BUILT_IN, Finder
 from vivavoce.service import handoffs, outbox, redaction, reviews
 from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments, environment_of
 from vivavoce.service.events import Events
+from vivavoce.service.finders import Finders
 from vivavoce.service.memories import Memories, identifier
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.store.interface import Reply, Store
@@ -92,6 +94,7 @@ class Taken(Struct, frozen=True, kw_only=True):
     snapshot: Snapshot
     metrics: list[tuple[str, Any]]
     personal: list[tuple[str, str]] = []  # what was found personal so far, and of what kind
+    finder: Finder = BUILT_IN  # by which its texts are looked at
 
 
 class Answered(Struct, frozen=True, kw_only=True):
@@ -122,8 +125,16 @@ _Key = tuple[str, str, str]
 
 class Chats:
     def __init__(
-        self, store: Store, deployments: Deployments, ports: Ports, around: Around, *, idle: timedelta
+        self,
+        store: Store,
+        deployments: Deployments,
+        ports: Ports,
+        around: Around,
+        finders: Finders,
+        *,
+        idle: timedelta,
     ) -> None:
+        self._finders = finders
         self._store = store
         self._around = around
         self._deployments = deployments
@@ -359,14 +370,22 @@ class Chats:
 
     async def _commit(self, session: Session, finished: Finished, idempotency: Idempotency | None) -> Taken:
         """One transaction: the turn, the snapshot, the head, the work that follows, the reply for its key."""
+        finder = await self._finders(session.conversation.account_id, session.conversation.agent_id)
         taken_turn, snapshot = (
-            replace(finished.turn, personal=await redaction.decided(finished.turn)),
+            replace(finished.turn, personal=await redaction.look(finished.turn, finder)),
             finished.snapshot,
         )
         conversation = _advanced(session.conversation, taken_turn)
         metrics = [*session.metrics, *((m.name, m.value) for m in taken_turn.metrics)]
         personal = [*session.personal, *personal_values(taken_turn)]
-        taken = Taken(conversation=conversation, turn=taken_turn, snapshot=snapshot, metrics=metrics, personal=personal)
+        taken = Taken(
+            conversation=conversation,
+            turn=taken_turn,
+            snapshot=snapshot,
+            metrics=metrics,
+            personal=personal,
+            finder=finder,
+        )
         reply = self._reply(conversation, idempotency, taken) if idempotency is not None else None
         work = outbox.work_for(conversation, taken_turn.calls, taken_turn.index, taken_turn.finished_at)
         if conversation.is_ended:

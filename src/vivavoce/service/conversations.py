@@ -30,10 +30,12 @@ from vivavoce.domain.record import (
     Transcript,
 )
 from vivavoce.errors import AgentNotFound, ConversationNotFound, Forbidden, Invalid, NotFound
+from vivavoce.redaction.finder import Finder
 from vivavoce.redaction.redact import Redactor
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.finders import Finders
 from vivavoce.service.redaction import customer_of, redactor, sees_personal
 from vivavoce.store.interface import Store
 
@@ -71,6 +73,7 @@ class Found(Struct, frozen=True, kw_only=True):
     turns: Sequence[Turn]
     closing: Closing | None
     deliveries: Sequence[Delivery]
+    finder: Finder  # by which its texts are looked at
 
     @property
     def conversation(self) -> Conversation:
@@ -95,8 +98,10 @@ class Conversations:
         random: Random,
         deployments: Deployments,
         audit: Audit,
+        finders: Finders,
         embedder: Embedder | None,
     ) -> None:
+        self._finders = finders
         self._store = store
         self._audit = audit
         self._embedder = embedder
@@ -226,6 +231,7 @@ class Conversations:
             turns=await self._store.turns(conversation),
             closing=await self._store.closing(conversation),
             deliveries=await self._store.deliveries(conversation),
+            finder=await self._finders(conversation.account_id, agent_id),
         )
 
     async def one(self, principal: Principal, agent_id: str, id: str, *, account_id: str) -> Listed:
@@ -330,10 +336,11 @@ class Conversations:
         For a writer who may not see it, only the rules: what they hide tells nothing of the conversation, while a note full
         of guesses, hidden by what it holds, would tell which of them are right.
         """
+        finder = await self._finders(conversation.account_id, conversation.agent_id)
         if not sees_personal(principal):
-            return Redactor()
+            return Redactor(finder=finder)
         (transcript,) = await self._store.transcripts([conversation])
-        return redactor(transcript.turns, [customer_of(conversation)])
+        return redactor(transcript.turns, [customer_of(conversation)], finder)
 
     async def annotations(self, principal: Principal, agent_id: str, id: str) -> Sequence[Annotation]:
         return (await self._listed(principal, agent_id, id)).review.annotations

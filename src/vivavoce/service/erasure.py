@@ -18,7 +18,7 @@ from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria, Order
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationBusy, ConversationNotFound, Invalid, NotFound
-from vivavoce.redaction import redact
+from vivavoce.redaction import finder
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.chats import Chats
@@ -217,7 +217,7 @@ class Erasure:
         for conversation in conversations:
             async with self._chats.closed(conversation):
                 removed.update(await self._store.erase(conversation, keeps=keeps))
-        redact.forget()
+        finder.forget()
         requests.forget()
         return removed
 

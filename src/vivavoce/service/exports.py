@@ -21,6 +21,7 @@ from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.finders import Finders
 from vivavoce.service.redaction import decide, sees_personal
 from vivavoce.service.reviews import work_for
 from vivavoce.store.interface import Store
@@ -63,7 +64,9 @@ class Exports:
         deployments: Deployments,
         conversations: Conversations,
         audit: Audit,
+        finders: Finders,
     ) -> None:
+        self._finders = finders
         self._store = store
         self._clock = clock
         self._random = random
@@ -92,21 +95,23 @@ class Exports:
             transcripts = await self._conversations.transcripts(principal, items)
             yield list(zip(items, transcripts, strict=True))
 
-    async def record(self, principal: Principal, listed: Listed) -> bytes:
-        """The whole record of a conversation that a list has given, as it is kept. Only for who may see personal data."""
-        require(principal, "pii", listed.conversation.agent_id)
-        return _encode(Line(vivavoce=VERSION, record=await self._record(listed)))
+    async def records(self, principal: Principal, listed: Sequence[Listed]) -> list[bytes | None]:
+        """The whole records of conversations that a list has given, as they are kept; None for one that is gone. Only for who may see personal data."""
+        for agent_id in {item.conversation.agent_id for item in listed}:
+            require(principal, "pii", agent_id)
+        found = await self._store.records(listed)
+        return [_encode(Line(vivavoce=VERSION, record=r)) if r is not None else None for r in found]
 
-    async def lines(self, principal: Principal, agent_id: str, criteria: Criteria) -> AsyncIterator[bytes]:
-        """Whole records. Only for who may see personal data: a record without it could not come back."""
+    async def lines(self, principal: Principal, agent_id: str, criteria: Criteria) -> AsyncIterator[tuple[int, bytes]]:
+        """Blocks of whole records, each with how many they are. Only for who may see personal data: a record without it could not come back."""
         require(principal, "read", agent_id)
         if not sees_personal(principal):
             raise Forbidden(
                 "A whole export holds personal data, and this API key lacks the permission 'pii'; the other formats work without it."
             )
         async for items in self.listed(principal, agent_id, criteria, "jsonl"):
-            for item in items:
-                yield _encode(Line(vivavoce=VERSION, record=await self._record(item))) + b"\n"
+            lines = [line for line in await self.records(principal, items) if line is not None]
+            yield len(lines), b"".join(line + b"\n" for line in lines)
 
     async def begin(self, principal: Principal, agent_id: str, id: str | None) -> str:
         """The id under which the export's signature can be asked for: the one that was asked for, if it is free."""
@@ -161,18 +166,6 @@ class Exports:
             )
         return msgspec.convert(fact.body, ExportSignature)
 
-    async def _record(self, listed: Listed) -> Record:
-        conversation = listed.conversation
-        snapshot = await self._store.snapshot(conversation)
-        return Record(
-            conversation=conversation,
-            turns=tuple(await self._store.turns(conversation)),
-            state={key: msgspec.json.decode(value) for key, value in snapshot.view.items()},
-            closing=await self._store.closing(conversation),
-            deliveries=tuple(await self._store.deliveries(conversation)),
-            review=listed.review,
-        )
-
     # In.
 
     async def take_in(self, principal: Principal, agent_id: str, records: Sequence[bytes | Raw]) -> Imported:
@@ -182,13 +175,14 @@ class Exports:
         if len(records) > MOST_RECORDS:
             raise Invalid(f"An import takes {MOST_RECORDS} records at once; send the rest in further requests.")
         read = [_read(bytes(body), number, account_id, agent_id) for number, body in enumerate(records)]
+        finder = await self._finders(account_id, agent_id)
         imported, skipped = 0, {}
         for record in read:
             head = replace(record.conversation, account_id=account_id, agent_id=agent_id)
             if not head.is_ended:
                 skipped[head.id] = "it was still going on"
                 continue
-            turns = tuple(replace(turn, personal=decide(turn)) for turn in record.turns)
+            turns = tuple(replace(t, personal=decide(t, finder), personal_by=finder.name) for t in record.turns)
             try:
                 await self._store.restore(
                     replace(record, conversation=head, turns=turns), work=[work_for(head, self._clock.now())]

@@ -15,6 +15,7 @@ from vivavoce.errors import ConversationNotFound, Forbidden, Invalid
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.finders import Finders
 from vivavoce.service.redaction import customer_of, redactor, sees_personal
 from vivavoce.store.interface import Store
 
@@ -22,7 +23,8 @@ FACT = "shared_id"
 
 
 class Handoffs:
-    def __init__(self, store: Store, deployments: Deployments, audit: Audit) -> None:
+    def __init__(self, store: Store, deployments: Deployments, audit: Audit, finders: Finders) -> None:
+        self._finders = finders
         self._store = store
         self._audit = audit
         self._deployments = deployments
@@ -56,7 +58,8 @@ class Handoffs:
             await self._audit.note(principal, "handoff_state.read", account_id, agent_id, conversation.id)
             return {"id": conversation.id, "shared_id": shared, "data": data}
         (transcript,) = await self._store.transcripts([conversation])
-        known = redactor(transcript.turns, [customer_of(conversation), shared or ""])
+        finder = await self._finders(account_id, agent_id)
+        known = redactor(transcript.turns, [customer_of(conversation), shared or ""], finder)
         return {"id": conversation.id, "shared_id": None, "data": known.json(data, is_free=True)}
 
     async def _conversation(

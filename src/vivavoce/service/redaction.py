@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, TypeAlias
 
 from vivavoce.domain.conversation import Conversation, PersonalSpan, Turn
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import TranscriptTurn
-from vivavoce.redaction import redact
+from vivavoce.redaction.finder import BUILT_IN, Finder
 from vivavoce.redaction.redact import WITHHELD, Redactor
 from vivavoce.redaction.text import Span
 
@@ -18,21 +18,25 @@ SideName: TypeAlias = Literal["input", "corrected", "reply"]
 Side: TypeAlias = tuple[SideName, str]
 
 
-def decide(turn: Turn) -> tuple[PersonalSpan, ...]:
-    """The personal spans of what a turn says, to be kept with it."""
+def decide(turn: Turn, finder: Finder) -> tuple[PersonalSpan, ...]:
+    """All that is personal in what a turn says, to be kept with it as decided by that finder."""
+    return _decided(turn, finder.thorough)
+
+
+async def look(turn: Turn, finder: Finder) -> tuple[PersonalSpan, ...]:
+    """The same in the time that a turn has; a long text does not keep others waiting."""
+    if sum(len(text) for _, text in sides(turn)) <= LONG_CHARACTERS:
+        return _decided(turn, finder.quick)
+    return await asyncio.to_thread(_decided, turn, finder.quick)
+
+
+def _decided(turn: Turn, find: Callable[[str], Sequence[Span]]) -> tuple[PersonalSpan, ...]:
     return tuple(
         PersonalSpan(side, span.start, span.end, span.category)
         for side, text in sides(turn)
         if text
-        for span in redact.spans_of(text)
+        for span in find(text)
     )
-
-
-async def decided(turn: Turn) -> tuple[PersonalSpan, ...]:
-    """The same; a long text does not keep others waiting."""
-    if sum(len(text) for _, text in sides(turn)) <= LONG_CHARACTERS:
-        return decide(turn)
-    return await asyncio.to_thread(decide, turn)
 
 
 def sees_personal(principal: Principal) -> bool:
@@ -45,16 +49,24 @@ def customer_of(conversation: Conversation) -> str:
     return found or ""
 
 
-def redactor(turns: Iterable[Turn | TranscriptTurn], others: Iterable[str] = ()) -> Redactor:
+def redactor(turns: Iterable[Turn | TranscriptTurn], others: Iterable[str] = (), finder: Finder = BUILT_IN) -> Redactor:
     """Knows all that was found personal in these turns; `others` are values that are personal by what they are."""
     values = [(text, "personal") for text in others if text]
     for turn in turns:
-        texts = dict(sides(turn))
-        values += [(texts[s.side][s.start : s.end], s.category) for s in turn.personal or () if s.side in texts]
+        for side, text in sides(turn):
+            values += [(text[s.start : s.end], s.category) for s in spans(turn, side, finder)]
         dtmf = turn.dtmf if isinstance(turn, TranscriptTurn) else turn.input.dtmf
         if len(dtmf) > 2:
             values.append((dtmf, "secret"))
-    return Redactor(values)
+    return Redactor(values, finder=finder)
+
+
+def spans(turn: Turn | TranscriptTurn, side: SideName, finder: Finder) -> list[Span]:
+    """What is kept as personal of one text; and what the finder says of it, where it was not its own decision."""
+    kept = [Span(s.start, s.end, s.category) for s in turn.personal or () if s.side == side]
+    if turn.personal is None or turn.personal_by == finder.name:
+        return kept
+    return [*kept, *finder.thorough(dict(sides(turn))[side])]
 
 
 def sides(turn: Turn | TranscriptTurn) -> Sequence[Side]:
@@ -67,4 +79,4 @@ def shown(turn: Turn | TranscriptTurn, side: SideName, redactor: Redactor) -> st
     text = dict(sides(turn))[side]
     if turn.personal is None:
         return WITHHELD if text else text
-    return redactor.text(text, [Span(s.start, s.end, s.category) for s in turn.personal if s.side == side])
+    return redactor.text(text, spans(turn, side, redactor.finder))

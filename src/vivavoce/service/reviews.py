@@ -11,13 +11,14 @@ import msgspec
 from msgspec.structs import replace
 
 from vivavoce.domain.clock import Clock, Embedder
-from vivavoce.domain.conversation import Conversation, Turn
-from vivavoce.domain.record import Index, Review, Score, Summary
+from vivavoce.domain.conversation import Conversation, Subject, Turn
+from vivavoce.domain.record import Index, Listed, Review, Score, Summary
 from vivavoce.domain.work import Work
 from vivavoce.engine import reviewing
 from vivavoce.models.interface import Model, ModelError
 from vivavoce.redaction.redact import Redactor
 from vivavoce.service import redaction
+from vivavoce.service.finders import Finders
 from vivavoce.store.facets import of_record
 from vivavoce.store.interface import Store
 
@@ -36,26 +37,24 @@ def work_for(conversation: Conversation, now: datetime) -> Work:
 class Reviews:
     """`model` None judges by rules; `embedder` None leaves out search by meaning."""
 
-    def __init__(self, store: Store, clock: Clock, *, model: Model | None, embedder: Embedder | None) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, finders: Finders, *, model: Model | None, embedder: Embedder | None
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._finders = finders
         self._model = model
         self._embedder = embedder
 
     async def review(self, work: Work) -> datetime | None:
         assert work.subject is not None
-        listed = await self._store.listed(*msgspec.structs.astuple(work.subject))
-        if listed is None:
+        looked = await self._looked_at(work.subject)
+        if looked is None:
             return None
+        listed, turns, known = looked
         conversation = listed.conversation
-        turns = await self._store.turns(conversation)
-        undecided = {turn.index: redaction.decide(turn) for turn in turns if turn.personal is None}
-        if undecided:
-            await self._store.decide(conversation, undecided)
-            turns = [replace(t, personal=undecided[t.index]) if t.index in undecided else t for t in turns]
-        known = redaction.redactor(turns, [redaction.customer_of(conversation)])
-        await self._index(conversation, turns, known)
         if listed.review.summary is not None:
+            await self._hide_again(conversation, known)
             return None  # judged before; only the index was asked for again
         try:
             judged = await reviewing.review(conversation, turns, self._model)
@@ -64,21 +63,58 @@ class Reviews:
                 return self._clock.now() + timedelta(seconds=FIRST_WAIT_SECONDS * 2**work.attempts)
             log.warning("a conversation is judged by rules, since the model failed: %s", error.code)
             judged = await reviewing.review(conversation, turns, None)
-        summary, score = _redacted(judged.summary, known), _redacted_score(judged.score, known)
+        await self._hide_again(conversation, known, judged)
+        return None
+
+    async def look_again(self, subject: Subject) -> None:
+        """Decides anew what is personal in a conversation, by the rules as they are now, and hides by it what was hidden before."""
+        looked = await self._looked_at(subject)
+        if looked is not None:
+            listed, _, known = looked
+            await self._hide_again(listed.conversation, known)
+
+    async def _looked_at(self, subject: Subject) -> tuple[Listed, Sequence[Turn], Redactor] | None:
+        """Every turn decided thoroughly; what has ended is found by it."""
+        listed = await self._store.listed(*msgspec.structs.astuple(subject))
+        if listed is None:
+            return None
+        conversation = listed.conversation
+        finder = await self._finders(subject.account_id, subject.agent_id)
+        turns: Sequence[Turn] = await self._store.turns(conversation)
+        new = {
+            t.index: redaction.decide(t, finder) for t in turns if t.personal is None or t.personal_by != finder.name
+        }
+        if new:
+            await self._store.decide(conversation, new, finder.name)
+            turns = [replace(t, personal=new.get(t.index, t.personal), personal_by=finder.name) for t in turns]
+        known = redaction.redactor(turns, [redaction.customer_of(conversation)], finder)
+        if conversation.is_ended:
+            await self._index(conversation, turns, known)
+        return listed, turns, known
+
+    async def _hide_again(
+        self, conversation: Conversation, known: Redactor, judged: reviewing.Judged | None = None
+    ) -> None:
+        """What people and models have written, by all that is known now."""
         reason = known.text(conversation.handoff_reason) if conversation.handoff_reason else None
 
         def change(review: Review) -> Review:
-            # Written before all was said: hidden again by all that is known now.
             note = review.note
             if note is not None and note.is_informed:
                 note = replace(note, redacted=known.text(note.text))
             marks = tuple(replace(a, redacted=known.text(a.text)) if a.is_informed else a for a in review.annotations)
+            summary = judged.summary if judged is not None else review.summary
+            score = judged.score if judged is not None else review.score
             return replace(
-                review, note=note, annotations=marks, summary=summary, score=score, redacted_handoff_reason=reason
+                review,
+                note=note,
+                annotations=marks,
+                summary=_redacted(summary, known) if summary is not None else None,
+                score=_redacted_score(score, known) if score is not None else None,
+                redacted_handoff_reason=reason,
             )
 
         await self._store.revise(conversation, change)
-        return None
 
     async def _index(self, conversation: Conversation, turns: Sequence[Turn], known: Redactor) -> None:
         closing = await self._store.closing(conversation)

@@ -15,10 +15,12 @@ from vivavoce.service.deployments import Deployments
 from vivavoce.service.erasure import Erasure
 from vivavoce.service.events import Events
 from vivavoce.service.exports import Exports
+from vivavoce.service.finders import Finders
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
 from vivavoce.service.real_time import RealTimeConfigs
+from vivavoce.service.redaction_rules import RedactionRules
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -34,4 +36,6 @@ class Services(Struct, frozen=True, kw_only=True):
     audit: Audit
     erasure: Erasure
     exports: Exports
+    finders: Finders
+    redaction_rules: RedactionRules
     readiness: Callable[[], dict[str, Any]]

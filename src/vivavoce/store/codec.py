@@ -158,6 +158,7 @@ _closing_row = msgspec.json.Decoder(_ClosingRow).decode
 _snapshot_row = msgspec.json.Decoder(_SnapshotRow).decode
 _snapshot_parts = msgspec.msgpack.Decoder(tuple[bytes, bytes, bytes]).decode
 _raw_values = msgspec.json.Decoder(dict[str, Raw]).decode
+_values = msgspec.json.Decoder(dict[str, Any]).decode
 _strings = msgspec.json.Decoder(tuple[str, ...]).decode
 _tools = msgspec.json.Decoder(tuple[Tool, ...]).decode
 decode_said = msgspec.json.Decoder(TranscriptTurn).decode
@@ -183,6 +184,7 @@ def encode_row(row: Row) -> tuple[bytes, bytes]:
         is_input_withheld=False,
         metrics=(),
         personal=None,
+        personal_by="",
         exchanges=(),
     )
     return _encode(transcript(turn)), _encode(_Row(v=VERSION, turn=rest, exchanges=row.exchanges))
@@ -203,6 +205,7 @@ def transcript(turn: Turn) -> TranscriptTurn:
         is_withheld=turn.is_input_withheld,
         metrics=turn.metrics,
         personal=turn.personal,
+        personal_by=turn.personal_by,
     )
 
 
@@ -220,6 +223,11 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 
 def decode_snapshot(packed: bytes) -> Snapshot:
     return snapshot_of(*_snapshot_parts(packed))
+
+
+def decode_state(packed: bytes) -> dict[str, Any]:
+    """The state of a snapshot as JSON; its pickle is not looked at."""
+    return _values(_snapshot_parts(packed)[2])
 
 
 def snapshot_of(body: bytes, state: bytes, view: bytes) -> Snapshot:
@@ -250,6 +258,7 @@ def decode_turn(said: bytes | None, body: bytes) -> Row:
         is_input_withheld=spoken.is_withheld,
         metrics=spoken.metrics,
         personal=spoken.personal,
+        personal_by=spoken.personal_by,
     )
     return Row(turn, row.exchanges)
 
@@ -288,6 +297,7 @@ def stripped(row: Row) -> Row:
         variant=turn.variant,
         metrics=turn.metrics,
         personal=turn.personal,
+        personal_by=turn.personal_by,
         end_reason=turn.end_reason,
         timings=turn.timings,
         tree=turn.tree,

@@ -148,8 +148,10 @@ class Store(Protocol):
         """What was said in each, without how it came to be. One that was erased meanwhile has nothing left."""
         ...
 
-    async def decide(self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]]) -> None:
-        """Replaces what is personal in turns: index -> spans."""
+    async def decide(
+        self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]], by: str
+    ) -> None:
+        """Replaces what is personal in turns (index -> spans), and whose decision it is."""
         ...
 
     async def closing(self, conversation: Conversation) -> Closing | None: ...
@@ -194,6 +196,10 @@ class Store(Protocol):
         ...
 
     async def reply(self, account_id: str, key: str, now: datetime) -> Reply | None: ...
+
+    async def records(self, listed: Sequence[Listed]) -> list[Record | None]:
+        """All that is kept of each; None in place of one that was erased meanwhile."""
+        ...
 
     async def restore(self, record: Record, *, work: Sequence[Work] = ()) -> None:
         """Writes a whole conversation at once, or ConversationExists and nothing at all."""

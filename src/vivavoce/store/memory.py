@@ -245,11 +245,16 @@ class MemoryStore:
             )
         return found
 
-    async def decide(self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]]) -> None:
+    async def decide(
+        self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]], by: str
+    ) -> None:
         kept = self._kept(conversation)
         for index, spans in personal.items():
             said, body = kept.turns[index]
-            kept.turns[index] = (msgspec.json.encode(replace(codec.decode_said(said), personal=spans)), body)
+            kept.turns[index] = (
+                msgspec.json.encode(replace(codec.decode_said(said), personal=spans, personal_by=by)),
+                body,
+            )
 
     async def closing(self, conversation: Conversation) -> Closing | None:
         body = self._kept(conversation).closing
@@ -321,6 +326,22 @@ class MemoryStore:
         kept.review = change(kept.review)
         kept.found_by["review"] = facets.of_review(kept.review)
         return kept.review
+
+    async def records(self, listed: Sequence[Listed]) -> list[Record | None]:
+        return [await self._record(item) for item in listed]
+
+    async def _record(self, listed: Listed) -> Record | None:
+        conversation = listed.conversation
+        if await self.get(conversation.account_id, conversation.agent_id, conversation.id) is None:
+            return None
+        return Record(
+            conversation=conversation,
+            turns=tuple(await self.turns(conversation)),
+            state={k: msgspec.json.decode(v) for k, v in (await self.snapshot(conversation)).view.items()},
+            closing=await self.closing(conversation),
+            deliveries=tuple(await self.deliveries(conversation)),
+            review=listed.review,
+        )
 
     async def restore(self, record: Record, *, work: Sequence[Work] = ()) -> None:
         head = record.conversation

@@ -170,7 +170,7 @@ def _apply(line: str, theirs: Document, mine: Document) -> None:
         operation["requestBody"] if place["request"] else operation["responses"][place["status"]]
         for operation in (theirs, mine)
     )
-    (one,), (other,) = one["content"].values(), other["content"].values()
+    one, other = (next(iter(side["content"].values())) for side in (one, other))
     last: Any = "schema"
     for step in re.findall(r"\w+|\[\]", place["path"]):
         one, other = one[last], other[last]

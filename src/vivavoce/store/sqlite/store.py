@@ -305,12 +305,7 @@ class SqliteStore:
         place = await self._placed(conversation.subject)
 
         def read(c: sqlite3.Connection) -> list[Turn]:
-            rows = [
-                codec.decode_turn(
-                    place.seal.open(said, b"said:%d" % position), place.seal.open(body, b"body:%d" % position)
-                )
-                for position, said, body in c.execute(SQL["get_turns"], {"conversation": place.number})
-            ]
+            rows = _turn_rows(c, place)
             return codec.expand(rows, _texts(c, codec.references(rows)))
 
         return (await self._read(read))[first:]
@@ -339,7 +334,38 @@ class SqliteStore:
             open_(closing[0], b"closing") if closing is not None else None,
         )
 
-    async def decide(self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]]) -> None:
+    async def records(self, listed: Sequence[Listed]) -> list[Record | None]:
+        def read(c: sqlite3.Connection) -> list[Record | None]:
+            texts: dict[str, bytes] = {}  # that many of them share
+            return [self._record(c, item, texts) for item in listed]
+
+        return await self._read(read)
+
+    def _record(self, c: sqlite3.Connection, listed: Listed, texts: dict[str, bytes]) -> Record | None:
+        try:
+            place = self._placed_by(c, listed.conversation.subject)
+        except StoreError:  # erased since the list was read
+            return None
+        name, open_ = {"conversation": place.number}, place.seal.open
+        rows = _turn_rows(c, place)
+        snapshot = c.execute(SQL["get_snapshot"], name).fetchone()
+        closing = c.execute(SQL["get_closing"], name).fetchone()
+        after = open_(closing[0], b"closing") if closing is not None else None
+        wanted = codec.references(rows) | (codec.closing_references(after) if after is not None else set())
+        texts.update(_texts(c, wanted - texts.keys()))
+        deliveries = c.execute(SQL["get_deliveries"], name)
+        return Record(
+            conversation=listed.conversation,
+            turns=tuple(codec.expand(rows, texts)),
+            state=codec.decode_state(open_(snapshot[0], b"snapshot")),
+            closing=codec.decode_closing(after, texts) if after is not None else None,
+            deliveries=tuple(_decode_delivery(open_(body, b"delivery:" + id.encode())) for id, body in deliveries),
+            review=listed.review,
+        )
+
+    async def decide(
+        self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]], by: str
+    ) -> None:
         place = await self._placed(conversation.subject)
 
         def write(c: sqlite3.Connection) -> None:
@@ -348,7 +374,7 @@ class SqliteStore:
                 if position not in personal:
                     continue
                 said = codec.decode_said(place.seal.open(sealed, b"said:%d" % position))
-                body = _encode(msgspec.structs.replace(said, personal=personal[position]))
+                body = _encode(msgspec.structs.replace(said, personal=personal[position], personal_by=by))
                 values = {"conversation": place.number, "position": position}
                 c.execute(SQL["put_said"], {**values, "said": place.seal.close(body, b"said:%d" % position)})
 
@@ -839,6 +865,14 @@ def _sealed_turn(seal: Seal, turn: Turn, snapshot: Snapshot) -> tuple[dict[str, 
         "snapshot": seal.close(codec.encode_snapshot(snapshot), b"snapshot"),
     }
     return values, texts
+
+
+def _turn_rows(c: sqlite3.Connection, place: _Place) -> list[codec.Row]:
+    open_ = place.seal.open
+    return [
+        codec.decode_turn(open_(said, b"said:%d" % position), open_(body, b"body:%d" % position))
+        for position, said, body in c.execute(SQL["get_turns"], {"conversation": place.number})
+    ]
 
 
 def _listed(seal: Seal, head: bytes, review: bytes | None) -> Listed:
