@@ -34,7 +34,8 @@ from vivavoce.domain.record import Criteria, Meaning, Order, Review, Score, Summ
 from vivavoce.store import codec, facets
 from vivavoce.store.sealing import Keyring
 from vivavoce.store.sqlite import meaning
-from vivavoce.store.sqlite.store import SQL, SqliteStore
+from vivavoce.store.sqlite.places import SQL
+from vivavoce.store.sqlite.store import SqliteStore
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SPAN = timedelta(days=700)

@@ -191,7 +191,7 @@ def test_what_author_code_forks_goes_with_its_worker(tmp_path: Path) -> None:
 
 def test_import_code_that_talks_to_the_server_cannot_make_guards_up(tmp_path: Path) -> None:
     async def hold() -> None:
-        lie = "import os, struct\nbody = b'\\x85' * 40\nfor n in range(3, 20):\n    try:\n        os.write(n, struct.pack('>I', len(body)) + body)\n    except OSError:\n        pass\n"
+        lie = "import os, struct\nbody = b'\\x85' * 40\nfor n in range(3, 1024):\n    try:\n        os.write(n, struct.pack('>I', len(body)) + body)\n    except OSError:\n        pass\n"
         files = {"agent_settings/rules.txt": RULES, "functions/act.py": lie + function("return 'x'")}
         async with serving(write(tmp_path, files), script(CALLS)) as talk:
             one = talk()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from vivavoce.api import hiding, tables
-from vivavoce.api.lists import AGENT_FILTERS, FilterInvalid, criteria_of
+from vivavoce.api.filters import AGENT_FILTERS, FilterInvalid, criteria_of
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.domain.record import Criteria, ExportFormat, Listed, Transcript
 from vivavoce.redaction.finder import Finder

@@ -8,16 +8,25 @@ from functools import partial
 from typing import Any
 
 from vivavoce.api import hiding
+from vivavoce.api.filters import (
+    AGENT_FILTERS,
+    ENVIRONMENTS,
+    FilterInvalid,
+    channels_of,
+    criteria_of,
+    filter_of,
+    text_of,
+)
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.domain import words
-from vivavoce.domain.record import Criteria, Listed, Order, Page, Position, Text
+from vivavoce.domain.record import Criteria, Listed, Order, Page, Position
 from vivavoce.errors import Invalid
 from vivavoce.redaction.finder import Finder
 from vivavoce.service.concurrency import SLICES
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire import cursor
 from vivavoce.wire.chat import encode
-from vivavoce.wire.conversations import LABELS, GetConversationsResponse, family
+from vivavoce.wire.conversations import GetConversationsResponse
 from vivavoce.wire.conversations_v3 import (
     ConcurrencyResponse,
     ConversationV3,
@@ -32,7 +41,6 @@ V3_DEFAULT_LIMIT = 1_000
 V1_DEFAULT_LIMIT = 5
 MAX_QUERY = 1_000  # characters
 NDJSON = "application/x-ndjson"
-ENVIRONMENTS = ("sandbox", "pre-release", "live", "draft")
 COUNT_HEADER = "X-Vivavoce-Count"
 SORTS = {
     "startedAt": Order(by="started_at", is_descending=False),
@@ -43,10 +51,6 @@ SORTS = {
     "-polyScore": Order(by="score"),
 }
 OLDEST_FIRST = SORTS["startedAt"]
-
-
-class FilterInvalid(Invalid):
-    code = "GET_CONVERSATIONS_FILTER_PARSE_ERROR"
 
 
 class SortInvalid(Invalid):
@@ -133,35 +137,6 @@ Rendered = Callable[[Sequence[Listed]], "AsyncIterator[dict[str, Any]]"]
 # The agent's list.
 
 
-def criteria_of(call: Call) -> Criteria:
-    """What the filters of the agent's list ask for."""
-    query = call.query
-    return Criteria(
-        since=query["startTime"],
-        until=query["endTime"],
-        environments=query["clientEnv"],
-        channels=_channels(query["channel"]),
-        variants=query["variantId"],
-        deployments=query["deploymentId"],
-        languages=query["language"],
-        directions=query["direction"],
-        groups=query["testGroup"],
-        handoff=query["handoff"],
-        destinations=query["handoffDestination"],
-        tags=query["tag"],
-        annotations=query["annotation"],
-        functions=query["function"],
-        metrics=_metrics(query["metric"]),
-        contacts=query["contact"],
-        in_progress=query["inProgress"],
-        min_score=query["minScore"],
-        max_score=query["maxScore"],
-        min_duration=query["minDuration"],
-        max_duration=query["maxDuration"],
-        text=_text(call, query.get("queryType"), query.get("turnType")),
-    )
-
-
 async def list_conversations(call: Call) -> Answer:
     query, criteria = call.query, criteria_of(call)
     if query["sort"] not in SORTS:
@@ -226,10 +201,10 @@ def _asked_by_account(call: Call) -> Asked:
         since=query["start_time"],
         until=query["end_time"],
         environments=(query["client_env"],),
-        channels=_channels(query.get("channel", ())),
+        channels=channels_of(query.get("channel", ())),
         variants=(variant,) if variant is not None else (),
         in_progress=query["in_progress"],
-        text=_text(call, query.get("query_type"), query.get("turn_type")),
+        text=text_of(call, query.get("query_type"), query.get("turn_type")),
     )
     is_search = query.get("query_type") is not None or query.get("sample") is not None
     if is_search and (criteria.since is None or criteria.until is None):
@@ -342,34 +317,6 @@ def _mode(query: dict[str, Any]) -> str:
     return "random" if sample is not None else kind or "list"
 
 
-def _text(call: Call, kind: str | None, side: Any) -> Text | None:
-    if kind != "transcript" or not call.query.get("query"):
-        return None
-    # Without the right to see personal data, only what is left without it is searched: a hit would tell.
-    is_redacted = not sees_personal(call.principal)
-    return Text(phrases=words.phrases(call.query["query"]), role=side, is_redacted=is_redacted)
-
-
-def _channels(labels: Sequence[str]) -> tuple[str, ...]:
-    found = []
-    for label in labels:
-        channel = family(label)
-        if channel is None:
-            raise FilterInvalid(f"channel is {label[:40]!r}; it should be one of {', '.join(LABELS.values())}.")
-        found.append(channel)
-    return tuple(found)
-
-
-def _metrics(texts: Sequence[str]) -> tuple[tuple[str, str | None], ...]:
-    found = []
-    for text in texts:
-        name, colon, value = text.partition(":")
-        if not name:
-            raise FilterInvalid(f"metric is {text[:40]!r}; it should be NAME, or NAME:VALUE.")
-        found.append((name, value if colon else None))
-    return tuple(found)
-
-
 def _limit(default: int) -> Query:
     return Query(
         name="limit", type="integer", default=default, minimum=1, maximum=MAX_LIMIT, description="How many to return."
@@ -380,33 +327,6 @@ _OFFSET = Query(name="offset", type="integer", default=0, minimum=0, description
 _CURSOR = Query(name="cursor", type="string", description="Where to go on, from the page before; goes before offset.")
 
 
-def _filter(name: str, description: str) -> Query:
-    return Query(name=name, type="list", description=f"{description} May be given again for others.")
-
-
-AGENT_FILTERS = (
-    Query(name="startTime", type="time", description="Begun at this time or later."),
-    Query(name="endTime", type="time", description="Begun before this time."),
-    Query(name="clientEnv", type="list", choices=ENVIRONMENTS, description="Run in this environment."),
-    _filter("channel", "Held on this channel: VOICE-SIP, WEBCHAT, CHAT, SMS, RCS or WHATSAPP."),
-    _filter("variantId", "Begun as this variant."),
-    _filter("deploymentId", "Begun on this deployment."),
-    _filter("language", "In this language."),
-    Query(name="direction", type="list", choices=("inbound", "outbound"), description="Who began it."),
-    _filter("testGroup", "In this group of an A/B test."),
-    Query(name="handoff", type="boolean", description="Handed off, or not."),
-    _filter("handoffDestination", "Handed off to this destination."),
-    _filter("tag", "With this tag."),
-    _filter("annotation", "With an annotation of this type; any is any."),
-    _filter("function", "In which this function ran."),
-    _filter("metric", "With this metric: NAME, or NAME:VALUE. Needs the right to see personal data."),
-    _filter("contact", "From or to this number or address. Needs the right to see personal data."),
-    Query(name="inProgress", type="boolean", description="Still going on, or ended."),
-    Query(name="minScore", type="integer", minimum=1, maximum=5, description="Scored so much or more."),
-    Query(name="maxScore", type="integer", minimum=1, maximum=5, description="Scored so much or less."),
-    Query(name="minDuration", type="integer", minimum=0, description="Ended after so many seconds or more."),
-    Query(name="maxDuration", type="integer", minimum=0, description="Ended after so many seconds or fewer."),
-)
 _AGENT_QUERY = (
     _limit(DEFAULT_LIMIT),
     _OFFSET,
@@ -443,7 +363,7 @@ _V3_QUERY = (
     _QUERY,
     Query(name="turn_type", type="string", choices=_SIDES, description="Words of one side only."),
     Query(name="sample", type="string", choices=("random",), description="So many at random."),
-    _filter("channel", "Held on this channel."),
+    filter_of("channel", "Held on this channel."),
     *(q for q in _V1_QUERY if q.name != "limit"),
     _limit(V3_DEFAULT_LIMIT),
     _CURSOR,

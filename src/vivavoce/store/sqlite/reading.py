@@ -1,0 +1,258 @@
+"""The record, read: one conversation, many, and what is found."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from vivavoce.domain.conversation import Closing, Conversation, Delivery, Snapshot, Subject, Turn
+from vivavoce.domain.record import (
+    Count,
+    Criteria,
+    Listed,
+    Meaning,
+    Order,
+    Page,
+    Position,
+    Record,
+    Review,
+    Transcript,
+)
+from vivavoce.store import codec
+from vivavoce.store.interface import StoreError
+from vivavoce.store.sealing import Seal
+from vivavoce.store.sqlite import finding, meaning
+from vivavoce.store.sqlite.places import (
+    SQL,
+    Place,
+    Placed,
+    known_scope,
+)
+
+ROWS = 500  # conversations that are read by one statement
+
+_decode_head = msgspec.json.Decoder(Conversation).decode
+_decode_review = msgspec.json.Decoder(Review).decode
+_decode_delivery = msgspec.json.Decoder(Delivery).decode
+
+
+class Reading(Placed):
+    """What a conversation said is opened with its own key."""
+
+    async def get(self, account_id: str, agent_id: str, id: str) -> Conversation | None:
+        found = await self.listed(account_id, agent_id, id)
+        return found.conversation if found is not None else None
+
+    async def listed(self, account_id: str, agent_id: str, id: str) -> Listed | None:
+        name = self._name(Subject(account_id, agent_id, id))
+        row = await self._read(lambda c: c.execute(SQL["find_conversation"], {"name": name}).fetchone())
+        if row is None:
+            return None
+        number, scope, wrapped, head, review = row
+        seal = self._keyring.unwrap(wrapped)
+        found = listed_of(seal, head, review)
+        self._remember(found.conversation.subject, Place(number, scope, seal))
+        return found
+
+    async def snapshot(self, conversation: Conversation) -> Snapshot:
+        place = await self._placed(conversation.subject)
+        row = await self._read(lambda c: c.execute(SQL["get_snapshot"], {"conversation": place.number}).fetchone())
+        return codec.decode_snapshot(place.seal.open(row[0], b"snapshot"))
+
+    async def turns(self, conversation: Conversation, *, first: int = 0) -> list[Turn]:
+        place = await self._placed(conversation.subject)
+
+        def read(c: sqlite3.Connection) -> list[Turn]:
+            rows = turn_rows(c, place)
+            return codec.expand(rows, texts_of(c, codec.references(rows)))
+
+        return (await self._read(read))[first:]
+
+    async def transcripts(self, conversations: Sequence[Conversation]) -> list[Transcript]:
+        def read(c: sqlite3.Connection) -> list[Transcript]:
+            return [self._transcript(c, conversation.subject) for conversation in conversations]
+
+        return await self._read(read)
+
+    def _transcript(self, c: sqlite3.Connection, subject: Subject) -> Transcript:
+        try:
+            place = self._placed_by(c, subject)
+        except StoreError:  # erased since the list was read
+            return Transcript(turns=[])
+        name = {"conversation": place.number}
+        open_ = place.seal.open
+        said = [open_(row, b"said:%d" % position) for position, row in c.execute(SQL["get_transcript"], name)]
+        snapshot, closing = (
+            c.execute(SQL["get_snapshot"], name).fetchone(),
+            c.execute(SQL["get_closing"], name).fetchone(),
+        )
+        return codec.decode_transcript(
+            said,
+            open_(snapshot[0], b"snapshot") if snapshot is not None else None,
+            open_(closing[0], b"closing") if closing is not None else None,
+        )
+
+    async def records(self, listed: Sequence[Listed]) -> list[Record | None]:
+        def read(c: sqlite3.Connection) -> list[Record | None]:
+            texts: dict[str, bytes] = {}  # that many of them share
+            return [self._record(c, item, texts) for item in listed]
+
+        return await self._read(read)
+
+    def _record(self, c: sqlite3.Connection, listed: Listed, texts: dict[str, bytes]) -> Record | None:
+        try:
+            place = self._placed_by(c, listed.conversation.subject)
+        except StoreError:  # erased since the list was read
+            return None
+        name, open_ = {"conversation": place.number}, place.seal.open
+        rows = turn_rows(c, place)
+        snapshot = c.execute(SQL["get_snapshot"], name).fetchone()
+        closing = c.execute(SQL["get_closing"], name).fetchone()
+        after = open_(closing[0], b"closing") if closing is not None else None
+        wanted = codec.references(rows) | (codec.closing_references(after) if after is not None else set())
+        texts.update(texts_of(c, wanted - texts.keys()))
+        deliveries = c.execute(SQL["get_deliveries"], name)
+        return Record(
+            conversation=listed.conversation,
+            turns=tuple(codec.expand(rows, texts)),
+            state=codec.decode_state(open_(snapshot[0], b"snapshot")),
+            closing=codec.decode_closing(after, texts) if after is not None else None,
+            deliveries=tuple(_decode_delivery(open_(body, b"delivery:" + id.encode())) for id, body in deliveries),
+            review=listed.review,
+        )
+
+    async def closing(self, conversation: Conversation) -> Closing | None:
+        place = await self._placed(conversation.subject)
+
+        def read(c: sqlite3.Connection) -> Closing | None:
+            row = c.execute(SQL["get_closing"], {"conversation": place.number}).fetchone()
+            if row is None:
+                return None
+            body = place.seal.open(row[0], b"closing")
+            return codec.decode_closing(body, texts_of(c, codec.closing_references(body)))
+
+        return await self._read(read)
+
+    async def deliveries(self, conversation: Conversation) -> Sequence[Delivery]:
+        place = await self._placed(conversation.subject)
+
+        def read(c: sqlite3.Connection) -> list[Delivery]:
+            rows = c.execute(SQL["get_deliveries"], {"conversation": place.number})
+            return [_decode_delivery(place.seal.open(body, b"delivery:" + name.encode())) for name, body in rows]
+
+        return await self._read(read)
+
+    async def find(
+        self,
+        account_id: str,
+        agent_id: str,
+        criteria: Criteria,
+        order: Order,
+        *,
+        limit: int,
+        offset: int = 0,
+        after: Position | None = None,
+    ) -> Page:
+        def read(c: sqlite3.Connection) -> Page:
+            scope = known_scope(c, account_id, agent_id)
+            if scope is None:
+                return Page(items=[], next=None)
+            wanted = finding.matching(c, self._keyring, scope, criteria)
+            found = finding.page(c, wanted, order, after, limit=limit + 1, offset=offset)
+            items = self._read_listed(c, scope, [position.number for position in found[:limit]])
+            return Page(items=items, next=found[limit - 1] if len(found) > limit else None)
+
+        return await self._read(read)
+
+    async def count(self, account_id: str, agent_id: str, criteria: Criteria) -> Count:
+        def read(c: sqlite3.Connection) -> Count:
+            scope = known_scope(c, account_id, agent_id)
+            if scope is None:
+                return Count(number=0)
+            return finding.count(c, finding.matching(c, self._keyring, scope, criteria))
+
+        return await self._read(read)
+
+    async def sample(self, account_id: str, agent_id: str, criteria: Criteria, *, limit: int) -> list[Listed]:
+        start = int.from_bytes(os.urandom(4), "big")
+
+        def read(c: sqlite3.Connection) -> list[Listed]:
+            scope = known_scope(c, account_id, agent_id)
+            if scope is None:
+                return []
+            wanted = finding.matching(c, self._keyring, scope, criteria)
+            return self._read_listed(c, scope, finding.sample(c, wanted, start, limit))
+
+        return await self._read(read)
+
+    def _read_listed(self, c: sqlite3.Connection, scope: int, numbers: Sequence[int]) -> list[Listed]:
+        """In that order; those that were erased meanwhile are left out."""
+        rows = _rows(c, numbers)
+        return [self._opened(number, scope, *rows[number]) for number in numbers if number in rows]
+
+    def _opened(self, number: int, scope: int, wrapped: bytes, head: bytes, review: bytes | None) -> Listed:
+        seal = self._keyring.unwrap(wrapped)
+        found = listed_of(seal, head, review)
+        self._remember(found.conversation.subject, Place(number, scope, seal))
+        return found
+
+    async def alike(
+        self, account_id: str, agent_id: str, criteria: Criteria, asked: Meaning, *, limit: int, offset: int = 0
+    ) -> list[tuple[Listed, float]]:
+        column = "redacted" if asked.is_redacted else "plain"
+        query = meaning.packed(asked.vector)
+
+        def read(c: sqlite3.Connection) -> list[tuple[Listed, float]]:
+            scope = known_scope(c, account_id, agent_id)
+            if scope is None:
+                return []
+            wanted = finding.matching(c, self._keyring, scope, criteria)
+            near = self._signs(scope, column).nearest(c, scope, query, wanted.low, wanted.high)
+            kept = finding.among(c, wanted, near)
+            vectors: dict[int, bytes] = {}
+            for start in range(0, len(kept), ROWS):
+                some = ", ".join(str(number) for number in kept[start : start + ROWS])
+                sql = f"SELECT conversation, {column} FROM vectors WHERE conversation IN ({some}) AND model = ?"
+                vectors.update(c.execute(sql, (asked.model,)).fetchall())
+            likeness = dict(zip(vectors, meaning.likeness(query, list(vectors.values())), strict=True))
+            best = sorted(likeness, key=lambda number: (-likeness[number], number))[offset : offset + limit]
+            listed = self._read_listed(c, scope, best)
+            return list(zip(listed, (likeness[number] for number in best), strict=False))
+
+        return await self._read(read)
+
+    def _signs(self, scope: int, column: str) -> meaning.Signs:
+        return self._meanings.setdefault((scope, column), meaning.Signs(column))
+
+
+def turn_rows(c: sqlite3.Connection, place: Place) -> list[codec.Row]:
+    open_ = place.seal.open
+    return [
+        codec.decode_turn(open_(said, b"said:%d" % position), open_(body, b"body:%d" % position))
+        for position, said, body in c.execute(SQL["get_turns"], {"conversation": place.number})
+    ]
+
+
+def listed_of(seal: Seal, head: bytes, review: bytes | None) -> Listed:
+    conversation = _decode_head(seal.open(head, b"head"))
+    if review is None:
+        return Listed(conversation=conversation)
+    return Listed(conversation=conversation, review=_decode_review(seal.open(review, b"review")))
+
+
+def _rows(c: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, tuple[bytes, bytes, bytes | None]]:
+    """number -> (wrapped key, head, review)."""
+    found = {}
+    for start in range(0, len(numbers), ROWS):
+        some = ", ".join(str(number) for number in numbers[start : start + ROWS])
+        sql = f"SELECT c.number, s.wrapped, c.head, c.review FROM conversations c JOIN seals s ON s.number = c.seal WHERE c.number IN ({some})"  # noqa: S608  # integers
+        for number, *row in c.execute(sql):
+            found[number] = tuple(row)
+    return found
+
+
+def texts_of(c: sqlite3.Connection, hashes: set[str]) -> dict[str, bytes]:
+    return {h: codec.decompress(c.execute(SQL["get_text"], {"hash": h}).fetchone()[0]) for h in hashes}
