@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from pathlib import Path
@@ -131,7 +132,7 @@ def test_no_route_ever_shows_another_accounts_data(tmp_path: Path) -> None:
         def collect(request: tuple[Route, str, Any]) -> None:
             requests.append(request)
 
-        collect()
+        await asyncio.to_thread(collect)
         assert {r.path for r, _, _ in requests} == {r.path for r in routes}  # each of them was asked
         for route, path, body in requests:
             status, reply, headers = await http.call(route.method, path, body, key=rival)

@@ -30,6 +30,7 @@ LOCK = "owner.lock"
 SWITCH_SECONDS = 0.0005
 COLLECT_AFTER = 10_000  # new objects
 BACKLOG = 1024  # connections that wait to be accepted
+KEEP_ALIVE_SECONDS = 75  # longer than clients keep a connection: who closes first does not break the other's request
 SHUTDOWN_SECONDS = 35  # a turn that waits for its model may take as long
 
 
@@ -110,6 +111,7 @@ async def serve(
                 access_log=False,
                 lifespan="off",
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 server_header=False,
                 proxy_headers=False,
             )
