@@ -98,7 +98,7 @@ def test_a_run_goes_on_where_it_was_and_ends(tmp_path: Path) -> None:
         ({"patterns": [{"category": "x", "pattern": "a" * 501}]}, "500 characters"),
         ({"patterns": [{"category": "x", "pattern": "a"}] * 51}, "up to 50"),
         ({"keep": [" "]}, "keep may be"),
-        ({"shown": ["NAME"]}, "is no category"),
+        ({"shown": ["pistcode"]}, "postcode"),
         ({"nonsense": 1}, "nonsense"),
         ([], "not as it should be"),
     ],
@@ -109,6 +109,17 @@ def test_rules_that_cannot_be_are_refused_and_change_nothing(tmp_path: Path, bod
         status, refused, _ = await http.call("PUT", RULES, body)
         assert status == 400 and says in refused["error"]
         assert (await http.call("GET", RULES))[1]["keep"] == OWN["keep"]
+
+    http(tmp_path, check)
+
+
+def test_own_patterns_go_before_what_is_built_in_and_the_names_of_the_house_are_kept(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        reader = await key(http, "read")
+        rules = {"patterns": [{"category": "loyalty_card", "pattern": r"\bSC-\d{6}\b"}], "keep": ["Spoke and Chain"]}
+        assert (await http.call("PUT", RULES, rules))[0] == 200
+        await said(http, "one", "Is that Spoke  and chain? My card SC-654321, my name is Zuleika Quorn")
+        assert await shown(http, "one", reader) == "Is that Spoke  and chain? My card [LOYALTY_CARD], my name is [NAME]"
 
     http(tmp_path, check)
 

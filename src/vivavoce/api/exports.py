@@ -110,7 +110,15 @@ class _Signed:
         marks = hiding.annotations_of(item.review.annotations, self._call.principal)
         row["summary"] = (row["shortSummary"] or {}).get("content", "")
         row["annotations"] = [
-            {"turn": m.turn, "role": m.role, "type": m.type, "text": m.text, "author": m.author} for m in marks
+            {
+                "turn": m.turn,
+                "role": m.role,
+                "type": m.type,
+                "reasons": list(m.reasons),
+                "text": m.text,
+                "author": m.author,
+            }
+            for m in marks
         ]
         if said is not None:
             row["turns"] = [

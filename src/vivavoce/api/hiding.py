@@ -75,6 +75,7 @@ def transcript_of(
         key: msgspec.json.decode(v) if isinstance(v, msgspec.Raw) else v for key, v in bare["state"].items()
     }
     body = _hidden(bare, known)
+    body["state"]["call_sid"] = listed.conversation.id
     for shown_turn, turn in zip(body["turns"], transcript.turns, strict=True):
         shown_turn["user_input"] = shown(turn, "input", known)
         shown_turn["agent_response"] = shown(turn, "reply", known)
@@ -87,7 +88,7 @@ def reply_of(taken: Taken, principal: Principal) -> Any:
     if sees_personal(principal):
         return body
     values = [*taken.personal, (customer_of(taken.conversation), "phone")]
-    known = Redactor(values, finder=taken.finder, is_quick=True)  # on the way of a turn
+    known = Redactor(values, finder=taken.finder)
     plain = msgspec.json.decode(msgspec.json.encode(body))
     return {**plain, "metadata": known.json(plain["metadata"])}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from typing import Any
 
 from starlette.requests import Request
@@ -12,12 +14,15 @@ from vivavoce.wire import times
 
 MAX_INTEGER = 2**63 - 1
 _MAX_VALUES = 100  # of one list
+IGNORED = frozenset(("include_turn_metadata", "include_context_state"))  # that older clients of version 3 still send
 
 
 def parameters(route: Route, request: Request) -> dict[str, Any]:
     """name -> value, for every parameter that the route has."""
     given = request.query_params
     found: dict[str, Any] = {}
+    if route.query and not route.takes_any_body:
+        _check_names(route, given.keys())
     for query in route.query:
         values = given.getlist(query.name)
         if query.type == "list":
@@ -27,6 +32,18 @@ def parameters(route: Route, request: Request) -> dict[str, Any]:
         else:
             found[query.name] = _one(query, values[0], route.query_error) if values else query.default
     return found
+
+
+def _check_names(route: Route, given: Iterable[str]) -> None:
+    """A misspelled filter that is passed over would hand over everything."""
+    known = [query.name for query in route.query]
+    for name in given:
+        if name in known or name in IGNORED:
+            continue
+        spoken = {known_name.replace("_", "").lower(): known_name for known_name in known}
+        near = difflib.get_close_matches(name.replace("_", "").lower(), spoken, n=1)
+        hint = f"did you mean {spoken[near[0]]}?" if near else f"there are {', '.join(known)}."
+        raise route.query_error(f"There is no parameter {name[:40]!r} here; {hint}")
 
 
 def _list(query: Query, values: list[str], error: type[Invalid]) -> tuple[str, ...]:

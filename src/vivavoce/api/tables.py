@@ -34,9 +34,10 @@ async def csv_bytes(blocks: AsyncIterator[Sequence[Row]]) -> AsyncIterator[bytes
         for row in rows:
             flat = {
                 **row,
-                "tags": " ".join(row["tags"]),
+                "tags": "; ".join(row["tags"]),
                 "annotations": "; ".join(
-                    f"{m['turn']} {m['role']} {m['type']} {m['text']}".strip() for m in row["annotations"]
+                    " ".join((str(m["turn"]), m["role"], m["type"], *m["reasons"], m["text"])).strip()
+                    for m in row["annotations"]
                 ),
             }
             writer.writerow([_cell(flat[column]) for column in COLUMNS])
@@ -117,7 +118,7 @@ def _schema(pa: Any) -> Any:
     kinds = {
         "startedAt": time, "finishedAt": time, "duration": pa.int64(), "inProgress": pa.bool_(), "handoff": pa.bool_(),
         "polyScore": pa.float64(), "tags": pa.list_(text),
-        "annotations": pa.list_(pa.struct({"turn": pa.int32(), "role": text, "type": text, "text": text, "author": text})),
+        "annotations": pa.list_(pa.struct({"turn": pa.int32(), "role": text, "type": text, "reasons": pa.list_(text), "text": text, "author": text})),
     }  # fmt: skip
     turn = pa.struct({"user_input": text, "agent_response": text, "started_at": text, "finished_at": text})
     return pa.schema([(column, kinds.get(column, text)) for column in COLUMNS] + [("turns", pa.list_(turn))])

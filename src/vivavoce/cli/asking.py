@@ -6,7 +6,7 @@ import asyncio
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,6 +16,7 @@ from vivavoce.errors import UsageError
 
 if TYPE_CHECKING:
     from vivavoce.cli.local import Remote
+    from vivavoce.settings import Settings
 
 MOST_WAITING = 1_000  # parts of an answer
 
@@ -93,7 +94,7 @@ def _handed_over(where: dict[str, Any], read: Callable[[Remote], AsyncIterator[T
 @asynccontextmanager
 async def connected(where: dict[str, Any]) -> AsyncIterator[Remote]:
     """The same API, wherever it is served."""
-    from vivavoce.cli.local import Remote, owned, server_of, stored_key  # noqa: PLC0415
+    from vivavoce.cli.local import Remote  # noqa: PLC0415
 
     if where.get("url"):
         if not where.get("api_key"):
@@ -102,6 +103,29 @@ async def connected(where: dict[str, Any]) -> AsyncIterator[Remote]:
             yield remote
         return
     config = settings.load(data=where.get("data"), model="local")
+    with _named(config):
+        async with _local(config, where) as remote:
+            yield remote
+
+
+@contextmanager
+def _named(config: Settings) -> Iterator[None]:
+    """An agent may well be there, in another folder."""
+    try:
+        yield
+    except UsageError as error:
+        if "There is no agent" not in str(error):
+            raise
+        raise UsageError(
+            f"{str(error).rstrip('.')} in the data folder {config.data}. --data names another;"
+            " an agent is known to one once `vivavoce serve AGENT_DIR --data DIR` has loaded it there."
+        ) from None
+
+
+@asynccontextmanager
+async def _local(config: Settings, where: dict[str, Any]) -> AsyncIterator[Remote]:
+    from vivavoce.cli.local import Remote, owned, server_of, stored_key  # noqa: PLC0415
+
     address = server_of(config)
     if address is not None:
         async with Remote(address, where.get("api_key") or stored_key(config)) as remote:

@@ -36,6 +36,8 @@ def list_entries(after: int, limit: int, as_json: bool, **where: Any) -> None:
             )
     if not found and not as_json:
         click.echo("No entries.")
+    if len(found) == limit:
+        click.echo(f"There may be more: --after {found[-1]['number']}.", err=True)
 
 
 @command.command("verify")

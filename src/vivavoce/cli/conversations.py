@@ -18,7 +18,9 @@ from vivavoce.cli.asking import ask, connection, fetch, pieces, stream
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _agent = click.option("--agent", required=True, help="The agent's id.")
 _TYPES = ("missing_topic", "wrong_transcript", "wrong_info", "good_response", "bad_response", "other")
+_REASONS = ("too_general", "too_specific", "incorrect_handoff", "too_long", "hallucination")
 _WIDEST = 60  # characters of a heading
+WIDE = 110  # columns of a terminal, from which on a conversation is one line
 
 
 @click.group("conversations")
@@ -83,25 +85,39 @@ def list_conversations(agent: str, limit: int, is_all: bool, as_json: bool, **op
             click.echo(line)
         return
     found = ask(options, "GET", path + _query(options, limit=min(limit, 5000)))
-    _show(found, as_json)
+    _show(found, as_json, has_more=True)
+
+
+@command.command("sample")
+@_agent
+@_filters
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 5000), help="How many at most.")
+@connection
+@_json
+def sample(agent: str, limit: int, as_json: bool, **options: Any) -> None:
+    """Show so many conversations at random."""
+    query = _query(options, limit=limit, sample="random")
+    _show(ask(options, "GET", f"/v1/agents/{quote(agent, safe='')}/conversations?{query}"), as_json)
 
 
 @command.command("search")
-@click.argument("words")
+@click.argument("words", nargs=-1, required=True)
 @_agent
 @_filters
 @click.option("--meaning", is_flag=True, help="By meaning instead of by words.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many at most.")
 @connection
 @_json
-def search(words: str, agent: str, meaning: bool, limit: int, as_json: bool, **options: Any) -> None:
+def search(words: tuple[str, ...], agent: str, meaning: bool, limit: int, as_json: bool, **options: Any) -> None:
     """Find conversations in which WORDS were said; what stands in quotation marks stands together."""
     kind = "semantic" if meaning else "transcript"
-    query = _query(options, limit=min(limit, 5000), query=words, queryType=kind)
-    _show(ask(options, "GET", f"/v1/agents/{quote(agent, safe='')}/conversations?{query}"), as_json)
+    query = _query(options, limit=min(limit, 5000), query=" ".join(words), queryType=kind)
+    _show(
+        ask(options, "GET", f"/v1/agents/{quote(agent, safe='')}/conversations?{query}"), as_json, has_more=not meaning
+    )
 
 
-def _show(found: dict[str, Any], as_json: bool) -> None:
+def _show(found: dict[str, Any], as_json: bool, *, has_more: bool = False) -> None:
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
         return
@@ -109,8 +125,10 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
     from rich.markup import escape  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
+    console = Console(highlight=False)
+    is_wide = console.width >= WIDE
     table = Table(box=None, pad_edge=False)
-    for title in ("started", "conversation", "from", "s", "score", "about"):
+    for title in ("started", "conversation", "s", "score", *(("from", "about") if is_wide else ())):
         table.add_column(title, justify="right" if title in ("s", "score") else "left", no_wrap=title != "about")
     for c in found["conversations"]:
         about = (c["shortSummary"] or {}).get("heading", "")
@@ -118,13 +136,14 @@ def _show(found: dict[str, Any], as_json: bool) -> None:
         state = "in progress" if c["inProgress"] else f"to {c['handoffDestination']}" if c["handoffDestination"] else ""
         about = matches[0]["snippet"] if matches else about[:_WIDEST] or state
         score = "" if c["polyScore"] is None else f"{c['polyScore']:g}"
-        cells = (c["startedAt"][5:16].replace("T", " "), c["conversationId"], c["fromNumber"] or "")
-        table.add_row(*map(escape, cells), str(c["duration"]), score, escape(about))
-    Console(highlight=False).print(table if found["conversations"] else "No conversations.")
-    if found["count"] > len(found["conversations"]):
-        click.echo(
-            f"{len(found['conversations'])} of {found['count']:,}; --limit shows more, --all everything.", err=True
-        )
+        cells = [escape(c["startedAt"][5:16].replace("T", " ")), escape(c["conversationId"]), str(c["duration"]), score]
+        more = [escape(c["fromNumber"] or ""), escape(about)]
+        table.add_row(*cells, *(more if is_wide else ()))
+        if not is_wide and any(more):
+            table.add_row("", f"  {'  '.join(part for part in more if part)}"[: console.width - 13], "", "")
+    console.print(table if found["conversations"] else "No conversations.")
+    if has_more and found["count"] > len(found["conversations"]):
+        click.echo(f"{len(found['conversations'])} of {found['count']:,}; --limit shows more.", err=True)
 
 
 @command.command("get")
@@ -154,7 +173,7 @@ def get(conversation: str, agent: str, as_json: bool, **where: Any) -> None:
     for turn, body in enumerate(found["turns"]):
         if turn:
             click.echo(
-                f"\n{click.style('user', fg='cyan', bold=True)}   {body['user_input'] or body['user_input_dtmf'] or '(silence)'}"
+                f"\n[{turn}]\n{click.style('user', fg='cyan', bold=True)}   {body['user_input'] or body['user_input_dtmf'] or '(silence)'}"
             )
         for event in body["metadata"]["function_events"]:
             click.secho(
@@ -217,11 +236,16 @@ def tag(conversation: str, tags: tuple[str, ...], agent: str, **where: Any) -> N
 @click.option("--turn", type=click.IntRange(0), required=True, help="Turn, counted from 0, the greeting.")
 @click.option("--role", type=click.Choice(["user", "agent"]), default="agent", show_default=True)
 @click.option("--type", "kind", type=click.Choice(_TYPES), required=True)
+@click.option(
+    "--reason", "reasons", multiple=True, type=click.Choice(_REASONS), help="Of a bad response; may be given again."
+)
 @click.option("--text", default="", help="What you want to say about it.")
 @connection
-def annotate(conversation: str, agent: str, turn: int, role: str, kind: str, text: str, **where: Any) -> None:
+def annotate(
+    conversation: str, agent: str, turn: int, role: str, kind: str, reasons: tuple[str, ...], text: str, **where: Any
+) -> None:
     """Mark what was said in a turn as wrong, missing, good or bad."""
-    mark = {"turnId": turn, "role": role, "annotationType": kind, "text": text}
+    mark = {"turnId": turn, "role": role, "annotationType": kind, "text": text, "reasons": reasons}
     made = ask(where, "POST", f"{_path(agent, conversation)}/annotations", {"annotations": [mark]})
     click.echo(f"Annotation {made['annotations'][0]['id']} is kept.")
 
@@ -233,10 +257,10 @@ def annotate(conversation: str, agent: str, turn: int, role: str, kind: str, tex
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @connection
 @_json
-def erase(conversation: str | None, agent: str, contact: str | None, yes: bool, as_json: bool, **where: Any) -> None:
-    """Erase a conversation, or everything about a caller, for good."""
+def erase(conversation: str | None, agent: str, contact: str | None, yes: bool, as_json: bool, **where: Any) -> int:
+    """Erase a conversation, or all that came from or went to a caller's number or address, for good."""
     if (conversation is None) == (contact is None):
-        raise click.UsageError("Name a conversation, or give --contact.")
+        raise click.UsageError("Name a conversation or give --contact, one of them.")
     what = f"conversation {conversation}" if conversation else f"every conversation from or to {contact}"
     if not yes:
         click.confirm(f"Erase {what}? It cannot be had back.", abort=True)
@@ -249,6 +273,10 @@ def erase(conversation: str | None, agent: str, contact: str | None, yes: bool, 
     else:
         removed = ", ".join(f"{count} {name}" for name, count in receipt["removed"].items()) or "nothing"
         click.echo(f"Erased {receipt['conversations']} conversation(s): {removed}. Receipt {receipt['id']}.")
+    if receipt["conversations"] == 0 and not receipt["removed"]:
+        click.echo(f"Nothing was there from or to {contact}: is it the whole number, with its country code?", err=True)
+        return 1
+    return 0
 
 
 def _path(agent: str, conversation: str) -> str:
@@ -285,12 +313,15 @@ def export(agent: str, kind: str, output: Path | None, **options: Any) -> None:
         return
     total = ask(options, "GET", f"{base}/conversations?limit=1&{query}")["count"]
     part = output.with_name(output.name + ".part")
-    with part.open("wb") as file, _progress("exporting", total) as advance:
-        for piece in pieces(options, path):
-            file.write(piece)
-            advance(piece.count(b"\n") if kind != "parquet" else 0)
-        advance(total)
-    part.replace(output)  # a file of that name is a whole one
+    try:
+        with part.open("wb") as file, _progress("exporting", total) as advance:
+            for piece in pieces(options, path):
+                file.write(piece)
+                advance(piece.count(b"\n") if kind != "parquet" else 0)
+            advance(total)
+        part.replace(output)  # a file of that name is a whole one
+    finally:
+        part.unlink(missing_ok=True)
     if kind != "jsonl":  # which holds its own
         beside = output.with_name(output.name + ".signature.json")
         beside.write_text(json.dumps(ask(options, "GET", f"{base}/exports/{id_}"), indent=1) + "\n", encoding="utf-8")
@@ -304,7 +335,7 @@ def verify(file: Path) -> None:
     from vivavoce.cli.signed import check, check_beside  # noqa: PLC0415  # cryptography is not needed for --help
 
     beside = file.with_name(file.name + ".signature.json")
-    count, key = check_beside(file, beside) if beside.is_file() else check(file, is_strict=True)
+    count, key = check_beside(file, beside) if beside.is_file() else check(file)
     click.echo(f"{file} is whole: {count:,} conversations, signed by {key}.")
 
 
@@ -317,7 +348,11 @@ def take_in(file: Path, agent: str, unsigned: bool, **where: Any) -> None:
     """Take in what `export` has written as jsonl or vcon, or anybody's vCons. What is there already is left as it is."""
     from vivavoce.cli.signed import bodies, check, is_ours  # noqa: PLC0415  # cryptography is not needed for --help
 
-    count = check(file, is_strict=not unsigned)[0] if is_ours(file) else sum(1 for _ in bodies(file))
+    count = (
+        check(file, hint=" --unsigned takes it as it is.", is_strict=not unsigned)[0]
+        if is_ours(file)
+        else sum(1 for _ in bodies(file))
+    )
     imported = 0
     skipped: dict[str, str] = {}
     with _progress("importing", count) as advance:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import click
 
+from vivavoce import settings
 from vivavoce.cli.asking import ask
 
 _data = click.option("--data", help="Folder of the database.")
@@ -57,6 +58,7 @@ def create(
         click.echo(
             f"{made['key']}\n\nThis is the only time that the key {made['name']!r} is shown. Its id is {made['id']}."
         )
+        click.echo(f"It is for the server on the data folder {settings.load(data=data, model='local').data}.", err=True)
 
 
 @command.command("list")
@@ -71,7 +73,7 @@ def list_keys(data: str | None, as_json: bool) -> None:
     for key in found:
         state = "revoked" if key["revokedAt"] else f"until {key['expiresAt'][:10]}" if key["expiresAt"] else "valid"
         used = f"used {key['lastUsedAt'][:16]}" if key["lastUsedAt"] else "never used"
-        where = f"account={key['accountId'] or 'all'}"
+        where = f"account={key['accountId'] or 'all'}  agents={','.join(key['agents'] or ['all'])}"
         click.echo(
             f"{key['id']}  {key['name']}  …{key['hint']}  {state}  {used}  {where}  {','.join(key['permissions'])}"
         )

@@ -16,7 +16,7 @@ CHUNK_BYTES = 1 << 20
 WHOLE_FILE_BYTES = 64 << 20  # that are read at once, to see whether they are one vCon
 
 
-def check(file: Path, *, is_strict: bool) -> tuple[int, str]:
+def check(file: Path, *, is_strict: bool = True, hint: str = "") -> tuple[int, str]:
     """(how many records the file has, the public key of its last line). Raises UsageError, when strict, for a signature that
     is missing or does not fit.
 
@@ -37,10 +37,10 @@ def check(file: Path, *, is_strict: bool) -> tuple[int, str]:
     except InvalidSignature:
         problem = "it was changed since it was signed"
     except (ValueError, KeyError, TypeError):
-        problem = "its last line holds no signature: it is not whole, or none of ours"
+        problem = f"its last line holds no signature, and there is no {file.name}.signature.json beside it"
         count += bool(last)
     if problem is not None and is_strict:
-        raise UsageError(f"{file} is not taken: {problem}. --unsigned takes it as it is.")
+        raise UsageError(f"{file} is not proven whole: {problem}.{hint}")
     return count, key
 
 

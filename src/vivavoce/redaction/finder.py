@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -42,7 +43,7 @@ class Finder:
 
     def __init__(self, rules: OwnRules = OwnRules()) -> None:  # noqa: B008  # frozen
         self._patterns = [(_compiled(p.pattern), p.category) for p in rules.patterns]
-        self._keep = frozenset(_plain(text) for text in rules.keep)
+        self._keep = _any_of(rules.keep)
         self._shown = frozenset(rules.shown)
         own = hashlib.sha256(msgspec.json.encode(rules)).hexdigest()[:12]
         self.name = VERSION if rules == OwnRules() else f"{VERSION}-{own}"
@@ -56,18 +57,25 @@ class Finder:
         return self._changed(text, _thorough(text))
 
     def _changed(self, text: str, built_in: Sequence[Span]) -> Sequence[Span]:
+        """An agent's own patterns go first; what it keeps goes before what is built in."""
         if not (self._patterns or self._keep or self._shown):
             return built_in
-        found = [
-            s for s in built_in if s.category not in self._shown and _plain(text[s.start : s.end]) not in self._keep
-        ]
+        own: list[Span] = []
         for pattern, category in self._patterns:
             try:
                 matches = pattern.finditer(text, timeout=PATTERN_SECONDS)
-                found += [Span(m.start(), m.end(), category) for m in matches if m.end() > m.start()]
+                own += [Span(m.start(), m.end(), category) for m in matches if m.end() > m.start()]
             except TimeoutError:
-                found.append(Span(0, len(text), category))
-        return merged(found)
+                own.append(Span(0, len(text), category))
+        taken = [(s.start, s.end) for s in own]
+        if self._keep is not None:
+            taken += [m.span() for m in self._keep.finditer(text)]
+        left = [s for s in built_in if s.category not in self._shown and not _touches(s, taken)]
+        return merged(own + left)
+
+
+def _touches(span: Span, taken: Sequence[tuple[int, int]]) -> bool:
+    return any(start < span.end and span.start < end for start, end in taken)
 
 
 def _compiled(pattern: str) -> regex.Pattern[str]:
@@ -77,8 +85,10 @@ def _compiled(pattern: str) -> regex.Pattern[str]:
         raise PatternInvalid(f"{pattern[:60]!r} is no regular expression: {error}") from error
 
 
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
+def _any_of(texts: Sequence[str]) -> re.Pattern[str] | None:
+    """These words, whatever their case and the room between them."""
+    said = [r"\s+".join(map(re.escape, text.split())) for text in sorted(texts, key=len, reverse=True)]
+    return re.compile(rf"(?<!\w)(?:{'|'.join(said)})(?!\w)", re.IGNORECASE) if said else None
 
 
 @lru_cache(maxsize=MOST_REMEMBERED)

@@ -10,6 +10,7 @@ from vivavoce.redaction.vocabulary import (
     ALSO_WORDS,
     COMMON_WORDS,
     DIGITS,
+    ENGLISH_WORDS,
     FILLERS,
     FIRST_NAMES,
     GREETINGS,
@@ -110,6 +111,11 @@ def people(tokens: Sequence[Token], taken: Sequence[tuple[int, int]]) -> list[Sp
     return found
 
 
+def _is_common(token: Token) -> bool:
+    """A word of the language. Written with a capital it may be a surname all the same: Baker, Long."""
+    return token.low in COMMON_WORDS or (not token.is_capitalised and token.low in ENGLISH_WORDS)
+
+
 def _is_taken(token: Token, taken: Sequence[tuple[int, int]]) -> bool:
     return any(start <= token.start < end for start, end in taken)
 
@@ -119,7 +125,7 @@ def _name(tokens: Sequence[Token], place: int, taken: Sequence[tuple[int, int]],
     token = tokens[place]
     if not token.is_word or not (
         token.is_capitalised
-        or token.low not in COMMON_WORDS
+        or not _is_common(token)
         or token.low in FIRST_NAMES
         or (place and tokens[place - 1].low in _BEFORE_NAMES)
         or (place + 1 < len(tokens) and len(tokens[place + 1].text) == 1)
@@ -132,7 +138,7 @@ def _name(tokens: Sequence[Token], place: int, taken: Sequence[tuple[int, int]],
         return place
     is_known = base in FIRST_NAMES
     is_plain = is_known and base not in ALSO_WORDS
-    is_rare = is_known or base not in COMMON_WORDS
+    is_rare = is_known or not (base in COMMON_WORDS or _is_common(token))
     starts = place == 0 or tokens[place - 1].text in SENTENCE_ENDS
     is_proper = token.is_capitalised and not starts
     fits = is_lower_text or token.is_capitalised
@@ -157,7 +163,7 @@ def _name(tokens: Sequence[Token], place: int, taken: Sequence[tuple[int, int]],
     if is_thing or not token.is_capitalised or is_lower_text or base in MONTHS:
         return None
     is_place = place > 0 and tokens[place - 1].low in _BEFORE_PLACES
-    if last > place and is_rare and tokens[last].low not in COMMON_WORDS and not is_place:
+    if last > place and is_rare and not _is_common(tokens[last]) and not is_place:
         return last
     return last if is_known and is_proper and not is_place else None
 
@@ -223,7 +229,7 @@ def _is_all(tokens: Sequence[Token]) -> bool:
     """Whether an utterance is nothing but words that are not common: the answer to "your name, please?"."""
     words = [t for t in tokens if t.text not in ".,-–'’" and t.low not in FILLERS]
     return 1 <= len(words) <= 5 and all(
-        t.is_word and (t.low in _PARTICLES or t.low in FIRST_NAMES or t.low not in COMMON_WORDS) for t in words
+        t.is_word and (t.low in _PARTICLES or t.low in FIRST_NAMES or not _is_common(t)) for t in words
     )
 
 
@@ -249,14 +255,14 @@ def _extended(tokens: Sequence[Token], place: int, is_lower_text: bool, taken: S
             token.low in _PARTICLES
             and later + 1 < len(tokens)
             and tokens[later + 1].is_word
-            and (tokens[later + 1].is_capitalised or (is_lower_text and tokens[later + 1].low not in COMMON_WORDS))
+            and (tokens[later + 1].is_capitalised or (is_lower_text and not _is_common(tokens[later + 1])))
         ):
             later += 1
             continue
         if not token.is_word or _is_taken(token, taken) or not _can_be(token):
             break
         if is_lower_text:
-            is_common = token.low in COMMON_WORDS and token.low not in FIRST_NAMES
+            is_common = _is_common(token) and token.low not in FIRST_NAMES
             if words >= 2 or token.low in _AFTER_NAMES or len(token.low) == 1 or is_common:
                 break
         elif not token.is_capitalised:

@@ -37,13 +37,14 @@ PLAIN_KEYS = frozenset(
     " clientEnv client_env environment channel language asr_lang_code tts_lang_code variantId variant_id variant_name variant"
     " model_id direction endReason testGroup handoffDestination handoff_destination role annotationType made_by"
     " agent_quality task_success in_flow in_step purpose finish_reason title start_time kind level logger source status"
-    " provider code media_type".split()
+    " provider code media_type id name reference".split()
 )
 _FREE = frozenset(  # subtrees whose keys author code has chosen
     "arguments parameters_sent state state_changes added updated fields metrics answer request data memory logs messages handoff"
     " integration_attributes sip_headers delivery".split()
 )
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")  # a technical word: booking_made
+_TECHNICAL = re.compile(rf"{_IDENTIFIER.pattern}|AS_CHAT_[0-9a-f-]+")
 _LEAST_DIGITS = 7  # of a number that may be somebody's
 _GAP = 3  # characters between the words of a value, at most
 MOST_VALUES = 5_000
@@ -51,13 +52,10 @@ MOST_REMEMBERED = 4_000  # texts whose redacted form is kept, since histories re
 
 
 class Redactor:
-    """`finder` gives the spans of a text, quickly if asked; `values` are pairs of a text that was found personal, and its category."""
+    """`finder` gives the spans of a text; `values` are pairs of a text that was found personal, and its category."""
 
-    def __init__(
-        self, values: Iterable[tuple[str, str]] = (), *, finder: Finder = BUILT_IN, is_quick: bool = False
-    ) -> None:
+    def __init__(self, values: Iterable[tuple[str, str]] = (), *, finder: Finder = BUILT_IN) -> None:
         self.finder = finder
-        self._find = finder.quick if is_quick else finder.thorough
         self._codes: dict[str, str] = {}
         self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}  # first word -> values that begin with it
         self._done: dict[str, str] = {}
@@ -74,16 +72,22 @@ class Redactor:
             found.sort(key=lambda entry: -len(entry[0]))
 
     def text(self, text: str, spans: Sequence[Span] | None = None) -> str:
-        """`spans` are those that were decided for this very text; without them the rules are asked."""
+        """`spans` are those that were decided for this very text; without them it is a value or a text of the program's, of which
+        the rules are asked, and whose technical names stay."""
         if not text:
             return text
         if spans is None and text in self._done:
             return self._done[text]
-        found = [*(self._find(text) if spans is None else spans), *self._known(text)]
+        found = [*(_untechnical(text, self.finder.quick(text)) if spans is None else spans), *self._known(text)]
         done = replaced(text, merged(found))
         if spans is None and len(self._done) < MOST_REMEMBERED:
             self._done[text] = done
         return done
+
+    def written(self, text: str) -> str:
+        """What a person or a model has written about a conversation: looked at thoroughly."""
+        found = [*_untechnical(text, self.finder.thorough(text)), *self._known(text)]
+        return replaced(text, merged(found))
 
     def known(self, text: str) -> str:
         """Without what was found elsewhere; the rules are not asked."""
@@ -128,7 +132,7 @@ class Redactor:
             digits = re.sub(r"\D", "", str(value))
             is_personal = digits in self._codes or _is_personal_key(key)
             if not is_personal and isinstance(value, int) and len(digits) >= _LEAST_DIGITS:
-                is_personal = bool(self._find(digits))
+                is_personal = bool(self.finder.quick(digits))
             return "[REDACTED]" if is_personal else value
         if isinstance(value, Raw):
             return self.json(json.decode(value), key, is_free=is_free)
@@ -146,6 +150,11 @@ class Redactor:
             if run.value in self._codes:
                 found.append(Span(words[run.first].start, words[run.last].end, self._codes[run.value]))
         return found
+
+
+def _untechnical(text: str, spans: Sequence[Span]) -> list[Span]:
+    """Without names of functions and ids of conversations, which look as if somebody were called so."""
+    return [s for s in spans if s.category != "url_personal" or not _TECHNICAL.fullmatch(text[s.start : s.end])]
 
 
 def _end_of(words: Sequence[tuple[int, int, str]], place: int, said: tuple[str, ...]) -> int | None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vivavoce.redaction.places import STREET_WORDS
 from vivavoce.redaction.text import Span, Token
-from vivavoce.redaction.vocabulary import COMMON_WORDS, CUE_OF, FIRST_NAMES, KIN, MONTHS, NUMBERS, TITLES
+from vivavoce.redaction.vocabulary import COMMON_WORDS, CUE_OF, ENGLISH_WORDS, FIRST_NAMES, KIN, MONTHS, NUMBERS, TITLES
 
 CATEGORIES = (
     "name", "address", "secret", "card_security", "date_of_birth", "phone", "account_number", "email", "postcode", "payment_card",
@@ -28,7 +28,7 @@ TAGS = ("", *CATEGORIES)  # the first is of words that are nobody's
 OUTSIDE = 0
 # Chosen by cross-validation on the tuning sets: how far the scales are tipped towards finding, and how sure the tagger must be
 # that a word is nobody's before it takes back what a rule has found.
-TIPPED = 3.0
+TIPPED = 5.0
 SURE = 3.0
 UNSURE_RULES = frozenset(("name", "address", "secret"))  # whose finds may be taken back
 WEIGHTS = "tagger.bin"
@@ -153,6 +153,7 @@ def _marks(low: str) -> str:
         for mark, is_on in (
             ("F", bare in FIRST_NAMES),
             ("C", low in COMMON_WORDS),
+            ("E", low in ENGLISH_WORDS),
             ("N", low in NUMBERS),
             ("M", low in MONTHS),
             ("S", bare in STREET_WORDS),

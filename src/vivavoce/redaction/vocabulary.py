@@ -149,6 +149,7 @@ def _listed(name: str) -> frozenset[str]:
 
 
 FIRST_NAMES = _listed("first_names.txt")
+ENGLISH_WORDS = _listed("english_words.txt")  # in lower case; first names are not among them
 COMMON_WORDS = _listed("common_words.txt")  # that are hardly ever anybody's name
 # First names that are words as well: names only where something says so.
 ALSO_WORDS = _words(

@@ -269,7 +269,7 @@ class Conversations:
         note = (
             Note(
                 text=text,
-                redacted=known.text(text),
+                redacted=known.written(text),
                 is_informed=sees_personal(principal),
                 author=author,
                 at=self._clock.now(),
@@ -309,7 +309,7 @@ class Conversations:
                 type=mark.type,
                 reasons=mark.reasons,
                 text=mark.text,
-                redacted=known.text(mark.text),
+                redacted=known.written(mark.text),
                 is_informed=sees_personal(principal),
                 author=author,
                 at=now,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
 from vivavoce.domain.conversation import Conversation, PersonalSpan, Turn
@@ -20,23 +20,29 @@ Side: TypeAlias = tuple[SideName, str]
 
 def decide(turn: Turn, finder: Finder) -> tuple[PersonalSpan, ...]:
     """All that is personal in what a turn says, to be kept with it as decided by that finder."""
-    return _decided(turn, finder.thorough)
+    return _decided(turn, finder, is_thorough=True)
 
 
 async def look(turn: Turn, finder: Finder) -> tuple[PersonalSpan, ...]:
     """The same in the time that a turn has; a long text does not keep others waiting."""
     if sum(len(text) for _, text in sides(turn)) <= LONG_CHARACTERS:
-        return _decided(turn, finder.quick)
-    return await asyncio.to_thread(_decided, turn, finder.quick)
+        return _decided(turn, finder)
+    return await asyncio.to_thread(_decided, turn, finder)
 
 
-def _decided(turn: Turn, find: Callable[[str], Sequence[Span]]) -> tuple[PersonalSpan, ...]:
+def _decided(turn: Turn, finder: Finder, *, is_thorough: bool = False) -> tuple[PersonalSpan, ...]:
     return tuple(
         PersonalSpan(side, span.start, span.end, span.category)
         for side, text in sides(turn)
         if text
-        for span in find(text)
+        for span in (_looked_at(side, text, finder) if is_thorough else finder.quick(text))
     )
+
+
+def _looked_at(side: SideName, text: str, finder: Finder) -> Sequence[Span]:
+    """An agent says mostly what its author wrote, in which the tagger would find names that are nobody's: there, rules decide.
+    What it repeats of its customer is known from the customer."""
+    return finder.quick(text) if side == "reply" else finder.thorough(text)
 
 
 def sees_personal(principal: Principal) -> bool:
@@ -66,7 +72,7 @@ def spans(turn: Turn | TranscriptTurn, side: SideName, finder: Finder) -> list[S
     kept = [Span(s.start, s.end, s.category) for s in turn.personal or () if s.side == side]
     if turn.personal is None or turn.personal_by == finder.name:
         return kept
-    return [*kept, *finder.thorough(dict(sides(turn))[side])]
+    return [*kept, *_looked_at(side, dict(sides(turn))[side], finder)]
 
 
 def sides(turn: Turn | TranscriptTurn) -> Sequence[Side]:

@@ -17,6 +17,7 @@ from vivavoce.domain.record import Criteria, Order, Position
 from vivavoce.domain.work import Work
 from vivavoce.errors import Invalid
 from vivavoce.redaction.finder import OwnRules, PatternInvalid
+from vivavoce.redaction.tagger import CATEGORIES
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
@@ -124,7 +125,11 @@ def _check(rules: OwnRules) -> None:
     if len(rules.patterns) > MOST_PATTERNS or any(len(p.pattern) > MAX_PATTERN_CHARACTERS for p in rules.patterns):
         raise Invalid(f"patterns may be up to {MOST_PATTERNS}, of {MAX_PATTERN_CHARACTERS} characters each.")
     _check_texts("keep", rules.keep)
-    for category in (*(p.category for p in rules.patterns), *rules.shown):
+    known = {*CATEGORIES, *(p.category for p in rules.patterns)}
+    strange = [category for category in rules.shown if category not in known]
+    if strange:
+        raise Invalid(f"shown has {strange[0][:40]!r}; it should be of {', '.join(sorted(known))}.")
+    for category in (p.category for p in rules.patterns):
         if not _CATEGORY.fullmatch(category):
             raise Invalid(
                 f"{category[:40]!r} is no category; small letters, digits and _ are taken, such as loyalty_card."

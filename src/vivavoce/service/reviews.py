@@ -96,13 +96,15 @@ class Reviews:
         self, conversation: Conversation, known: Redactor, judged: reviewing.Judged | None = None
     ) -> None:
         """What people and models have written, by all that is known now."""
-        reason = known.text(conversation.handoff_reason) if conversation.handoff_reason else None
+        reason = known.written(conversation.handoff_reason) if conversation.handoff_reason else None
 
         def change(review: Review) -> Review:
             note = review.note
             if note is not None and note.is_informed:
-                note = replace(note, redacted=known.text(note.text))
-            marks = tuple(replace(a, redacted=known.text(a.text)) if a.is_informed else a for a in review.annotations)
+                note = replace(note, redacted=known.written(note.text))
+            marks = tuple(
+                replace(a, redacted=known.written(a.text)) if a.is_informed else a for a in review.annotations
+            )
             summary = judged.summary if judged is not None else review.summary
             score = judged.score if judged is not None else review.score
             return replace(
@@ -140,8 +142,10 @@ def _gist(user: str, agent: str) -> str:
 
 
 def _redacted(summary: Summary, known: Redactor) -> Summary:
-    return replace(summary, redacted_heading=known.text(summary.heading), redacted_content=known.text(summary.content))
+    return replace(
+        summary, redacted_heading=known.written(summary.heading), redacted_content=known.written(summary.content)
+    )
 
 
 def _redacted_score(score: Score, known: Redactor) -> Score:
-    return replace(score, redacted_reason=known.text(score.reason))
+    return replace(score, redacted_reason=known.written(score.reason))

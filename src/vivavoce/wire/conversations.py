@@ -114,6 +114,7 @@ class TurnResponse(Struct, frozen=True, kw_only=True):
     """One turn of a detail: what was said, and in `metadata` and `llm_requests` how it came to be."""
 
     turn_id: int  # counts from 1
+    turn_index: int = 0  # ours: as annotations count, from 0
     user_input: str
     user_input_datetime: Moment
     user_input_audio_url: str = ""
@@ -288,6 +289,7 @@ def _turn(turn: Turn, conversation: Conversation, sent: Deliveries, reviews: lis
     has_flow = bool(turn.place_after.flow)
     return {
         "turn_id": turn.index + 1,
+        "turn_index": turn.index,
         "user_input": turn.input.text,
         "user_input_datetime": iso(turn.started_at),
         "user_input_audio_url": "",
