@@ -30,7 +30,7 @@ from msgspec.structs import replace
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vivavoce.domain.conversation import Conversation, Metric, Snapshot, Turn, UserInput
-from vivavoce.domain.record import Criteria, Meaning, Order, Review, Score, Summary, Text
+from vivavoce.domain.record import Criteria, Listed, Meaning, Order, Review, Score, Summary, Text
 from vivavoce.store import codec, facets
 from vivavoce.store.sealing import Keyring
 from vivavoce.store.sqlite import meaning
@@ -324,21 +324,30 @@ async def ask_all(path: Path, count: int, times: int) -> list[dict[str, Any]]:
 
 
 async def export(store: SqliteStore, count: int, figures: Figures) -> None:
-    """Conversations with their transcripts, as the export writes them, in blocks."""
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began, done, after = time.perf_counter(), 0, None
-    while done < min(count, 20_000):
-        page = await store.find("acme", "bench", Criteria(), Order(is_descending=False), limit=200, after=after)
-        transcripts = await store.transcripts([item.conversation for item in page.items])
-        for item, transcript in zip(page.items, transcripts, strict=True):
+    """Conversations as the exports read and write them, in blocks: with their transcripts, and whole."""
+
+    async def transcripts(listed: list[Listed]) -> None:
+        said = await store.transcripts([item.conversation for item in listed])
+        for item, transcript in zip(listed, said, strict=True):
             msgspec.json.encode((item, transcript.turns))
-        done, after = done + len(page.items), page.next
-        if after is None:
-            break
-    rate = done / (time.perf_counter() - began)
-    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    figures.rows.append({"what": "export, conversations/s", "rate": rate, "grown_mb": grown})
-    print(f"export: {rate:,.0f} conversations/s (target 20,000), {grown:.0f} MB more memory (target 64)")
+
+    async def records(listed: list[Listed]) -> None:
+        for record in await store.records(listed):
+            msgspec.json.encode(record)
+
+    for what, carry in (("transcripts", transcripts), ("whole records", records)):
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        began, done, after = time.perf_counter(), 0, None
+        while done < min(count, 20_000):
+            page = await store.find("acme", "bench", Criteria(), Order(is_descending=False), limit=200, after=after)
+            await carry(page.items)
+            done, after = done + len(page.items), page.next
+            if after is None:
+                break
+        rate = done / (time.perf_counter() - began)
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+        figures.rows.append({"what": f"export of {what}, conversations/s", "rate": rate, "grown_mb": grown})
+        print(f"export of {what}: {rate:,.0f} conversations/s (target 20,000), {grown:.0f} MB more memory (target 64)")
 
 
 def main() -> None:

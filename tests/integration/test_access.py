@@ -128,13 +128,13 @@ def test_ids_and_technical_names_are_no_personal_data(tmp_path: Path) -> None:
         opened = await http.open()  # an id of the server's own making
         id = opened["conversationId"]
         await http.say(id, "my name is Zuleika Quorn.")
-        await http.say(id, "this is useless. rubbish")
+        await http.say(id, "this is useless, rubbish")
         reader = await key(http, "read")
         detail = (await http.call("GET", f"/v1/agents/tiny/conversations/{id}", key=reader))[1]
         (event,) = detail["functionEvents"]["2"]
         assert (event["name"], event["function_id"]) == ("look_up", "functions.look_up")
         assert event["arguments"] == {"who": "[NAME]"}
-        assert detail["turns"][2]["user_input"] == "this is useless. rubbish"
+        assert detail["turns"][2]["user_input"] == "this is useless, rubbish"
         whole = (await http.call("GET", f"/v3/acme/tiny/conversations/{id}", key=reader))[1]
         assert whole["id"] == whole["state"]["call_sid"] == id
 

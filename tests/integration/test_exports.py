@@ -22,6 +22,12 @@ from vivavoce.wire import jws
 EXPORT, IMPORT = "/v1/agents/tiny/export", "/v1/agents/tiny/import"
 
 
+def text_of(signature: dict[str, Any]) -> bytes:
+    """What the documentation says is signed."""
+    said = ("id", "format", "conversations", "sha256")
+    return "\0".join(["vivavoce export", *(str(signature[name]) for name in said)]).encode()
+
+
 async def exported(http: Api, query: str = "") -> list[bytes]:
     async with http.session.get(http.url + EXPORT + query, headers={"X-API-KEY": "test-key"}) as reply:
         assert reply.status == 200
@@ -41,7 +47,7 @@ def test_a_record_comes_back_whole_after_it_was_erased(tmp_path: Path) -> None:
         digest = hashlib.sha256(b"".join(records))
         assert (signature["conversations"], signature["sha256"]) == (2, digest.hexdigest())
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature["public_key"]))
-        public.verify(bytes.fromhex(signature["ed25519"]), digest.digest())
+        public.verify(bytes.fromhex(signature["ed25519"]), text_of(signature))
         await http.call("DELETE", f"{LIST}/one")
         sent = {"records": [json.loads(line) for line in records]}
         status, done, _ = await http.call("POST", IMPORT, sent)
@@ -242,7 +248,7 @@ def test_every_export_can_be_checked_by_its_signature(tmp_path: Path, kind: str)
         digest = hashlib.sha256(sent)
         assert found["sha256"] == digest.hexdigest()
         public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(found["publicKey"]))
-        public.verify(bytes.fromhex(found["ed25519"]), digest.digest())
+        public.verify(bytes.fromhex(found["ed25519"]), text_of(found))
         assert (await http.call("GET", query))[0] == 409
         assert (await http.call("GET", "/v1/agents/tiny/exports/other"))[0] == 404
 

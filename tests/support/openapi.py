@@ -39,7 +39,7 @@ SENTENCES = (
     r"clientEnv is |Nothing is deployed to",
     r"should be a language tag",
     r"contact should be|exportId takes",
-    r"is no regular expression|is no category",
+    r"is no regular expression|takes too long|is no category|shown has",
     r"records\[\d+\]",
     r"There is no event id at|The body cannot be read as",
     r"expiresAt is in the past|agents is empty|A key needs at least one permission",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from vivavoce.api import hiding, tables
 from vivavoce.api.filters import AGENT_FILTERS, FilterInvalid, criteria_of
@@ -19,6 +20,8 @@ from vivavoce.wire.chat import encode
 from vivavoce.wire.exports import ExportSignatureResponse, ImportBody, ImportResponse, signature_response
 
 MAX_IMPORT_BYTES = 64 << 20
+T = TypeVar("T")
+_POOL = ThreadPoolExecutor(1, thread_name_prefix="export")
 EXPORT_HEADER = "X-Vivavoce-Export"
 MEDIA_TYPES: dict[ExportFormat, str] = {
     "jsonl": "application/x-ndjson",
@@ -55,6 +58,11 @@ class _Signed:
         self._count = 0
 
     async def parts(self) -> AsyncIterator[bytes]:
+        with self._call.services.exports.counted(self._call.principal):
+            async for part in self._all():
+                yield part
+
+    async def _all(self) -> AsyncIterator[bytes]:
         digest = hashlib.sha256()
         async for part in self._encoded():
             if part:
@@ -99,7 +107,7 @@ class _Signed:
     ) -> AsyncIterator[Sequence[tables.Row]]:
         async for items in blocks:
             self._count += len(items)
-            yield await asyncio.to_thread(self._table, items)
+            yield await _apart(self._table, items)
 
     def _table(self, items: Sequence[tuple[Listed, Transcript]]) -> Sequence[tables.Row]:
         return [self._row(item, said) for item, said in items]
@@ -142,13 +150,18 @@ class _Signed:
                 if whole is not None and record is None:
                     continue  # erased meanwhile
                 self._count += 1
-                body = await asyncio.to_thread(self._vcon, item, said, record)
+                body = await _apart(self._vcon, item, said, record)
                 yield encode(exports.vcon(encode(body), body["uuid"])) + b"\n"
 
     def _vcon(self, item: Listed, said: Transcript, record: bytes | None) -> dict[str, Any]:
         principal = self._call.principal
         turns = hiding.transcript_of(item, said, principal, self._finder, has_latency=False)["turns"]
         return vcon.vcon(hiding.summary_of(item, principal, self._finder), turns, record)
+
+
+async def _apart(work: Callable[..., T], *given: Any) -> T:
+    """In a thread of the exports' own: however many there are, whoever reads one conversation does not wait for them."""
+    return await asyncio.get_running_loop().run_in_executor(_POOL, work, *given)
 
 
 async def get_signature(call: Call) -> Answer:
@@ -186,7 +199,7 @@ ROUTES = (
         query_error=FilterInvalid,
         media_type="application/x-ndjson",
         other_media_types=("text/csv", "application/vnd.apache.parquet"),
-        errors=(400, 401, 403, 404, 409),
+        errors=(400, 401, 403, 404, 409, 429),
     ),
     Route(
         method="GET",

@@ -37,7 +37,10 @@ _DECIDED = frozenset(("fromNumber", "toNumber", "from_number", "to_number", "not
 
 
 def _hidden(body: dict[str, Any], known: Redactor) -> dict[str, Any]:
-    return {key: value if key in _DECIDED else known.json({key: value})[key] for key, value in body.items()}
+    found = {key: value if key in _DECIDED else known.json({key: value})[key] for key, value in body.items()}
+    if "tags" in body:  # by themselves: hidden by what the conversation holds, they would tell it to whoever sets them
+        found["tags"] = Redactor(finder=known.finder).json(body["tags"], "tags")
+    return found
 
 
 def _redacted(listed: Listed) -> Listed:

@@ -28,8 +28,7 @@ async def put_rules(call: Call) -> Answer:
         keep=tuple(body.keep),
         shown=tuple(body.shown),
     )
-    await rules.put(call.principal, agent_id, wanted)
-    return Answer(body=encode(_shown(wanted, await rules.last_run(call.principal, agent_id))))
+    return Answer(body=encode(_shown(wanted, await rules.put(call.principal, agent_id, wanted))))
 
 
 async def run(call: Call) -> Answer:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import click
+import msgspec
 
 from vivavoce.cli.asking import ask, connection, fetch, pieces, stream
 
@@ -346,7 +347,7 @@ def verify(file: Path) -> None:
 @connection
 def take_in(file: Path, agent: str, unsigned: bool, **where: Any) -> None:
     """Take in what `export` has written as jsonl or vcon, or anybody's vCons. What is there already is left as it is."""
-    from vivavoce.cli.signed import bodies, check, is_ours  # noqa: PLC0415  # cryptography is not needed for --help
+    from vivavoce.cli.signed import bodies, check, is_ours, is_signature  # noqa: PLC0415  # cryptography is not needed for --help
 
     count = (
         check(file, hint=" --unsigned takes it as it is.", is_strict=not unsigned)[0]
@@ -358,11 +359,10 @@ def take_in(file: Path, agent: str, unsigned: bool, **where: Any) -> None:
     with _progress("importing", count) as advance:
         block: list[Any] = []
         size = 0
-        for line in bodies(file):
-            body = json.loads(line)
-            if "signature" not in body:
+        for body in bodies(file):
+            if not is_signature(body):
                 block.append(body)
-                size += len(line)
+                size += len(msgspec.json.encode(body))
             if len(block) == MOST_RECORDS or size > MOST_BYTES:
                 imported += _send(where, agent, block, skipped)
                 advance(len(block))

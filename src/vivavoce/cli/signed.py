@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from msgspec import convert
 
+from vivavoce.domain.record import ExportSignature
 from vivavoce.errors import UsageError
 
 CHUNK_BYTES = 1 << 20
@@ -30,13 +33,13 @@ def check(file: Path, *, is_strict: bool = True, hint: str = "") -> tuple[int, s
                 count += 1
             last = line
     try:
-        signature = json.loads(last)["signature"]
+        signature = _decoded(last)["signature"]
         key = signature["public_key"]
-        _verify(key, signature["ed25519"], digest.digest())
+        _verify(signature, digest.digest())
         problem = None if signature["conversations"] == count else "its number of conversations is another"
     except InvalidSignature:
         problem = "it was changed since it was signed"
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, msgspec.MsgspecError):
         problem = f"its last line holds no signature, and there is no {file.name}.signature.json beside it"
         count += bool(last)
     if problem is not None and is_strict:
@@ -51,42 +54,70 @@ def check_beside(file: Path, signature: Path) -> tuple[int, str]:
         while chunk := body.read(CHUNK_BYTES):
             digest.update(chunk)
     try:
-        found = json.loads(signature.read_text("utf-8"))
-        _verify(found["publicKey"], found["ed25519"], digest.digest())
+        found = _decoded(signature.read_bytes())
+        _verify({**found, "public_key": found["publicKey"]}, digest.digest())
         return int(found["conversations"]), str(found["publicKey"])
     except InvalidSignature:
         raise UsageError(f"{file} was changed since it was signed.") from None
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, msgspec.MsgspecError):
         raise UsageError(f"{signature} holds no signature of an export.") from None
 
 
-def _verify(public_key: str, signature: str, digest: bytes) -> None:
-    Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key)).verify(bytes.fromhex(signature), digest)
+def _verify(signature: dict[str, Any], digest: bytes) -> None:
+    """Raises InvalidSignature; KeyError or ValueError where something is missing."""
+    text = digest  # what the first exports signed
+    if "id" in signature:
+        if signature["sha256"] != digest.hex():
+            raise InvalidSignature
+        text = convert(signature, ExportSignature).text
+    public = Ed25519PublicKey.from_public_bytes(bytes.fromhex(signature["public_key"]))
+    public.verify(bytes.fromhex(signature["ed25519"]), text)
 
 
 def is_ours(file: Path) -> bool:
     """True for an export of ours, which is signed as a whole; False for vCons, each of which carries its own signature or none."""
-    with file.open("rb") as lines:
-        first = lines.readline(WHOLE_FILE_BYTES).lstrip()
-    return first.startswith((b'{"vivavoce"', b'{"signature"'))
+    first = next(bodies(file), None)
+    return first is None or "vivavoce" in first or is_signature(first)
 
 
-def bodies(file: Path) -> Iterator[bytes]:
+def is_signature(body: dict[str, Any]) -> bool:
+    """The last line of an export, and nothing else."""
+    return body.keys() == {"signature"} and isinstance(body["signature"], dict)
+
+
+def bodies(file: Path) -> Iterator[dict[str, Any]]:
     """What is to be taken in: a line each, or the one vCon that the file is, or those of a list."""
+    neither = f"{file} is neither lines of JSON objects nor one vCon."
     try:
         with file.open("rb") as lines:
             first = lines.readline(WHOLE_FILE_BYTES)
-            json.loads(first)
-            if not first.lstrip().startswith(b"["):
-                yield first
-                yield from (line for line in lines if line.strip())
+            body = _decoded(first)
+            if isinstance(body, dict):
+                yield body
+                for line in lines:
+                    if line.strip():
+                        yield _object(_decoded(line), neither)
                 return
-    except ValueError:
+    except ValueError as error:
         if file.stat().st_size > WHOLE_FILE_BYTES:
-            raise UsageError(f"{file} is neither lines of JSON nor one vCon.") from None
+            raise UsageError(neither) from error
     try:
-        body = json.loads(file.read_bytes())
-    except ValueError:
-        raise UsageError(f"{file} is neither lines of JSON nor one vCon.") from None
+        body = _decoded(file.read_bytes())
+    except ValueError as error:
+        raise UsageError(neither) from error
     for item in body if isinstance(body, list) else [body]:
-        yield json.dumps(item).encode()
+        yield _object(item, neither)
+
+
+def _decoded(line: bytes) -> Any:
+    """Raises ValueError for whatever is wrong with it."""
+    try:
+        return msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError("no JSON") from error
+
+
+def _object(body: Any, neither: str) -> dict[str, Any]:
+    if not isinstance(body, dict):
+        raise UsageError(neither)
+    return body

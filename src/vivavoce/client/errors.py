@@ -49,11 +49,11 @@ _decode = msgspec.json.Decoder(ErrorEnvelope).decode
 
 def error_of(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     seconds = headers.get("retry-after", "")
-    retry_after = float(seconds) if seconds.isdigit() else None
+    retry_after = float(seconds) if seconds.isascii() and seconds.isdigit() else None
     correlation = headers.get("x-polyai-correlation-id", "")
     try:
         found = _decode(body)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return ApiError(
             status,
             f"HTTP_{status}",

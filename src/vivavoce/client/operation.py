@@ -178,7 +178,7 @@ def _reader(shape: type[T]) -> Callable[[bytes], T]:
     def read(body: bytes) -> T:
         try:
             return decode(body)
-        except msgspec.MsgspecError as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise AnswerInvalid(f"The server's answer is not a {shape.__name__}: {error}.") from error
 
     return read
@@ -187,7 +187,12 @@ def _reader(shape: type[T]) -> Callable[[bytes], T]:
 def _filled(path: str, values: tuple[str, ...]) -> str:
     parts, left = [], list(values)
     for part in path.split("/"):
-        parts.append(quote(left.pop(0), safe="") if part.startswith("{") else part)
+        if part.startswith("{"):
+            value = left.pop(0)
+            if value in ("", ".", ".."):
+                raise ValueError(f"{value!r} is no {part.strip('{}')}.")  # it would lead to another address
+            part = quote(value, safe="")
+        parts.append(part)
     return "/".join(parts)
 
 

@@ -16,7 +16,7 @@ import aiohttp
 import urllib3
 from msgspec.structs import replace
 
-from vivavoce.client.errors import ApiError, ClientError, ConnectionFailed, error_of
+from vivavoce.client.errors import AnswerInvalid, ApiError, ClientError, ConnectionFailed, error_of
 from vivavoce.client.operation import Request
 
 T = TypeVar("T")
@@ -26,6 +26,7 @@ FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 30.0
 CONNECT_SECONDS = 10.0
 CHUNK_BYTES = 1 << 16
+MOST_BYTES = 256 << 20  # of an answer, or of one line of it
 
 
 class BlockingTransport:
@@ -41,7 +42,7 @@ class BlockingTransport:
         for attempt in range(1, self._attempts + 1):
             try:
                 with self._opened(request) as answer:
-                    return read(answer.data)
+                    return read(_read_whole(answer))
             except ClientError as error:
                 wait = pause(request, error, attempt, self._attempts)
                 if wait is None:
@@ -55,12 +56,10 @@ class BlockingTransport:
                 if read is None:
                     yield from answer.stream(CHUNK_BYTES)
                     return
-                rest = b""
+                lines = _Lines()
                 for chunk in answer.stream(CHUNK_BYTES):
-                    whole, rest = _split(rest + chunk)
-                    yield from map(read, whole)
-                if rest:
-                    yield read(rest)
+                    yield from map(read, lines.whole(chunk))
+                yield from map(read, lines.rest())
             except urllib3.exceptions.HTTPError as error:
                 raise ConnectionFailed(f"The answer broke off: {type(error).__name__}.") from error
 
@@ -79,7 +78,7 @@ class BlockingTransport:
             raise ConnectionFailed(f"{self._url} does not answer: {type(error).__name__}.") from error
         try:
             if answer.status >= 300:
-                raise error_of(answer.status, {k.lower(): v for k, v in answer.headers.items()}, answer.data)
+                raise error_of(answer.status, {k.lower(): v for k, v in answer.headers.items()}, _read_whole(answer))
             yield answer
         except urllib3.exceptions.HTTPError as error:
             raise ConnectionFailed(f"The answer broke off: {type(error).__name__}.") from error
@@ -104,7 +103,7 @@ class AwaitingTransport:
         for attempt in range(1, self._attempts + 1):
             try:
                 async with self._opened(request) as answer:
-                    return read(await answer.read())
+                    return read(await _await_whole(answer))
             except ClientError as error:
                 wait = pause(request, error, attempt, self._attempts)
                 if wait is None:
@@ -114,16 +113,16 @@ class AwaitingTransport:
 
     async def stream(self, request: Request, read: Callable[[bytes], T] | None) -> AsyncIterator[Any]:
         async with self._opened(request) as answer:
-            rest = b""
+            lines = _Lines()
             async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
                 if read is None:
                     yield chunk
                     continue
-                whole, rest = _split(rest + chunk)
-                for line in whole:
+                for line in lines.whole(chunk):
                     yield read(line)
-            if rest and read is not None:
-                yield read(rest)
+            if read is not None:
+                for line in lines.rest():
+                    yield read(line)
 
     @asynccontextmanager
     async def _opened(self, request: Request) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -139,7 +138,7 @@ class AwaitingTransport:
             ) as answer:
                 if answer.status >= 300:
                     headers = {k.lower(): v for k, v in answer.headers.items()}
-                    raise error_of(answer.status, headers, await answer.read())
+                    raise error_of(answer.status, headers, await _await_whole(answer))
                 yield answer
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ConnectionFailed(f"{self._url} does not answer: {type(error).__name__}.") from error
@@ -162,7 +161,51 @@ def pause(request: Request, error: ClientError, attempt: int, attempts: int) -> 
     return min(wait, LONGEST_WAIT_SECONDS)
 
 
-def _split(text: bytes) -> tuple[list[bytes], bytes]:
-    """(whole lines, the rest)."""
-    *whole, rest = text.split(b"\n")
-    return [line for line in whole if line], rest
+class _Lines:
+    """Pieces put together to lines, in time that grows with their bytes alone."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def whole(self, chunk: bytes) -> list[bytes]:
+        """The lines that end in this piece."""
+        *ended, last = chunk.split(b"\n")
+        found = []
+        if ended:
+            found = [line for line in (b"".join([*self._parts, ended[0]]), *ended[1:]) if line]
+            self._parts, self._size = [], 0
+        self._parts.append(last)
+        self._size += len(last)
+        if self._size > MOST_BYTES:
+            raise AnswerInvalid(f"A line of the server's answer is longer than {MOST_BYTES >> 20} MiB.")
+        return found
+
+    def rest(self) -> list[bytes]:
+        """What stands after the last end of a line."""
+        line = b"".join(self._parts)
+        return [line] if line else []
+
+
+def _bounded(parts: list[bytes], size: int, chunk: bytes) -> int:
+    """The size with one more piece. Raises for an answer that is larger than any of this API."""
+    parts.append(chunk)
+    if size + len(chunk) > MOST_BYTES:
+        raise AnswerInvalid(f"The server's answer is larger than {MOST_BYTES >> 20} MiB.")
+    return size + len(chunk)
+
+
+def _read_whole(answer: urllib3.BaseHTTPResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    for chunk in answer.stream(CHUNK_BYTES):
+        size = _bounded(parts, size, chunk)
+    return b"".join(parts)
+
+
+async def _await_whole(answer: aiohttp.ClientResponse) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+        size = _bounded(parts, size, chunk)
+    return b"".join(parts)

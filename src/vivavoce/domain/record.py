@@ -150,7 +150,7 @@ ExportFormat: TypeAlias = Literal["jsonl", "csv", "parquet", "vcon"]
 
 
 class ExportSignature(Struct, frozen=True, kw_only=True):
-    """Of a finished export: so many conversations, a hash of all its bytes, and Ed25519 over that hash."""
+    """Of a finished export: so many conversations, a hash of all its bytes, and Ed25519 over `text`."""
 
     id: str
     format: ExportFormat
@@ -158,6 +158,11 @@ class ExportSignature(Struct, frozen=True, kw_only=True):
     sha256: str
     ed25519: str
     public_key: str
+
+    @property
+    def text(self) -> bytes:
+        """What is signed: everything that the signature says."""
+        return "\0".join(("vivavoce export", self.id, self.format, str(self.conversations), self.sha256)).encode()
 
 
 class Index(Struct, frozen=True, kw_only=True):

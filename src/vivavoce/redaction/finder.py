@@ -15,7 +15,9 @@ from vivavoce.redaction.rules import personal_spans
 from vivavoce.redaction.text import Span, merged
 
 VERSION = "2"  # of what is built in: another one looks again at what the one before has decided
-PATTERN_SECONDS = 0.05  # for one text; one that takes longer hides all of it
+PATTERN_SECONDS = 0.05  # of all patterns together for one text; one that takes longer than its part hides all of it
+MOST_STRIKES = 5  # after which a pattern hides every text, without being tried
+TRIALS = ("a" * 500, "aA1 -" * 100, "My name is Ada Lovelace and my number is 07700 900461, thank you. " * 4)
 MOST_REMEMBERED = 8192  # texts: agents say the same things again and again
 
 
@@ -43,6 +45,7 @@ class Finder:
 
     def __init__(self, rules: OwnRules = OwnRules()) -> None:  # noqa: B008  # frozen
         self._patterns = [(_compiled(p.pattern), p.category) for p in rules.patterns]
+        self._strikes: dict[str, int] = {}  # pattern -> how often it took too long
         self._keep = _any_of(rules.keep)
         self._shown = frozenset(rules.shown)
         own = hashlib.sha256(msgspec.json.encode(rules)).hexdigest()[:12]
@@ -62,10 +65,14 @@ class Finder:
             return built_in
         own: list[Span] = []
         for pattern, category in self._patterns:
+            if self._strikes.get(pattern.pattern, 0) >= MOST_STRIKES:
+                own.append(Span(0, len(text), category))
+                continue
             try:
-                matches = pattern.finditer(text, timeout=PATTERN_SECONDS)
+                matches = pattern.finditer(text, timeout=PATTERN_SECONDS / len(self._patterns))
                 own += [Span(m.start(), m.end(), category) for m in matches if m.end() > m.start()]
             except TimeoutError:
+                self._strikes[pattern.pattern] = self._strikes.get(pattern.pattern, 0) + 1
                 own.append(Span(0, len(text), category))
         taken = [(s.start, s.end) for s in own]
         if self._keep is not None:
@@ -81,8 +88,22 @@ def _touches(span: Span, taken: Sequence[tuple[int, int]]) -> bool:
 def _compiled(pattern: str) -> regex.Pattern[str]:
     try:
         return regex.compile(pattern, regex.IGNORECASE)
-    except regex.error as error:
+    except (regex.error, RecursionError) as error:
         raise PatternInvalid(f"{pattern[:60]!r} is no regular expression: {error}") from error
+
+
+def try_out(rules: OwnRules) -> None:
+    """Raises PatternInvalid for a pattern that cannot be read, or takes too long on the plainest texts."""
+    for own in rules.patterns:
+        pattern = _compiled(own.pattern)
+        for text in TRIALS:
+            try:
+                for _ in pattern.finditer(text, timeout=PATTERN_SECONDS):
+                    pass
+            except TimeoutError:
+                raise PatternInvalid(
+                    f"{own.pattern[:60]!r} takes too long; write it without repeats within repeats"
+                ) from None
 
 
 def _any_of(texts: Sequence[str]) -> re.Pattern[str] | None:

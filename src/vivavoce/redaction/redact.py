@@ -48,6 +48,7 @@ _TECHNICAL = re.compile(rf"{_IDENTIFIER.pattern}|AS_CHAT_[0-9a-f-]+")
 _LEAST_DIGITS = 7  # of a number that may be somebody's
 _GAP = 3  # characters between the words of a value, at most
 MOST_VALUES = 5_000
+MOST_LEVELS = 64  # of a JSON value
 MOST_REMEMBERED = 4_000  # texts whose redacted form is kept, since histories repeat them
 
 
@@ -106,15 +107,21 @@ class Redactor:
                     break
         return found
 
-    def json(self, value: Any, key: str = "", *, is_free: bool = False) -> Any:
-        """The same for every text within a JSON value, keys of objects included where author code has chosen them."""
+    def json(self, value: Any, key: str = "", *, is_free: bool = False, depth: int = 0) -> Any:
+        """The same for every text within a JSON value, keys of objects included where author code has chosen them.
+
+        What is nested deeper than anybody means is withheld.
+        """
+        if depth > MOST_LEVELS and isinstance(value, (Mapping, list, tuple, Raw)):
+            return WITHHELD
+        deeper = depth + 1
         if isinstance(value, str):
             if (key in PLAIN_KEYS and not is_free) or value == HIDDEN or _MOMENT.fullmatch(value):
                 return value
             if key.endswith("dtmf") and value:
                 return "[REDACTED]"
             if value.startswith(("{", "[")) and (inner := _inner(value)) is not None:
-                return json.encode(self.json(inner, is_free=True)).decode()
+                return json.encode(self.json(inner, is_free=True, depth=deeper)).decode()
             if is_free and value and _is_personal_key(key):
                 return f"[{_snake(key).upper()}]"
             return self.known(value) if is_free and _IDENTIFIER.fullmatch(value) else self.text(value)
@@ -124,10 +131,10 @@ class Redactor:
                 name = self.known(k) if is_free else k
                 while name in found:
                     name += "'"  # two keys that are hidden alike are still two
-                found[name] = self.json(v, k, is_free=is_free or k in _FREE)
+                found[name] = self.json(v, k, is_free=is_free or k in _FREE, depth=deeper)
             return found
         if isinstance(value, (list, tuple)):
-            return [self.json(item, key, is_free=is_free) for item in value if not _is_marked(item)]
+            return [self.json(item, key, is_free=is_free, depth=deeper) for item in value if not _is_marked(item)]
         if is_free and isinstance(value, (int, float)) and not isinstance(value, bool):
             digits = re.sub(r"\D", "", str(value))
             is_personal = digits in self._codes or _is_personal_key(key)
@@ -135,7 +142,12 @@ class Redactor:
                 is_personal = bool(self.finder.quick(digits))
             return "[REDACTED]" if is_personal else value
         if isinstance(value, Raw):
-            return self.json(json.decode(value), key, is_free=is_free)
+            inner = _inner(value)
+            return (
+                WITHHELD
+                if inner is None and bytes(value) != b"null"
+                else self.json(inner, key, is_free=is_free, depth=deeper)
+            )
         return value
 
     def _numbers(self, text: str) -> list[Span]:
@@ -199,11 +211,11 @@ def _codes_of(value: str) -> list[str]:
     return found
 
 
-def _inner(text: str) -> Any:
-    """The JSON that a text holds, such as the arguments of a call; None when it holds none."""
+def _inner(text: str | Raw) -> Any:
+    """The JSON that a text holds, such as the arguments of a call; None when it holds none, or none that anybody means."""
     try:
         return json.decode(text)
-    except DecodeError:
+    except (DecodeError, RecursionError, UnicodeDecodeError):
         return None
 
 

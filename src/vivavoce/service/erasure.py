@@ -135,7 +135,9 @@ class Erasure:
         )
         await self._store.put_fact(fact)
         await self._store.add_work([_work(account_id, agent_id, now)])
-        days = {name: days if days is not None else "for ever" for name, days in msgspec.structs.asdict(retention).items()}
+        days = {
+            name: days if days is not None else "for ever" for name, days in msgspec.structs.asdict(retention).items()
+        }
         await self._audit.note(principal, "retention.change", account_id, agent_id, "", **days)
         return retention
 

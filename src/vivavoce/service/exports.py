@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -11,12 +14,14 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from vivavoce.domain.clock import Clock, Random
+from vivavoce.domain.conversation import Turn
 from vivavoce.domain.erasure import Signer
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria, ExportFormat, ExportSignature, Listed, Order, Record, Transcript
-from vivavoce.errors import Conflict, ConversationExists, Forbidden, Invalid, NotFound
+from vivavoce.errors import Conflict, ConversationExists, Forbidden, Invalid, NotFound, VivavoceError
+from vivavoce.redaction.finder import Finder
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.conversations import Conversations
@@ -31,6 +36,8 @@ VERSION = 1
 SIGNATURE = "export"  # kind of fact
 SIGNATURES_LAST = timedelta(days=30)
 OLDEST_FIRST = Order(by="started_at", is_descending=False)
+MOST_LEVELS = 100  # of nesting
+MOST_EXPORTS = 4  # of one key at once
 MOST_RECORDS = 200  # of one import request
 _encode = msgspec.json.Encoder().encode
 
@@ -43,6 +50,12 @@ class Line(Struct, frozen=True, kw_only=True):
 
 
 _decode_line = msgspec.json.Decoder(Line).decode
+
+
+class TooManyExports(VivavoceError):
+    code = "TOO_MANY_EXPORTS"
+    status = 429
+    retryable = True
 
 
 class ExportNotFound(NotFound):
@@ -70,6 +83,7 @@ class Exports:
         self._store = store
         self._clock = clock
         self._random = random
+        self._running: Counter[str] = Counter()  # key id -> its exports
         self._signer = signer
         self._deployments = deployments
         self._conversations = conversations
@@ -113,6 +127,19 @@ class Exports:
             lines = [line for line in await self.records(principal, items) if line is not None]
             yield len(lines), b"".join(line + b"\n" for line in lines)
 
+    @contextmanager
+    def counted(self, principal: Principal) -> Iterator[None]:
+        """Around an export: a key may have so many at once, since each holds a block of the record."""
+        if self._running[principal.key_id] >= MOST_EXPORTS:
+            raise TooManyExports(
+                f"This API key has {MOST_EXPORTS} exports going on; let one of them end.", retry_after=10
+            )
+        self._running[principal.key_id] += 1
+        try:
+            yield
+        finally:
+            self._running[principal.key_id] -= 1
+
     async def begin(self, principal: Principal, agent_id: str, id: str | None) -> str:
         """The id under which the export's signature can be asked for: the one that was asked for, if it is free."""
         require(principal, "read", agent_id)
@@ -138,9 +165,10 @@ class Exports:
             format=format,
             conversations=conversations,
             sha256=digest.hex(),
-            ed25519=self._signer.sign(digest).hex(),
+            ed25519="",
             public_key=self._signer.public_key.hex(),
         )
+        signature = replace(signature, ed25519=self._signer.sign(signature.text).hex())
         now = self._clock.now()
         account_id = await self._deployments.account_of(principal, agent_id)
         await self._store.put_fact(
@@ -169,12 +197,16 @@ class Exports:
     # In.
 
     async def take_in(self, principal: Principal, agent_id: str, records: Sequence[bytes | Raw]) -> Imported:
-        """Records as `lines` gave them, or vCons, into this account's agent. One that is there already, or is still going on, is skipped."""
+        """Records as `lines` gave them, or vCons, into this account's agent. One that is there already, or is still going on, is skipped.
+
+        Needs the right to personal data too: a record says what is hidden of it.
+        """
         require(principal, "admin", agent_id)
+        require(principal, "pii", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
         if len(records) > MOST_RECORDS:
             raise Invalid(f"An import takes {MOST_RECORDS} records at once; send the rest in further requests.")
-        read = [_read(bytes(body), number, account_id, agent_id) for number, body in enumerate(records)]
+        read = await asyncio.to_thread(_read_all, records, account_id, agent_id)
         finder = await self._finders(account_id, agent_id)
         imported, skipped = 0, {}
         for record in read:
@@ -182,7 +214,7 @@ class Exports:
             if not head.is_ended:
                 skipped[head.id] = "it was still going on"
                 continue
-            turns = tuple(replace(t, personal=decide(t, finder), personal_by=finder.name) for t in record.turns)
+            turns = await asyncio.to_thread(_decided, record.turns, finder)
             try:
                 await self._store.restore(
                     replace(record, conversation=head, turns=turns), work=[work_for(head, self._clock.now())]
@@ -204,37 +236,64 @@ class _Kind(Struct, frozen=True):
 _decode_kind = msgspec.json.Decoder(_Kind).decode
 
 
-def _read(body: bytes, number: int, account_id: str, agent_id: str) -> Record:
+def _read_all(records: Sequence[bytes | Raw], account_id: str, agent_id: str) -> list[Record]:
+    return [_read(bytes(body), f"records[{number}]", account_id, agent_id) for number, body in enumerate(records)]
+
+
+def _decided(turns: Sequence[Turn], finder: Finder) -> tuple[Turn, ...]:
+    return tuple(replace(t, personal=decide(t, finder), personal_by=finder.name) for t in turns)
+
+
+def _read(body: bytes, where: str, account_id: str, agent_id: str) -> Record:
     """A record that holds together, whoever wrote it."""
-    where = f"records[{number}]"
     try:
         kind = _decode_kind(body)
-    except msgspec.MsgspecError as error:
+        if kind.vivavoce is not None or bytes(kind.record):
+            return _sound(_decode_line(body), where)
+        plain = vcon.unsigned(body)
+        ours = vcon.record_within(plain)
+        if ours is None:
+            return _sound(Line(vivavoce=VERSION, record=vcon.record_of(plain, account_id, agent_id)), where)
+        return _sound(_decode_line(ours), where)
+    except vcon.VconInvalid as error:
+        raise Invalid(f"{where} is neither a record of an export nor a vCon: it {error}.") from error
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise Invalid(f"{where} is not a record of this format: {error}.") from error
-    if kind.vivavoce is None and not bytes(kind.record):
-        try:
-            body = vcon.unsigned(body)
-            ours = vcon.record_within(body)
-            if ours is None:
-                return _sound(vcon.record_of(body, account_id, agent_id), where)
-            body = ours
-        except vcon.VconInvalid as error:
-            raise Invalid(f"{where} is neither a record of an export nor a vCon: it {error}.") from error
-    try:
-        line = _decode_line(body)
-    except msgspec.MsgspecError as error:
-        raise Invalid(f"{where} is not a record of this format: {error}.") from error
+    except (RecursionError, OverflowError) as error:
+        raise Invalid(f"{where} is nested too deeply, or has a time that no calendar has.") from error
+
+
+def _sound(line: Line, where: str) -> Record:
     if line.vivavoce != VERSION:
         raise Invalid(f"{where} is of version {line.vivavoce} of the format; this program reads {VERSION}.")
-    return _sound(line.record, where)
-
-
-def _sound(record: Record, where: str) -> Record:
+    record = line.record
     head = record.conversation
     if not is_conversation_id(head.id):
         raise Invalid(f"{where} has an id that no conversation can have.")
     if not record.turns or [turn.index for turn in record.turns] != list(range(head.turns)):
         raise Invalid(f"{where} should have its {head.turns} turns, in order and from 0 on.")
-    if head.started_at.tzinfo is None or not 1970 <= head.started_at.year < 2200:
-        raise Invalid(f"{where} has no sensible start time.")
+    if any(not 0 <= mark.turn < head.turns for mark in record.review.annotations):
+        raise Invalid(f"{where} has an annotation of a turn that is not there.")
+    _check_values(record, where)
     return record
+
+
+def _check_values(record: Record, where: str) -> None:
+    """Every time must be one that can be written in any zone, and nothing deeper than can be read again."""
+    left: list[tuple[Any, int]] = [(record, 0)]
+    while left:
+        value, depth = left.pop()
+        if isinstance(value, datetime) and (value.tzinfo is None or not 1970 < value.year < 2200):
+            raise Invalid(
+                f"{where} has a time that is not sensible: {value.isoformat()}; years 1971 to 2199 with a zone are taken."
+            )
+        if isinstance(value, Raw):
+            value = msgspec.json.decode(value)
+        if isinstance(value, Struct):
+            value = msgspec.structs.astuple(value)
+        if isinstance(value, dict):
+            left += [(item, depth + 1) for item in value.values()]
+        elif isinstance(value, (list, tuple)):
+            left += [(item, depth + 1) for item in value]
+        if depth > MOST_LEVELS:
+            raise Invalid(f"{where} is nested deeper than {MOST_LEVELS} levels.")

@@ -25,7 +25,8 @@ class Finders:
     async def __call__(self, account_id: str, agent_id: str) -> Finder:
         known = self._known.get((account_id, agent_id))
         if known is None:
-            known = self._known[account_id, agent_id] = Finder(await self.rules(account_id, agent_id))
+            read = Finder(await self.rules(account_id, agent_id))
+            known = self._known.setdefault((account_id, agent_id), read)  # other rules may have been put meanwhile
         return known
 
     async def of(self, principal: Principal, agent_id: str) -> Finder:

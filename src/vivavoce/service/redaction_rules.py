@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,8 +17,8 @@ from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria, Order, Position
 from vivavoce.domain.work import Work
-from vivavoce.errors import Invalid
-from vivavoce.redaction.finder import OwnRules, PatternInvalid
+from vivavoce.errors import Invalid, VivavoceError
+from vivavoce.redaction.finder import OwnRules, PatternInvalid, try_out
 from vivavoce.redaction.tagger import CATEGORIES
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
@@ -24,6 +26,8 @@ from vivavoce.service.deployments import Deployments
 from vivavoce.service.finders import Finders
 from vivavoce.service.reviews import Reviews
 from vivavoce.store.interface import Store
+
+log = logging.getLogger(__name__)
 
 REDACT = "redact"  # kind of work
 RUN = "redaction_run"  # kind of fact
@@ -55,30 +59,34 @@ class RedactionRules:
         self._audit = audit
         self._finders = finders
         self._reviews = reviews
+        self._lock = asyncio.Lock()  # around what is kept of a run
 
     async def get(self, principal: Principal, agent_id: str) -> OwnRules:
         require(principal, "read", agent_id)
         return await self._finders.rules(await self._deployments.account_of(principal, agent_id), agent_id)
 
-    async def put(self, principal: Principal, agent_id: str, rules: OwnRules) -> None:
-        """Holds at once for all that is shown; what is kept of the record changes with `run`."""
-        require(principal, "admin", agent_id)
+    async def put(self, principal: Principal, agent_id: str, rules: OwnRules) -> Run:
+        """Holds at once for all that is shown, and goes over what is kept of the record, the search index too, from then on."""
+        _require(principal, agent_id)
         _check(rules)
         account_id = await self._deployments.account_of(principal, agent_id)
         try:
+            await asyncio.to_thread(try_out, rules)
             await self._finders.put_rules(account_id, agent_id, rules)
         except PatternInvalid as error:
             raise Invalid(f"{error}.") from error
         await self._audit.note(principal, "redaction.change", account_id, agent_id)
+        return await self.run(principal, agent_id)
 
     async def run(self, principal: Principal, agent_id: str) -> Run:
         """Looks again at every conversation, in the background; one that goes on already begins anew."""
-        require(principal, "admin", agent_id)
+        _require(principal, agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
         now = self._clock.now()
         count = await self._store.count(account_id, agent_id, Criteria())
         begun = Run(conversations=count.number, started_at=now)
-        await self._keep(account_id, agent_id, begun)
+        async with self._lock:
+            await self._keep(account_id, agent_id, begun)
         await self._store.add_work([Work(kind=REDACT, key=_key(account_id, agent_id), due_at=now)])
         await self._audit.note(principal, "redaction.run", account_id, agent_id, conversations=count.number)
         return begun
@@ -96,7 +104,10 @@ class RedactionRules:
         after = Position(number=run.after) if run.after else None
         page = await self._store.find(account_id, agent_id, Criteria(), _OLDEST_FIRST, limit=BLOCK, after=after)
         for item in page.items:
-            await self._reviews.look_again(item.conversation.subject)
+            try:
+                await self._reviews.look_again(item.conversation.subject)
+            except VivavoceError as error:  # one damaged conversation must not stop the others
+                log.warning("a conversation could not be looked at again: %s", error.code)
         now = self._clock.now()
         later = replace(
             run,
@@ -104,7 +115,11 @@ class RedactionRules:
             after=page.next.number if page.next is not None else run.after,
             finished_at=None if page.next is not None else now,
         )
-        await self._keep(account_id, agent_id, later)
+        async with self._lock:
+            current = await self._last_run(account_id, agent_id)
+            if current is None or current.started_at != run.started_at:
+                return now  # it has begun anew, with other rules perhaps
+            await self._keep(account_id, agent_id, later)
         return now if page.next is not None else None
 
     async def _last_run(self, account_id: str, agent_id: str) -> Run | None:
@@ -115,6 +130,12 @@ class RedactionRules:
         body = msgspec.to_builtins(run)
         now = self._clock.now()
         await self._store.put_fact(Fact(account_id=account_id, agent_id=agent_id, kind=RUN, key="", body=body, at=now))
+
+
+def _require(principal: Principal, agent_id: str) -> None:
+    """Who decides what is hidden must be somebody from whom nothing is."""
+    require(principal, "admin", agent_id)
+    require(principal, "pii", agent_id)
 
 
 def _key(account_id: str, agent_id: str) -> str:

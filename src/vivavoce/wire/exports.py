@@ -8,7 +8,8 @@ from vivavoce.domain.record import ExportFormat, ExportSignature
 
 
 class ExportSignatureResponse(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`sha256` of all bytes that were sent (of format jsonl: but for its last line), `ed25519` over that hash, in hexadecimal."""
+    """`sha256` of all bytes that were sent (of format jsonl: but for its last line), `ed25519` over `"vivavoce export"`,
+    id, format, conversations and sha256 with a NUL between them; in hexadecimal."""
 
     id: str
     format: ExportFormat

@@ -35,7 +35,10 @@ def opened(body: dict[str, Any]) -> bytes:
     """What was signed, if the first signature fits the key of its certificate: it says that it is whole, not who made it."""
     try:
         (signature, *_) = body["signatures"]
-        header = {**signature.get("header", {}), **msgspec.json.decode(decoded(signature["protected"]))}
+        protected = msgspec.json.decode(decoded(signature["protected"]))
+        header = {**signature.get("header", {}), **protected}
+        if "crit" in header:
+            raise JwsInvalid("it has critical headers, which are not known here.")
         certificate = x509.load_der_x509_certificate(base64.b64decode(header["x5c"][0], validate=True))
         key = certificate.public_key()
         text = f"{signature['protected']}.{body['payload']}".encode()
@@ -50,7 +53,16 @@ def opened(body: dict[str, Any]) -> bytes:
         return decoded(body["payload"])
     except InvalidSignature:
         raise JwsInvalid("it was changed since it was signed.") from None
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, UnsupportedAlgorithm) as error:
+    except (
+        KeyError,
+        TypeError,
+        ValueError,
+        IndexError,
+        AttributeError,
+        RecursionError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+    ) as error:
         if isinstance(error, JwsInvalid):
             raise
         raise JwsInvalid("it is not a signed vCon: payload and signatures with x5c are needed.") from error

@@ -128,6 +128,11 @@ class _Party(Struct, frozen=True):
     mailto: str | None = None
     name: str | None = None
     type: str | None = None
+    role: str | None = None
+
+    @property
+    def is_agent(self) -> bool:
+        return self.type == "bot" or (self.role or "").lower() in ("agent", "bot", "assistant")
 
     @property
     def number(self) -> str | None:
@@ -208,7 +213,8 @@ def record_of(body: bytes, account_id: str, agent_id: str) -> Record:
         raise VconInvalid(f"needs extensions that are not known here: {', '.join(found.critical)[:200]}")
     if len(found.dialog) > MOST_DIALOGS:
         raise VconInvalid(f"has {len(found.dialog):,} dialogs; at most {MOST_DIALOGS:,} are taken")
-    agents = {n for n, party in enumerate(found.parties) if party.type == "bot"} or {1}
+    told = {n for n, party in enumerate(found.parties) if party.is_agent}
+    agents = told or {1}
     texts = sorted(
         ((_moment(d, found.created_at), _speaker(d) in agents, _text(d)) for d in found.dialog if d.type == "text"),
         key=lambda said: said[0],
@@ -230,7 +236,9 @@ def record_of(body: bytes, account_id: str, agent_id: str) -> Record:
         last_turn_at=turns[-1].finished_at,
         turns=len(turns),
         from_number=user.number,
-        to_number=agent.number,
+        to_number=agent.number
+        if told
+        else None,  # it may be a customer's: only an agent's own number is shown to everybody
         end_reason="client",
     )
     return Record(conversation=head, turns=tuple(turns))
@@ -264,21 +272,28 @@ def _turns(texts: Sequence[tuple[datetime, bool, str]]) -> list[Turn]:
         code="IMPORTED", message="This conversation came in as a vCon: only what was said is known of it."
     )
     first = texts[0][0]
-    found = [Turn(index=0, started_at=first, finished_at=first, notices=(imported,))]
+    parts: list[tuple[datetime, datetime, list[str], list[str]]] = [(first, first, [], [])]  # begin, end, heard, said
     for at, is_agent, text in texts:
-        last = found[-1]
+        begun, _, heard, said = parts[-1]
         if is_agent:
-            found[-1] = msgspec.structs.replace(last, reply=_joined(last.reply, text), finished_at=at)
-        elif last.index and not last.reply:
-            heard = UserInput(text=_joined(last.input.text, text))
-            found[-1] = msgspec.structs.replace(last, input=heard, finished_at=at)
+            said.append(text)
+        elif len(parts) > 1 and not said:
+            heard.append(text)
         else:
-            found.append(Turn(index=len(found), started_at=at, finished_at=at, input=UserInput(text=text)))
-    return found
-
-
-def _joined(before: str, after: str) -> str:
-    return f"{before}\n{after}" if before else after
+            begun, heard, said = at, [text], []
+            parts.append((begun, at, heard, said))
+        parts[-1] = (begun, at, heard, said)
+    return [
+        Turn(
+            index=index,
+            started_at=begun,
+            finished_at=ended,
+            input=UserInput(text="\n".join(heard)),
+            reply="\n".join(said),
+            notices=() if index else (imported,),
+        )
+        for index, (begun, ended, heard, said) in enumerate(parts)
+    ]
 
 
 __all__ = ["MEDIA_TYPE", "VconInvalid", "record_of", "record_within", "unsigned", "vcon", "vcon_id"]
