@@ -153,3 +153,20 @@ def test_a_local_chat_goes_through_the_server_that_owns_the_data(tmp_path: Path)
         assert other.returncode == 1 and "answers with its own model" in other.stderr
     finally:
         assert server.stop() == 0
+
+
+def test_redaction_rules_are_set_shown_and_run_without_a_server(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    assert vivavoce("chat", str(EXAMPLE), "-m", "I have plan-basic", data=data).returncode == 0
+    rules = tmp_path / "rules.json"
+    rules.write_text(json.dumps({"patterns": [{"category": "plan", "pattern": "plan-[a-z]+"}], "keep": ["Riverside"]}))
+    place = ("--agent", "bike-workshop")
+    done = vivavoce("redaction", "set", str(rules), *place, data=data)
+    assert (done.returncode, done.stdout) == (0, "1 conversations were looked at by the rules as they are now.\n"), (
+        done.stderr
+    )
+    shown = vivavoce("redaction", "show", *place, data=data)
+    assert "hide   plan-[a-z]+  as [PLAN]" in shown.stdout and "1 of 1 conversations" in shown.stdout
+    rules.write_text("nonsense")
+    wrong = vivavoce("redaction", "set", str(rules), *place, data=data)
+    assert wrong.returncode == 1 and "is no JSON" in wrong.stderr

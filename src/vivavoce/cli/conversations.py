@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import secrets
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -15,6 +14,7 @@ import click
 import msgspec
 
 from vivavoce.cli.asking import ask, connection, fetch, pieces, stream
+from vivavoce.cli.progress import progress
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _agent = click.option("--agent", required=True, help="The agent's id.")
@@ -315,7 +315,7 @@ def export(agent: str, kind: str, output: Path | None, **options: Any) -> None:
     total = ask(options, "GET", f"{base}/conversations?limit=1&{query}")["count"]
     part = output.with_name(output.name + ".part")
     try:
-        with part.open("wb") as file, _progress("exporting", total) as advance:
+        with part.open("wb") as file, progress("exporting", total) as advance:
             for piece in pieces(options, path):
                 file.write(piece)
                 advance(piece.count(b"\n") if kind != "parquet" else 0)
@@ -356,7 +356,7 @@ def take_in(file: Path, agent: str, unsigned: bool, **where: Any) -> None:
     )
     imported = 0
     skipped: dict[str, str] = {}
-    with _progress("importing", count) as advance:
+    with progress("importing", count) as advance:
         block: list[Any] = []
         size = 0
         for body in bodies(file):
@@ -383,16 +383,3 @@ def _send(where: dict[str, Any], agent: str, block: list[Any], skipped: dict[str
     done = ask(where, "POST", f"/v1/agents/{quote(agent, safe='')}/import", {"records": block})
     skipped.update(done["skipped"])
     return int(done["imported"])
-
-
-@contextlib.contextmanager
-def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on the terminal; nothing where there is none."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
-
-    console = Console(stderr=True)
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda n: progress.advance(task, n)

@@ -19,6 +19,7 @@ COMMANDS = {
     "validate": "Check a folder: every fault with its file and line.",
     "new": "Make a small working agent to start from.",
     "conversations": "List, read, search, annotate, note and erase conversations.",
+    "redaction": "An agent's own rules of what is personal, and their run over the record.",
     "keys": "Create, list and revoke API keys.",
     "audit": "Who saw personal data and who changed what; whether the log is whole.",
 }
