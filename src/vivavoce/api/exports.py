@@ -145,10 +145,12 @@ class _Signed:
     async def _vcons(self, blocks: AsyncIterator[Sequence[tuple[Listed, Transcript]]]) -> AsyncIterator[bytes]:
         exports, principal = self._call.services.exports, self._call.principal
         async for items in blocks:
-            whole = await exports.records(principal, [i for i, _ in items]) if sees_personal(principal) else None
-            for (item, said), record in zip(items, whole or [None] * len(items), strict=True):
-                if whole is not None and record is None:
-                    continue  # erased meanwhile
+            for item, said in items:
+                record = None
+                if sees_personal(principal):
+                    (record,) = await exports.records(principal, [item])
+                    if record is None:
+                        continue  # erased meanwhile
                 self._count += 1
                 body = await _apart(self._vcon, item, said, record)
                 yield encode(exports.vcon(encode(body), body["uuid"])) + b"\n"

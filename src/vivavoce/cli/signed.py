@@ -75,9 +75,14 @@ def _verify(signature: dict[str, Any], digest: bytes) -> None:
 
 
 def is_ours(file: Path) -> bool:
-    """True for an export of ours, which is signed as a whole; False for vCons, each of which carries its own signature or none."""
-    first = next(bodies(file), None)
-    return first is None or "vivavoce" in first or is_signature(first)
+    """True where any line is of an export of ours, which is signed as a whole; False for vCons, each of which carries its own
+    signature or none."""
+    is_empty = True
+    for body in bodies(file):
+        is_empty = False
+        if "vivavoce" in body or is_signature(body):
+            return True
+    return is_empty
 
 
 def is_signature(body: dict[str, Any]) -> bool:

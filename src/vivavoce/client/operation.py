@@ -18,7 +18,6 @@ from vivavoce.client.errors import AnswerInvalid
 
 P = ParamSpec("P")
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
 class Given(Struct, frozen=True):
@@ -172,7 +171,7 @@ def _reader(shape: type[T]) -> Callable[[bytes], T]:
     if shape is bytes:
         return lambda body: body  # type: ignore[return-value]  # T is bytes here
     if shape is type(None):
-        return lambda _: None  # None here
+        return lambda _: None
     decode = msgspec.json.Decoder(shape).decode
 
     def read(body: bytes) -> T:

@@ -60,6 +60,7 @@ class Redactor:
         self._codes: dict[str, str] = {}
         self._phrases: dict[str, list[tuple[tuple[str, ...], str]]] = {}  # first word -> values that begin with it
         self._done: dict[str, str] = {}
+        self._written: dict[str, str] = {}
         seen: set[tuple[str, ...]] = set()
         for value, category in islice(dict.fromkeys(values), MOST_VALUES):
             for form in _forms(value, category):
@@ -87,8 +88,10 @@ class Redactor:
 
     def written(self, text: str) -> str:
         """What a person or a model has written about a conversation: looked at thoroughly."""
-        found = [*_untechnical(text, self.finder.thorough(text)), *self._known(text)]
-        return replaced(text, merged(found))
+        if text not in self._written:
+            found = [*_untechnical(text, self.finder.thorough(text)), *self._known(text)]
+            self._written[text] = replaced(text, merged(found))
+        return self._written[text]
 
     def known(self, text: str) -> str:
         """Without what was found elsewhere; the rules are not asked."""

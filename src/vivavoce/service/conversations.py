@@ -269,7 +269,7 @@ class Conversations:
         note = (
             Note(
                 text=text,
-                redacted=known.written(text),
+                redacted=await asyncio.to_thread(known.written, text),
                 is_informed=sees_personal(principal),
                 author=author,
                 at=self._clock.now(),
@@ -301,6 +301,7 @@ class Conversations:
             _check(mark, conversation, f"annotations[{number}]")
         now = self._clock.now()
         known = await self._known(principal, conversation)
+        redacted = await asyncio.to_thread(lambda: {mark.text: known.written(mark.text) for mark in marks})
         added = [
             Annotation(
                 id=self._random.uuid(),
@@ -309,7 +310,7 @@ class Conversations:
                 type=mark.type,
                 reasons=mark.reasons,
                 text=mark.text,
-                redacted=known.written(mark.text),
+                redacted=redacted[mark.text],
                 is_informed=sees_personal(principal),
                 author=author,
                 at=now,

@@ -36,6 +36,7 @@ VERSION = 1
 SIGNATURE = "export"  # kind of fact
 SIGNATURES_LAST = timedelta(days=30)
 OLDEST_FIRST = Order(by="started_at", is_descending=False)
+BLOCK = 20  # whole records in memory at once: one with its prompts may be a megabyte
 MOST_LEVELS = 100  # of nesting
 MOST_EXPORTS = 4  # of one key at once
 MOST_RECORDS = 200  # of one import request
@@ -113,8 +114,11 @@ class Exports:
         """The whole records of conversations that a list has given, as they are kept; None for one that is gone. Only for who may see personal data."""
         for agent_id in {item.conversation.agent_id for item in listed}:
             require(principal, "pii", agent_id)
-        found = await self._store.records(listed)
-        return [_encode(Line(vivavoce=VERSION, record=r)) if r is not None else None for r in found]
+        lines: list[bytes | None] = []
+        for start in range(0, len(listed), BLOCK):
+            found = await self._store.records(listed[start : start + BLOCK])
+            lines += await asyncio.to_thread(_lines, found)
+        return lines
 
     async def lines(self, principal: Principal, agent_id: str, criteria: Criteria) -> AsyncIterator[tuple[int, bytes]]:
         """Blocks of whole records, each with how many they are. Only for who may see personal data: a record without it could not come back."""
@@ -124,8 +128,10 @@ class Exports:
                 "A whole export holds personal data, and this API key lacks the permission 'pii'; the other formats work without it."
             )
         async for items in self.listed(principal, agent_id, criteria, "jsonl"):
-            lines = [line for line in await self.records(principal, items) if line is not None]
-            yield len(lines), b"".join(line + b"\n" for line in lines)
+            for start in range(0, len(items), BLOCK):
+                records = await self.records(principal, items[start : start + BLOCK])
+                lines = [line for line in records if line is not None]
+                yield len(lines), b"".join(line + b"\n" for line in lines)
 
     @contextmanager
     def counted(self, principal: Principal) -> Iterator[None]:
@@ -224,6 +230,10 @@ class Exports:
                 skipped[head.id] = "it is there already"
         await self._audit.note(principal, "conversations.import", account_id, agent_id, conversations=imported)
         return Imported(imported=imported, skipped=skipped)
+
+
+def _lines(records: Sequence[Record | None]) -> list[bytes | None]:
+    return [_encode(Line(vivavoce=VERSION, record=r)) if r is not None else None for r in records]
 
 
 class _Kind(Struct, frozen=True):

@@ -54,7 +54,7 @@ class Reviews:
         listed, turns, known = looked
         conversation = listed.conversation
         if listed.review.summary is not None:
-            await self._hide_again(conversation, known)
+            await self._hide_again(listed, known)
             return None  # judged before; only the index was asked for again
         try:
             judged = await reviewing.review(conversation, turns, self._model)
@@ -63,7 +63,7 @@ class Reviews:
                 return self._clock.now() + timedelta(seconds=FIRST_WAIT_SECONDS * 2**work.attempts)
             log.warning("a conversation is judged by rules, since the model failed: %s", error.code)
             judged = await reviewing.review(conversation, turns, None)
-        await self._hide_again(conversation, known, judged)
+        await self._hide_again(listed, known, judged)
         return None
 
     async def look_again(self, subject: Subject) -> None:
@@ -71,7 +71,7 @@ class Reviews:
         looked = await self._looked_at(subject)
         if looked is not None:
             listed, _, known = looked
-            await self._hide_again(listed.conversation, known)
+            await self._hide_again(listed, known)
 
     async def _looked_at(self, subject: Subject) -> tuple[Listed, Sequence[Turn], Redactor] | None:
         """Every turn decided thoroughly; what has ended is found by it."""
@@ -81,9 +81,8 @@ class Reviews:
         conversation = listed.conversation
         finder = await self._finders(subject.account_id, subject.agent_id)
         turns: Sequence[Turn] = await self._store.turns(conversation)
-        new = {
-            t.index: redaction.decide(t, finder) for t in turns if t.personal is None or t.personal_by != finder.name
-        }
+        old = [t for t in turns if t.personal is None or t.personal_by != finder.name]
+        new = await asyncio.to_thread(lambda: {t.index: redaction.decide(t, finder) for t in old})
         if new:
             await self._store.decide(conversation, new, finder.name)
             turns = [replace(t, personal=new.get(t.index, t.personal), personal_by=finder.name) for t in turns]
@@ -92,10 +91,11 @@ class Reviews:
             await self._index(conversation, turns, known)
         return listed, turns, known
 
-    async def _hide_again(
-        self, conversation: Conversation, known: Redactor, judged: reviewing.Judged | None = None
-    ) -> None:
+    async def _hide_again(self, listed: Listed, known: Redactor, judged: reviewing.Judged | None = None) -> None:
         """What people and models have written, by all that is known now."""
+        conversation = listed.conversation
+        # Looked at here, where nobody waits; what comes in meanwhile is short work for the writer.
+        await asyncio.to_thread(_look_at, known, listed.review)
         reason = known.written(conversation.handoff_reason) if conversation.handoff_reason else None
 
         def change(review: Review) -> Review:
@@ -134,6 +134,11 @@ class Reviews:
             whole, redacted = await asyncio.to_thread(self._embedder.embed, meant)
             index = replace(index, model=self._embedder.name, vector=whole, redacted_vector=redacted)
         await self._store.put_index(conversation, index)
+
+
+def _look_at(known: Redactor, review: Review) -> None:
+    for text in (*(a.text for a in review.annotations), review.note.text if review.note is not None else ""):
+        known.written(text)
 
 
 def _gist(user: str, agent: str) -> str:

@@ -21,7 +21,6 @@ from vivavoce.wire import jws
 
 SYNTAX = "0.4.0"
 RECORD_PURPOSE = "vivavoce-record"
-MEDIA_TYPE = "application/vcon+json"
 _USER, _AGENT, _RECORDER = 0, 1, 2  # places in `parties`
 MOST_DIALOGS = 20_000
 
@@ -148,22 +147,14 @@ class _Dialog(Struct, frozen=True):
     body: Any = None
     encoding: str = "none"
     mediatype: str = "text/plain"
-    duration: float | None = None
-
-
-class _Attachment(Struct, frozen=True):
-    purpose: str | None = None
-    body: Any = None
 
 
 class _Vcon(Struct, frozen=True):
     uuid: str
     created_at: datetime
     critical: list[str] = []
-    subject: str | None = None
     parties: list[_Party] = []
     dialog: list[_Dialog] = []
-    attachments: list[_Attachment] = []
 
 
 class _OurLine(Struct, frozen=True):
@@ -223,7 +214,8 @@ def record_of(body: bytes, account_id: str, agent_id: str) -> Record:
         raise VconInvalid("holds no text of anybody; recordings alone cannot be taken in")
     turns = _turns([said for said in texts if said[2]])
     user = next((party for n, party in enumerate(found.parties) if n not in agents), _Party())
-    agent = next((party for n, party in enumerate(found.parties) if n in agents), _Party())
+    # Only an agent's own number is shown to everybody: one that is merely guessed to be may be a customer's.
+    agent = next((party for n, party in enumerate(found.parties) if n in told), _Party())
     head = Conversation(
         account_id=account_id,
         agent_id=agent_id,
@@ -236,9 +228,7 @@ def record_of(body: bytes, account_id: str, agent_id: str) -> Record:
         last_turn_at=turns[-1].finished_at,
         turns=len(turns),
         from_number=user.number,
-        to_number=agent.number
-        if told
-        else None,  # it may be a customer's: only an agent's own number is shown to everybody
+        to_number=agent.number,
         end_reason="client",
     )
     return Record(conversation=head, turns=tuple(turns))
@@ -294,6 +284,3 @@ def _turns(texts: Sequence[tuple[datetime, bool, str]]) -> list[Turn]:
         )
         for index, (begun, ended, heard, said) in enumerate(parts)
     ]
-
-
-__all__ = ["MEDIA_TYPE", "VconInvalid", "record_of", "record_within", "unsigned", "vcon", "vcon_id"]
