@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ from tests.integration.test_exports import EXPORT, IMPORT, exported, foreign
 from tests.support.http import Api
 from tests.support.talk import run
 from vivavoce.client import AnswerInvalid, AsyncClient
+from vivavoce.domain.conversation import PersonalSpan, Turn
+from vivavoce.redaction.finder import Finder
+from vivavoce.service import redaction
 from vivavoce.service.keys import OPERATOR
 from vivavoce.wire import vcon
 
@@ -267,3 +271,24 @@ def test_the_client_sends_no_id_that_leads_elsewhere(id: str) -> None:
                 await c.agents.forget(id, "x")
 
     run(go())
+
+
+def test_looking_at_a_whole_conversation_keeps_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: set[int] = set()
+    original = redaction.decide
+
+    def decide(turn: Turn, finder: Finder) -> tuple[PersonalSpan, ...]:
+        threads.add(threading.get_ident())
+        return original(turn, finder)
+
+    monkeypatch.setattr(redaction, "decide", decide)
+
+    async def check(http: Api) -> None:
+        assert http.started is not None
+        await http.open(conversationId="long")
+        await http.say("long", "My name is Zuleika Quorn.")
+        await http.call("POST", f"{RULES}/run")
+        await http.started.work.run_due()
+        assert threads and threading.get_ident() not in threads
+
+    personal_http(tmp_path, check)
