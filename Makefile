@@ -41,8 +41,8 @@ contract: $(VENV)/.dev ## what is served against the public contracts; CONTRACTS
 	@CONTRACTS="$(CONTRACTS)" $(BIN)/python -m pytest tests/acceptance/contract
 
 lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --group build pyproject.toml -o requirements/demo.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra parquet --extra providers --group build --group dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra voice --group build pyproject.toml -o requirements/demo.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra parquet --extra providers --extra voice --group build --group dev pyproject.toml -o requirements/dev.txt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist

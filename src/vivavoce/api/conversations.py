@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from vivavoce.api import hiding
+from vivavoce.api import hiding, parts
 from vivavoce.api.route import Answer, Call, Query, Route
+from vivavoce.audio import wav
 from vivavoce.service.conversations import Mark
 from vivavoce.wire.chat import encode
 from vivavoce.wire.conversations import ConversationDetailResponse, annotation_item
@@ -30,8 +31,15 @@ async def get_conversation(call: Call) -> Answer:
 
 
 async def audio(call: Call) -> Answer:
-    body = await call.services.conversations.recording(call.principal, *_names(call))
-    return Answer(body=body, media_type="audio/wav")
+    """The whole file, or the part that is asked for: players ask for parts, and again for the same file."""
+    sound = await call.services.conversations.recording(
+        call.principal,
+        *_names(call),
+        direction=call.query["direction"],
+        is_redacted=call.query["redacted"],
+        is_mono=call.query["channels"] == 1,
+    )
+    return await parts.answer(call.request, sound.size, sound.etag, sound.read, media_type=wav.MEDIA_TYPE)
 
 
 async def put_note(call: Call) -> Answer:
@@ -141,9 +149,17 @@ ROUTES = (
                 description="Both sides, or one.",
             ),
             Query(name="redacted", type="boolean", default=False, description="With personal data muted."),
+            Query(
+                name="channels",
+                type="integer",
+                default=2,
+                minimum=1,
+                maximum=2,
+                description="Of `combined`: 2 has the caller left and the agent right, 1 mixes them.",
+            ),
         ),
-        media_type="audio/wav",
-        errors=(400, 401, 403, 404),
+        media_type=wav.MEDIA_TYPE,
+        errors=(400, 401, 403, 404, 416, 503),
     ),
     Route(
         method="POST",

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 from msgspec import Struct
 
 from vivavoce.domain.entity import Entity
-from vivavoce.domain.flow import Flow
+from vivavoce.domain.flow import Dtmf, Flow
 
 FunctionKind: TypeAlias = Literal["global", "flow", "step", "start", "end"]
 ParameterType: TypeAlias = Literal["string", "integer", "number", "boolean"]
@@ -236,6 +236,17 @@ class HandoffApi(Struct, frozen=True, kw_only=True):
     shared_id_key: str = "shared_id"
 
 
+class CallSettings(Struct, frozen=True, kw_only=True):
+    """How calls listen where no step says otherwise; None is the agent's or the server's own."""
+
+    silence_seconds: float | None = None
+    barge_in: bool | None = None
+    keys: Dtmf | None = None
+    has_no_keys: bool = False
+    without_speech: dict[str, tuple[str, ...]] = {}  # flow -> its steps in which only keys are taken; "" is every step
+    first_key_seconds: dict[str, dict[str, float]] = {}  # flow -> step -> wait for the first key
+
+
 class Experimental(Struct, frozen=True, kw_only=True):
     """The parts of experimental_config.json that change what the engine does."""
 
@@ -251,6 +262,7 @@ class Experimental(Struct, frozen=True, kw_only=True):
     handoff_api: HandoffApi = HandoffApi()
     memory: MemorySettings | None = None
     disclaimers: dict[str, str | None] = {}  # channel -> its own disclaimer; None switches it off
+    calls: CallSettings = CallSettings()
 
 
 class TestGroup(Struct, frozen=True, kw_only=True):

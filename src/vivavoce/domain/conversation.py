@@ -10,10 +10,13 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec import Raw, Struct, json
 
+from vivavoce.domain.call import Played, Spoken
+
 Environment: TypeAlias = Literal["draft", "sandbox", "pre-release", "live"]
 ENVIRONMENTS: tuple[Environment, ...] = ("draft", "sandbox", "pre-release", "live")
 
-EndReason: TypeAlias = Literal["hangup", "handoff", "silence", "idle", "client", "limit"]
+# `client` is the user's own end; `lost` and `failed` are calls whose line broke, or that could not be held.
+EndReason: TypeAlias = Literal["hangup", "handoff", "silence", "idle", "client", "limit", "lost", "failed"]
 
 
 class Place(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,6 +36,7 @@ class UserInput(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asr_language: str | None = None  # override sent with this message
     tts_language: str | None = None
     metadata: dict[str, Any] | None = None
+    spoken: Spoken | None = None  # in a call
 
     @property
     def is_silence(self) -> bool:
@@ -451,6 +455,8 @@ class Turn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     personal_by: str = ""  # whose decision that is; "" is the quick look of whoever took the turn
     is_input_withheld: bool = False  # by a safety filter: the agent never saw it
     is_interrupted: bool = False  # cut by a crash; holds what had been released
+    played: Played | None = None  # in a call
+    unplayed: str = ""  # what the reply went on to say, when the caller interrupted it
 
     @property
     def is_out_of_domain(self) -> bool:
@@ -477,6 +483,7 @@ class Snapshot(Struct, frozen=True, kw_only=True, omit_defaults=True):
     entities: dict[str, Collected] = {}
     events: tuple[str, ...] = ()  # ids of external events that were announced
     asr_biasing: dict[str, Any] | None = None  # that author code has set, until it is cleared
+    voice: dict[str, Any] | None = None  # likewise
     unsynced: dict[str, Any] = {}  # values that `view` has and the pickle has not: the next call takes them in
 
 
@@ -515,6 +522,7 @@ class Conversation(Struct, frozen=True, kw_only=True, omit_defaults=True):
     is_handoff: bool = False
     pinned_at: datetime | None = None  # the conversation's own "now" at its start, when a test pins it
     test_group: str | None = None
+    is_recorded: bool = False  # there is a recording, or there will be one when the call is over
 
     @property
     def is_ended(self) -> bool:

@@ -42,6 +42,7 @@ from vivavoce.engine import builtins, collecting, effects, flows, handing_over, 
 from vivavoce.engine.asks import Asked
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.exchange import Exchange
+from vivavoce.engine.progress import TextReleased
 from vivavoce.engine.rendering import Renderer, channel_family
 from vivavoce.engine.session import Session
 from vivavoce.functions.interface import FunctionExecutor, Outcome, View
@@ -116,7 +117,8 @@ class Draft:
         self.end_reason: EndReason | None = None
         self.handoff: HandoffRequest | None = None
         self.listen: dict[str, Any] | None = None
-        self.voice: dict[str, Any] | None = None
+        self.voice: dict[str, Any] | None = None  # set in this turn
+        self.is_spoken = session.conversation.channel.startswith("sip.")  # a call, which hears sentences as they come
         self.calls: list[FunctionCall] = []
         self.exchanges: list[Exchange] = []
         self.asked: list[ModelExchange] = []
@@ -453,6 +455,10 @@ class Draft:
             self.is_over = True
 
     # Speech, and the end.
+
+    def released(self, text: str, *, is_keys: bool = False) -> TextReleased:
+        """Progress that tells of words, with the voice that they are in by now."""
+        return TextReleased(text, self.language, self.voice or self.session.snapshot.voice, is_keys)
 
     def say(self, text: str) -> None:
         """Adds to the reply of this turn."""

@@ -26,6 +26,7 @@ class Effect(Struct, frozen=True, kw_only=True):
     listen: dict[str, Any] | None = None
     asr_biasing: dict[str, Any] | None = None  # {} clears it
     discards_recording: bool = False
+    is_keys: bool = False  # the utterance is keys to be pressed
     notices: tuple[Notice, ...] = ()
 
     @property
@@ -75,6 +76,7 @@ def settle(outcome: Outcome) -> Effect:
         listen=listen if isinstance(listen, dict) else None,
         asr_biasing=queued.asr_biasing,
         discards_recording=queued.discard_recording,
+        is_keys=str(returned.get("utterance_channel", "")).upper() == "DTMF",
         notices=tuple(notices),
     )
 

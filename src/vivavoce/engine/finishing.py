@@ -84,6 +84,7 @@ def finish(draft: Draft) -> tuple[Turn, Snapshot]:
         entities=draft.entities,
         events=draft.events,
         asr_biasing=draft.asr_biasing,
+        voice=draft.voice or before.voice,
         unsynced=draft.unsynced,
     )
     return turn, snapshot

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 
@@ -10,7 +10,12 @@ from vivavoce.domain.conversation import FunctionCall, Place, Snapshot, Turn
 
 
 class TextReleased(Struct, frozen=True):
+    """Words of the reply, and how a voice is to say them. `is_keys`: they are keys to be pressed."""
+
     text: str
+    language: str = ""
+    voice: dict[str, Any] | None = None  # as author code has set it
+    is_keys: bool = False
 
 
 class InterimSpoken(Struct, frozen=True):

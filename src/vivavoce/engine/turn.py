@@ -10,12 +10,13 @@ from vivavoce.domain.agent import Function
 from vivavoce.domain.conversation import Interim, Message, ModelRequest, ToolCall, UserInput
 from vivavoce.engine import hearing, pacing, prompt, screening, tools
 from vivavoce.engine.draft import Draft, Ports
+from vivavoce.engine.early import Early
 from vivavoce.engine.effects import Effect
 from vivavoce.engine.exchange import Exchange
 from vivavoce.engine.finishing import finish
 from vivavoce.engine.flows import is_function_step
 from vivavoce.engine.guard import Guard
-from vivavoce.engine.progress import CallFinished, CallStarted, Finished, Moved, Progress, TextReleased
+from vivavoce.engine.progress import CallFinished, CallStarted, Finished, Moved, Progress
 from vivavoce.engine.rendering import channel_family
 from vivavoce.engine.retrieval import retrieve
 from vivavoce.engine.session import Session
@@ -47,7 +48,7 @@ async def start(session: Session, ports: Ports) -> AsyncIterator[Progress]:
             opening = draft.take_reply() or opening
     draft.visit("greeting")
     draft.say(_greeting(draft) if opening is None else opening)
-    yield TextReleased(draft.reply)
+    yield draft.released(draft.reply)
     yield Finished(*finish(draft))
 
 
@@ -65,7 +66,7 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
 
 async def _respond(draft: Draft) -> AsyncIterator[Progress]:
     if await _is_settled_by_input(draft):
-        yield TextReleased(draft.reply)
+        yield draft.released(draft.reply)
         yield Finished(*finish(draft))
         return
     if is_function_step(draft.agent, draft.place):  # a chain that stopped there on an earlier turn
@@ -86,25 +87,29 @@ async def _respond(draft: Draft) -> AsyncIterator[Progress]:
         guard = Guard(draft.agent.stop_keywords, draft.language)
         request = draft.request()
         exchange = draft.exchange(request)
+        early = Early(draft)
         try:
             async for chunk in draft.ports.model.stream(request):
                 if isinstance(chunk, TextDelta):
                     exchange.first_text()
-                    guard.feed(chunk.text)
-                    if guard.stopped:
+                    if text := await early.take(guard.feed(chunk.text)):
+                        yield draft.released(text)
+                    if guard.stopped or early.is_blocked:
                         break
                 else:
                     exchange.reply = chunk
         except ModelError as error:
             exchange.failed(error.message)
             draft.notice("model_failed", error.message)
+            draft.say(early.text)
             draft.say(draft.ports.options.apology)
-            yield TextReleased(draft.ports.options.apology)
+            yield draft.released(draft.ports.options.apology)
             break
         reply = exchange.settled(guard)
         for name in guard.slow:
             draft.notice("slow_stop_keyword", f"A pattern of the stop keyword {name!r} took too long and was left out.")
-        if reply.calls:  # text beside a call is not spoken: authors are told never to rely on both
+        if reply.calls:  # text beside a call is not spoken, but for what a caller has heard: authors never rely on both
+            draft.say(early.text)
             draft.answered_with_calls(reply.calls)
             async for progress in _run_calls(draft, request, exchange, reply.calls):
                 yield progress
@@ -116,18 +121,16 @@ async def _respond(draft: Draft) -> AsyncIterator[Progress]:
                 draft.say(draft.ports.options.apology)
                 break
             continue
-        text = guard.released.strip()
-        if await screening.blocks(draft, text, "output"):
-            text = draft.ports.options.safety_reply
-        exchange.delivered = text
-        if guard.stopped is not None:
-            async for progress in _stopped(draft, guard, text):
+        rest = await early.rest(guard.released)
+        text = exchange.delivered = early.text
+        if guard.stopped is not None and not early.is_blocked:
+            async for progress in _stopped(draft, guard, text, rest):
                 yield progress
             continue
         if text or draft.reply:
             draft.say(text)
             draft.is_over = True
-            yield TextReleased(text)
+            yield draft.released(rest)
         elif empty:
             draft.say(draft.ports.options.apology)
             draft.is_over = True
@@ -191,7 +194,7 @@ class _Calling:
             self.effect = await work
         yield CallFinished(draft.calls[-1])
         if self.effect.utterance and function.kind != "start":
-            yield TextReleased(self.effect.utterance)
+            yield self._draft.released(self.effect.utterance, is_keys=self.effect.is_keys)
 
 
 async def _run_calls(
@@ -204,7 +207,7 @@ async def _run_calls(
             effect = draft.built_in(call, request) if problem is None else Effect(content=problem)
             draft.function_result(call, effect.content or "")
             if effect.utterance:
-                yield TextReleased(effect.utterance)
+                yield draft.released(effect.utterance)
         else:
             calling = _Calling(draft, function, arguments, tool_call=call, exchange=exchange)
             async for progress in calling:
@@ -219,15 +222,16 @@ async def _run_calls(
             break
 
 
-async def _stopped(draft: Draft, guard: Guard, text: str) -> AsyncIterator[Progress]:
-    """A stop keyword cut the reply: say what may be said, then let its function decide how to go on."""
+async def _stopped(draft: Draft, guard: Guard, text: str, rest: str) -> AsyncIterator[Progress]:
+    """A stop keyword cut the reply: say what may be said, of which `rest` has not been released, then let its function
+    decide how to go on."""
     assert guard.stopped is not None
     keyword = guard.stopped.keyword
     draft.visit(f"stop_keyword:{keyword.name}")
     draft.stop_keywords.append(keyword.name)
     if text:
         draft.say(text)
-        yield TextReleased(text)
+        yield draft.released(rest)
     function = draft.agent.functions.get(keyword.function or "")
     if len(draft.stop_keywords) > MAX_STOP_KEYWORD_RUNS:
         draft.notice("stop_keywords", "Stop keywords cut the reply again and again; the turn was ended.")

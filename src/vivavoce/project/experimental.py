@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from vivavoce.domain.agent import (
+    CallSettings,
     Experimental,
     Fillers,
     HandoffApi,
@@ -15,6 +16,7 @@ from vivavoce.domain.agent import (
     RetrievalSettings,
     TestGroup,
 )
+from vivavoce.domain.flow import Dtmf
 from vivavoce.project.source import Faults
 
 KNOWN = frozenset(
@@ -50,11 +52,14 @@ KNOWN = frozenset(
     ]
 )
 # What has no effect here, and why; every key that a folder gives is told of by name.
-VOICE = "it is about calls, which this version does not take"
+ENGINES = "it tunes an engine of the platform; here the server's settings choose the engines"
 NO_EFFECT = {
-    "dtmf": VOICE, "asr": VOICE, "vad": VOICE, "eot": VOICE, "smart_vad": VOICE, "barge_in": VOICE, "audio_enhancement": VOICE,
-    "tts_postprocessing": VOICE, "backchannelling": VOICE, "background_track": VOICE, "realtime": VOICE,
-    "agentic_dial": VOICE,
+    "vad": ENGINES, "eot": ENGINES, "smart_vad": ENGINES, "audio_enhancement": ENGINES, "tts_postprocessing": ENGINES,
+    "realtime": ENGINES, "asr.provider": ENGINES, "asr.model": ENGINES, "asr.use_asr_lib": ENGINES, "asr.eager_final": ENGINES,
+    "asr.flow_overrides": ENGINES, "asr.language_overrides": ENGINES,
+    "backchannelling": "calls have no agent that says mm-hm",
+    "background_track": "calls have no background sounds",
+    "agentic_dial": "calls are not placed by agents yet",
     "csat_sms": "surveys by text message belong to the platform; conv.goto_csat_flow enters a flow of your own",
     "email": "whether e-mail is sent is a setting of the server, VIVAVOCE_SMTP",
     "webhooks": "deployments are told of by the server, not by the folder",
@@ -64,9 +69,8 @@ NO_EFFECT = {
     "ragdoll.soft_threshold": "topics are within the threshold or they are not",
     "ragdoll.feature_flags": "it chooses a search engine of the platform",
     "llm.mcp_servers": "tools of MCP servers are not offered to the model yet",
-    "conversation_control.silence_timeout": VOICE,
-    "conversation_control.min_chunk_size": VOICE,
-    "conversation_control.enhanced_tts_preprocessing_enabled": VOICE,
+    "conversation_control.min_chunk_size": "speech begins with the first sentence",
+    "conversation_control.enhanced_tts_preprocessing_enabled": ENGINES,
 }  # fmt: skip
 # What the known tables may hold; anything else in them is told of.
 FIELDS = {
@@ -81,6 +85,9 @@ FIELDS = {
     "memory": ("identifier_source", "repeat_caller"),
     "handoff_api": ("state_keys", "aliases", "shared_id_state_key"),
     "webchat": ("llm_wrapped_utterances",),
+    "dtmf": ("global", "flow_overrides"),
+    "asr": ("initial_timeout", "provider", "model", "use_asr_lib", "eager_final", "flow_overrides", "language_overrides"),
+    "barge_in": ("is_enabled",),
     "ab": ("is_enabled", "test_groups"),
 }  # fmt: skip
 PROMPTS = frozenset(
@@ -236,6 +243,7 @@ def experimental(path: str, raw: dict[str, Any], content: bytes, faults: Faults)
         handoff_api=_handoff_api(read, read.table(raw, "handoff_api")),
         memory=_memory(read, raw),
         disclaimers=_disclaimers(read, read.table(control, "channel_overrides")),
+        calls=_calls(read, raw, control),
     )
     if not read.is_sound:
         faults.warn(path, 1, "ignored", "The experimental configuration has faults and is ignored as a whole.")
@@ -300,6 +308,43 @@ def _memory(read: _Reader, raw: dict[str, Any]) -> MemorySettings | None:
         state_keys=read.texts(repeat, "state_keys"),
         identifier_blacklist=read.texts(repeat, "identifier_blacklist"),
         has_analytics=bool(read.flag(repeat, "analytics_enabled")),
+    )
+
+
+def _calls(read: _Reader, raw: dict[str, Any], control: dict[str, Any]) -> CallSettings:
+    asr, dtmf = read.table(raw, "asr"), read.table(raw, "dtmf")
+    common = read.table(dtmf, "global")
+    read.only(common, ("is_enabled", "max_digits", "end_key", "collect_while_agent_speaking"))
+    has_keys = read.flag(common, "is_enabled")
+    without_speech: dict[str, tuple[str, ...]] = {}
+    first_key: dict[str, dict[str, float]] = {}
+    flows = read.table(dtmf, "flow_overrides")
+    for flow in flows:
+        override = read.table(flows, flow)
+        steps = read.table(override, "steps")
+        silent = [""] if read.flag(override, "disable_speech") else []
+        for step in steps:
+            of_step = read.table(steps, step)
+            if read.flag(of_step, "disable_speech"):
+                silent.append(step)
+            seconds = read.number(of_step, "first_digit_timeout", None, least=1)
+            if seconds is not None:
+                first_key.setdefault(flow, {})[step] = float(seconds)
+        if silent:
+            without_speech[flow] = tuple(silent)
+    return CallSettings(
+        silence_seconds=read.number(asr, "initial_timeout", read.number(control, "silence_timeout", None)),
+        barge_in=read.flag(read.table(raw, "barge_in"), "is_enabled"),
+        keys=Dtmf(
+            max_digits=read.number(common, "max_digits", 0, whole=True),
+            end_key=read.text(common, "end_key") or "#",
+            collect_while_agent_speaking=bool(read.flag(common, "collect_while_agent_speaking")),
+        )
+        if has_keys
+        else None,
+        has_no_keys=has_keys is False,
+        without_speech=without_speech,
+        first_key_seconds=first_key,
     )
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vivavoce.domain.agent import Agent
+from vivavoce.domain.call import Spoken
 from vivavoce.domain.conversation import Conversation, EndReason, Snapshot, Turn, UserInput
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.ids import is_conversation_id
@@ -45,6 +46,7 @@ from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments, environment_of
 from vivavoce.service.events import Events
 from vivavoce.service.finders import Finders
+from vivavoce.service.manner import is_discarded
 from vivavoce.service.memories import Memories, identifier
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.store.interface import Reply, Store
@@ -74,6 +76,8 @@ class Opening(Struct, frozen=True, kw_only=True):
     callee_number: str | None = None
     sip_headers: dict[str, str] = {}
     simulated_at: str | None = None
+    is_recorded: bool = False  # its sound is kept
+    direction: str = "inbound"
 
 
 class Said(Struct, frozen=True, kw_only=True):
@@ -84,6 +88,8 @@ class Said(Struct, frozen=True, kw_only=True):
     asr_language: str | None = None
     tts_language: str | None = None
     metadata: dict[str, Any] | None = None
+    dtmf: str | None = None  # keys; None is what the metadata says
+    spoken: Spoken | None = None  # how a call heard it
 
 
 class Taken(Struct, frozen=True, kw_only=True):
@@ -217,6 +223,13 @@ class Chats:
             session.conversation = ended
             return ended
 
+    async def amend(self, conversation: Conversation, index: int, change: Callable[[Turn], Turn]) -> None:
+        """Changes a turn by what has become known since it was taken. The next turn goes by what it says then."""
+        key = _key(conversation)
+        async with self._claims.hold(key):
+            await self._store.amend(conversation, index, change)
+            self._sessions.pop(key, None)
+
     @asynccontextmanager
     async def closed(self, conversation: Conversation) -> AsyncIterator[None]:
         """Nobody takes a turn of it meanwhile, and nothing of it stays in this process: not in memory, not in a worker."""
@@ -330,6 +343,8 @@ class Chats:
             integration_attributes=opening.integration_attributes,
             sip_headers=opening.sip_headers,
             pinned_at=_moment(opening.simulated_at),
+            is_recorded=opening.is_recorded,
+            direction=opening.direction,
         )
         conversation = replace(conversation, test_group=_test_group(agent, conversation.id))
         return conversation, Snapshot(asr_language=asr, tts_language=tts, variant=variant)
@@ -375,7 +390,7 @@ class Chats:
             replace(finished.turn, personal=await redaction.look(finished.turn, finder)),
             finished.snapshot,
         )
-        conversation = _advanced(session.conversation, taken_turn)
+        conversation = _advanced(session.conversation, taken_turn, snapshot)
         metrics = [*session.metrics, *((m.name, m.value) for m in taken_turn.metrics)]
         personal = [*session.personal, *personal_values(taken_turn)]
         taken = Taken(
@@ -460,10 +475,11 @@ def _key(conversation: Conversation) -> _Key:
     return (conversation.account_id, conversation.agent_id, conversation.id)
 
 
-def _advanced(conversation: Conversation, taken: Turn) -> Conversation:
+def _advanced(conversation: Conversation, taken: Turn, snapshot: Snapshot) -> Conversation:
     handoff = taken.handoff if taken.handoff is not None and taken.handoff.is_transfer else None
     return replace(
         conversation,
+        is_recorded=conversation.is_recorded and not is_discarded(taken, snapshot),
         turns=taken.index + 1,
         last_turn_at=taken.finished_at,
         language=taken.tts_language,
@@ -486,7 +502,7 @@ def _end_function(conversation: Conversation, due_at: datetime) -> Work:
 def _input(said: Said) -> UserInput:
     if len(said.text) > MAX_MESSAGE_CHARACTERS:
         raise Invalid(f"message has {len(said.text):,} characters; at most {MAX_MESSAGE_CHARACTERS:,} are taken.")
-    dtmf = (said.metadata or {}).get("dtmf", "")
+    dtmf = (said.metadata or {}).get("dtmf", "") if said.dtmf is None else said.dtmf
     if not isinstance(dtmf, str) or any(c not in "0123456789*#ABCDabcd" for c in dtmf) or len(dtmf) > 64:
         raise Invalid("metadata.dtmf should be up to 64 of 0-9, *, # and A-D.")
     return UserInput(
@@ -495,6 +511,7 @@ def _input(said: Said) -> UserInput:
         asr_language=_language(said.asr_language, "asrLangCode"),
         tts_language=_language(said.tts_language, "ttsLangCode"),
         metadata=said.metadata,
+        spoken=said.spoken,
     )
 
 

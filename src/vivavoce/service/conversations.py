@@ -36,6 +36,7 @@ from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.finders import Finders
+from vivavoce.service.recordings import CallRecordings, Direction, Sound
 from vivavoce.service.redaction import customer_of, redactor, sees_personal
 from vivavoce.store.interface import Store
 
@@ -45,13 +46,6 @@ MOST_ANNOTATIONS = 1_000  # of one conversation
 MOST_TAGS = 50
 MAX_TAG_CHARACTERS = 100
 BLOCK = 200  # conversations in memory at once, while many are streamed
-
-
-class RecordingNotFound(NotFound):
-    code = "CONVERSATIONS_RECORDING_NOT_FOUND"
-
-    def __init__(self) -> None:
-        super().__init__("Audio recording not found for this conversation.")
 
 
 class MeaningUnavailable(Invalid):
@@ -100,7 +94,9 @@ class Conversations:
         audit: Audit,
         finders: Finders,
         embedder: Embedder | None,
+        recordings: CallRecordings,
     ) -> None:
+        self._recordings = recordings
         self._finders = finders
         self._store = store
         self._audit = audit
@@ -237,9 +233,14 @@ class Conversations:
     async def one(self, principal: Principal, agent_id: str, id: str, *, account_id: str) -> Listed:
         return await self._listed(principal, agent_id, id, account_id)
 
-    async def recording(self, principal: Principal, agent_id: str, id: str) -> bytes:
-        await self._listed(principal, agent_id, id)
-        raise RecordingNotFound
+    async def recording(
+        self, principal: Principal, agent_id: str, id: str, *, direction: Direction, is_redacted: bool, is_mono: bool
+    ) -> Sound:
+        """The sound of a call. Raises RecordingNotFound where there is none, or none that may be heard yet."""
+        listed = await self._listed(principal, agent_id, id)
+        return await self._recordings.sound(
+            principal, listed.conversation, direction=direction, is_redacted=is_redacted, is_mono=is_mono
+        )
 
     async def _listed(self, principal: Principal, agent_id: str, id: str, account_id: str | None = None) -> Listed:
         require(principal, "read", agent_id)

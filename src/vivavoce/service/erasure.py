@@ -25,6 +25,7 @@ from vivavoce.service.chats import Chats
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.memories import FACT as MEMORY
 from vivavoce.service.memories import key_of
+from vivavoce.service.recordings import CallRecordings
 from vivavoce.store.interface import Store
 from vivavoce.wire import requests
 
@@ -50,7 +51,9 @@ class Erasure:
         deployments: Deployments,
         chats: Chats,
         audit: Audit,
+        recordings: CallRecordings,
     ) -> None:
+        self._recordings = recordings
         self._store = store
         self._clock = clock
         self._random = random
@@ -218,6 +221,7 @@ class Erasure:
         removed: Counter[str] = Counter()
         for conversation in conversations:
             async with self._chats.closed(conversation):
+                removed["recordings"] += await self._recordings.erase(conversation)
                 removed.update(await self._store.erase(conversation, keeps=keeps))
         finder.forget()
         requests.forget()

@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from vivavoce.service.audit import Audit
+from vivavoce.service.calls import Calls
 from vivavoce.service.chats import Chats
 from vivavoce.service.concurrency import Concurrency
 from vivavoce.service.conversations import Conversations
@@ -38,4 +39,5 @@ class Services(Struct, frozen=True, kw_only=True):
     exports: Exports
     finders: Finders
     redaction_rules: RedactionRules
+    calls: Calls
     readiness: Callable[[], dict[str, Any]]

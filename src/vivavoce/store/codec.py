@@ -263,6 +263,12 @@ def decode_turn(said: bytes | None, body: bytes) -> Row:
     return Row(turn, row.exchanges)
 
 
+def amended(said: bytes | None, body: bytes, change: Callable[[Turn], Turn]) -> tuple[bytes, bytes]:
+    """A row whose turn is changed; its model exchanges stay as they are."""
+    row = decode_turn(said, body)
+    return encode_row(Row(change(row.turn), row.exchanges))
+
+
 def decode_closing(body: bytes, text: Mapping[str, bytes]) -> Closing:
     row = _closing_row(_lifted(body))
     return replace(row.closing, exchanges=tuple(_unpack(e, text, []) for e in row.exchanges))
@@ -288,6 +294,8 @@ def stripped(row: Row) -> Row:
         started_at=turn.started_at,
         finished_at=turn.finished_at,
         input=replace(turn.input, metadata=None),
+        played=turn.played,
+        unplayed=turn.unplayed,
         corrected=turn.corrected,
         reply=turn.reply,
         place=turn.place,

@@ -154,6 +154,13 @@ class Store(Protocol):
         """Replaces what is personal in turns (index -> spans), and whose decision it is."""
         ...
 
+    async def amend(self, conversation: Conversation, index: int, change: Callable[[Turn], Turn]) -> None:
+        """Replaces a turn by what `change` makes of it, which is given it without its model exchanges and keeps them.
+
+        Nothing happens where there is no such turn (any more).
+        """
+        ...
+
     async def closing(self, conversation: Conversation) -> Closing | None: ...
 
     # The record: what is found, and what is said about it.

@@ -256,6 +256,11 @@ class MemoryStore:
                 body,
             )
 
+    async def amend(self, conversation: Conversation, index: int, change: Callable[[Turn], Turn]) -> None:
+        kept = self._kept(conversation)
+        if index < len(kept.turns):
+            kept.turns[index] = codec.amended(*kept.turns[index], change)
+
     async def closing(self, conversation: Conversation) -> Closing | None:
         body = self._kept(conversation).closing
         return codec.decode_closing(body, self._texts) if body is not None else None

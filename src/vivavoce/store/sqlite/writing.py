@@ -201,6 +201,24 @@ class Writing(FactRows, WorkRows, Reading):
 
         await self._do(write)
 
+    async def amend(self, conversation: Conversation, index: int, change: Callable[[Turn], Turn]) -> None:
+        place = await self._placed(conversation.subject)
+
+        def write(c: sqlite3.Connection) -> None:
+            values: dict[str, Any] = {"conversation": place.number, "position": index}
+            row = c.execute(SQL["get_turn"], values).fetchone()
+            if row is None:
+                return
+            said, body = codec.amended(
+                place.seal.open(row[0], b"said:%d" % index), place.seal.open(row[1], b"body:%d" % index), change
+            )
+            values.update(
+                said=place.seal.close(said, b"said:%d" % index), body=place.seal.close(body, b"body:%d" % index)
+            )
+            c.execute(SQL["put_turn"], values)
+
+        await self._do(write)
+
     async def put_index(self, conversation: Conversation, index: Index) -> None:
         place = await self._placed(conversation.subject)
         plain, redacted = meaning.packed(index.vector), meaning.packed(index.redacted_vector)

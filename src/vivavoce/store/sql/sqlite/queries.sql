@@ -99,6 +99,12 @@ INSERT INTO turns (conversation, position, said, body, state) VALUES (:conversat
 -- name: get_turns
 SELECT position, said, body FROM turns WHERE conversation = :conversation ORDER BY position;
 
+-- name: get_turn
+SELECT said, body FROM turns WHERE conversation = :conversation AND position = :position;
+
+-- name: put_turn
+UPDATE turns SET said = :said, body = :body WHERE conversation = :conversation AND position = :position;
+
 -- name: get_transcript
 SELECT position, said FROM turns WHERE conversation = :conversation ORDER BY position;
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import tempfile
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -27,9 +28,11 @@ from vivavoce.messages.interface import Sender
 from vivavoce.models.interface import Model
 from vivavoce.outbound.guarded import GuardedHttp
 from vivavoce.outbound.oauth import Tokens
+from vivavoce.recordings.interface import Recordings
 from vivavoce.safety.interface import Classifier
 from vivavoce.secrets import file as secret_file
 from vivavoce.service.audit import Audit
+from vivavoce.service.calls import Calls
 from vivavoce.service.chats import END_FUNCTION, IDLE_END, Around, Chats
 from vivavoce.service.concurrency import Concurrency
 from vivavoce.service.conversations import Conversations
@@ -43,12 +46,15 @@ from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
 from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.real_time import RealTimeConfigs
+from vivavoce.service.recordings import CallRecordings
 from vivavoce.service.redaction_rules import REDACT, RedactionRules
 from vivavoce.service.reviews import REVIEW, Reviews
 from vivavoce.service.services import Services
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
 from vivavoce.store.interface import Store
+from vivavoce.voice.call import Engines
+from vivavoce.wiring.speech import make_engines
 
 if TYPE_CHECKING:
     from vivavoce.store.sealing import Keyring
@@ -88,6 +94,7 @@ async def running(
     model: Model | None = None,
     senders: Mapping[str, Sender] | None = None,
     classifier: Classifier | None = None,
+    engines: Callable[[], Engines] | None = None,
 ) -> AsyncIterator[Running]:
     """Everything started, in order; everything stopped again, in the other order."""
     clock, random = SystemClock(), SystemRandom()
@@ -132,7 +139,22 @@ async def running(
         keys = Keys(store, clock, random, audit, bootstrap=api_key)
         await keys.load()
         senders = dict(senders) if senders is not None else make_senders(settings)
-        erasure = Erasure(store, clock, random, keyring, deployments, chats, audit)
+        recordings = CallRecordings(
+            store, clock, make_recordings(settings, in_memory=in_memory), _spool(settings, in_memory=in_memory)
+        )
+        calls = Calls(
+            store,
+            clock,
+            random,
+            chats,
+            deployments,
+            recordings,
+            engines or partial(make_engines, settings),
+            apology=settings.apology,
+            most=settings.calls,
+            is_recording=settings.record_calls,
+        )
+        erasure = Erasure(store, clock, random, keyring, deployments, chats, audit, recordings)
         embedder = _embedder() if settings.retrieval != "lexical" else None
         reviews = Reviews(store, clock, finders, model=_reviewer(settings, model), embedder=embedder)
         rules = RedactionRules(store, clock, deployments, audit, finders, reviews)
@@ -148,7 +170,7 @@ async def running(
                 REDACT: rules.go_on,
             },
         )
-        conversations = Conversations(store, clock, random, deployments, audit, finders, embedder)
+        conversations = Conversations(store, clock, random, deployments, audit, finders, embedder, recordings)
         services = Services(
             chats=chats,
             conversations=conversations,
@@ -164,6 +186,7 @@ async def running(
             exports=Exports(store, clock, random, keyring, deployments, conversations, audit, finders),
             finders=finders,
             redaction_rules=rules,
+            calls=calls,
             readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:
@@ -172,6 +195,7 @@ async def running(
                 await functions.prepare(served.deployment.tree)
             except FunctionsUnavailable as error:  # its functions will fail; the rest of it, and other agents, work
                 log.error("the functions of %s cannot run: %s", served.agent_id, error.message)
+        await calls.recover()
         work.start()
         try:
             yield Running(
@@ -184,6 +208,7 @@ async def running(
                 api_key=api_key,
             )
         finally:
+            await calls.close()
             await work.stop()
             await keys.close()
             await functions.close()
@@ -234,6 +259,21 @@ def _memory() -> Store:
     from vivavoce.store.memory import MemoryStore  # noqa: PLC0415
 
     return MemoryStore()
+
+
+def make_recordings(settings: Settings, *, in_memory: bool = False) -> Recordings:
+    if in_memory:
+        from vivavoce.recordings.memory import MemoryRecordings  # noqa: PLC0415
+
+        return MemoryRecordings()
+    from vivavoce.recordings.objects import ObjectRecordings  # noqa: PLC0415
+
+    return ObjectRecordings(settings.recordings)
+
+
+def _spool(settings: Settings, *, in_memory: bool) -> Path:
+    """Where calls are recorded while they go on."""
+    return Path(tempfile.mkdtemp(prefix="vivavoce-")) if in_memory else settings.data / "spool"
 
 
 def make_classifier(settings: Settings) -> Classifier:

@@ -1,0 +1,246 @@
+"""Calls: who may place one, on which line it comes in, and what remains of it. The conversation itself is a chat by voice."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import timedelta
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from vivavoce.domain.clock import Clock, Random
+from vivavoce.domain.conversation import Conversation, EndReason
+from vivavoce.domain.principal import Principal
+from vivavoce.errors import Unauthenticated, Unavailable, VivavoceError
+from vivavoce.recordings.interface import RecordingsError
+from vivavoce.recordings.spool import SpoolFile
+from vivavoce.service.access import require
+from vivavoce.service.chats import Chats, Opening
+from vivavoce.service.conducting import Conducting
+from vivavoce.service.deployments import Deployments
+from vivavoce.service.recordings import CallRecordings
+from vivavoce.store.interface import Store
+from vivavoce.voice.call import Call, Engines
+from vivavoce.voice.line import Line
+from vivavoce.voice.pace import Pace, RealTime
+
+log = logging.getLogger(__name__)
+CHANNEL = "sip.polyai"
+TOKEN_LIFE = timedelta(seconds=60)
+MOST_TOKENS = 10_000  # that wait to be used
+RETRY_AFTER_SECONDS = 10.0
+
+
+class TooManyCalls(Unavailable):
+    code = "CALLS_LIMIT_REACHED"
+
+
+class Invitation(Struct, frozen=True, kw_only=True):
+    """What a line shows to be let in, once."""
+
+    token: str
+    conversation_id: str
+    seconds: float
+
+
+class _Expected(Struct, frozen=True):
+    principal: Principal
+    agent_id: str
+    opening: Opening
+    until: object  # datetime
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    """How a call ended. `conversation` None: it never began."""
+
+    reason: EndReason
+    seconds: float
+    conversation: Conversation | None
+
+
+class Calls:
+    """`engines` are loaded with the first call; where they are missing it is refused with what to install."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        chats: Chats,
+        deployments: Deployments,
+        recordings: CallRecordings,
+        engines: Callable[[], Engines],
+        *,
+        apology: str,
+        most: int,
+        is_recording: bool = True,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+        self._chats = chats
+        self._deployments = deployments
+        self._recordings = recordings
+        self._make_engines = engines
+        self._engines: Engines | None = None
+        self._loading = asyncio.Lock()
+        self._apology = apology
+        self._most = most
+        self._is_recording = is_recording
+        self._expected: dict[str, _Expected] = {}
+        self._tasks: set[asyncio.Task[object]] = set()
+        self.going_on = 0
+
+    async def engines(self) -> Engines:
+        """Raises SpeechError with the remedy where there are none."""
+        async with self._loading:
+            if self._engines is None:
+                self._engines = await asyncio.to_thread(self._make_engines)
+        return self._engines
+
+    # Who may call.
+
+    async def invite(self, principal: Principal, agent_id: str, opening: Opening) -> Invitation:
+        """Lets one line in, within a minute. The engines are there by then, or this says what is missing."""
+        require(principal, "chat", agent_id)
+        await self._deployments.resolve(principal, agent_id, opening.environment)
+        self._check_room()
+        await self.engines()
+        now = self._clock.now()
+        self._expected = {token: e for token, e in self._expected.items() if e.until > now}  # type: ignore[operator]
+        if len(self._expected) >= MOST_TOKENS:
+            raise TooManyCalls("Too many calls wait to begin; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
+        opening = replace(opening, id=opening.id or f"LOCAL-{self._random.uuid()}")
+        token = self._random.uuid()
+        self._expected[token] = _Expected(principal, agent_id, opening, now + TOKEN_LIFE)
+        assert opening.id is not None
+        return Invitation(token=token, conversation_id=opening.id, seconds=TOKEN_LIFE.total_seconds())
+
+    def accept(self, token: str) -> _Expected:
+        """Takes a token in; it is not worth anything any more. Raises Unauthenticated."""
+        expected = self._expected.pop(token, None)
+        if expected is None or expected.until <= self._clock.now():  # type: ignore[operator]
+            raise Unauthenticated("The call's token is not valid, or was used before; ask for a new one.")
+        return expected
+
+    def _check_room(self) -> None:
+        if self.going_on >= self._most:
+            raise TooManyCalls(
+                f"{self._most} calls are going on, which is as many as this server takes (VIVAVOCE_CALLS).",
+                retry_after=RETRY_AFTER_SECONDS,
+            )
+
+    # A call.
+
+    async def hold(
+        self,
+        principal: Principal,
+        agent_id: str,
+        opening: Opening,
+        line: Line,
+        *,
+        pace: Pace | None = None,
+        engines: Engines | None = None,
+    ) -> Ended:
+        """A whole call, from the greeting until it is over and its recording is kept."""
+        require(principal, "chat", agent_id)
+        self._check_room()
+        engines = engines or await self.engines()
+        deployment = await self._deployments.resolve(principal, agent_id, opening.environment)
+        agent = (await self._deployments.prepared(deployment.tree)).agent
+        id_ = opening.id or f"LOCAL-{self._random.uuid()}"
+        opening = replace(opening, id=id_, channel=CHANNEL, is_recorded=self._is_recording)
+        conducting = Conducting(
+            self._chats, principal, agent, opening, apology=self._apology, changed=lambda _: recorder.settle()
+        )
+        recorder = _Recorder(self._recordings, conducting)
+        call = Call(conducting, line, engines, recorder, pace or RealTime())
+        self.going_on += 1
+        try:
+            reason = await call.run()
+        finally:
+            self.going_on -= 1
+            # Whatever ended this, the sound that there is is kept, and nobody waits for the disk.
+            keeping = asyncio.ensure_future(self._over(conducting, recorder))
+            self._tasks.add(keeping)
+            keeping.add_done_callback(self._tasks.discard)
+            await asyncio.shield(keeping)
+        return Ended(reason=reason, seconds=call.seconds, conversation=conducting.conversation)
+
+    async def _over(self, conducting: Conducting, recorder: _Recorder) -> None:
+        """Ends what has not ended, and keeps or discards the recording."""
+        conversation = conducting.conversation
+        if conversation is None:
+            return
+        try:
+            await conducting.end("failed")  # does nothing when it has ended already
+            spool = recorder.spool
+            if spool is None:
+                return
+            await spool.close()
+            if spool.error is not None:
+                log.error("a recording is not whole: the disk failed with %s", type(spool.error).__name__)
+            current = await self._store.get(conversation.account_id, conversation.agent_id, conversation.id)
+            if current is None:  # erased meanwhile
+                spool.discard()
+                return
+            await self._recordings.keep(current, spool.path)
+        except RecordingsError as error:
+            log.warning("a recording waits on disk until the object store is back: %s", error.code)
+        except VivavoceError as error:
+            log.error("the end of a call could not be recorded: %s", error.code)
+
+    async def recover(self) -> None:
+        """After a crash: what was recorded of the calls that it cut is kept, and they have ended."""
+        for conversation in await self._recordings.recover():
+            if not conversation.is_ended:
+                principal = Principal(key_id="system", name="system", account_id=conversation.account_id)
+                try:
+                    await self._chats.end(principal, conversation.agent_id, conversation.id, "lost")
+                except VivavoceError as error:
+                    log.warning("a call that a crash cut could not be ended: %s", error.code)
+
+    async def close(self) -> None:
+        if self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._engines is not None:
+            await self._engines.recognizer.close()
+            await self._engines.synthesizer.close()
+
+
+class _Recorder:
+    """Begins when the conversation is there, with the silence of its beginning; forgets what author code discards."""
+
+    def __init__(self, recordings: CallRecordings, conducting: Conducting) -> None:
+        self._recordings = recordings
+        self._conducting = conducting
+        self._before: list[tuple[bytes, bytes]] = []
+        self.spool: SpoolFile | None = None
+        self._is_off = False
+
+    def settle(self) -> None:
+        conversation = self._conducting.conversation
+        assert conversation is not None
+        if not conversation.is_recorded:
+            self._is_off = True
+            self._before.clear()
+        elif self.spool is None:
+            try:
+                self.spool = self._recordings.begin(conversation)
+            except OSError as error:
+                log.error("a call cannot be recorded: %s", type(error).__name__)
+                self._is_off = True
+                return
+            for caller, agent in self._before:
+                self.spool.write(caller, agent)
+            self._before.clear()
+
+    def write(self, caller: bytes, agent: bytes) -> None:
+        if self._is_off:
+            return
+        if self.spool is None:
+            self._before.append((caller, agent))
+        else:
+            self.spool.write(caller, agent)

@@ -1,0 +1,211 @@
+"""The sound of calls: kept when a call is over, given out raw or redacted, gone with its conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from vivavoce.audio import mixing, muting, pcm, wav
+from vivavoce.domain.call import Recording
+from vivavoce.domain.clock import Clock
+from vivavoce.domain.conversation import Conversation
+from vivavoce.domain.fact import Fact
+from vivavoce.domain.principal import Principal
+from vivavoce.domain.work import Work
+from vivavoce.errors import NotFound
+from vivavoce.recordings import spool
+from vivavoce.recordings.interface import Name, Recordings, RecordingsError
+from vivavoce.service.redaction import sees_personal
+from vivavoce.store.interface import Store
+
+log = logging.getLogger(__name__)
+FACT = "recording"
+REDACT_AUDIO = "redact_audio"
+PIECE = 1 << 18  # bytes read at once: 4 s of both sides
+Direction: TypeAlias = Literal["combined", "user", "agent"]
+_SIDES: dict[Direction, int] = {"user": 0, "agent": 1}
+_convert = msgspec.convert
+
+
+class RecordingNotFound(NotFound):
+    code = "CONVERSATIONS_RECORDING_NOT_FOUND"
+
+    def __init__(self, message: str = "Audio recording not found for this conversation.") -> None:
+        super().__init__(message)
+
+
+class Sound(Struct, frozen=True, kw_only=True):
+    """A WAV file that can be read from any place; it is made while it is read."""
+
+    size: int
+    etag: str
+    recordings: Recordings
+    name: Name
+    recording: Recording
+    direction: Direction
+    is_mono: bool
+    is_redacted: bool
+
+    async def read(self, start: int, length: int) -> AsyncIterator[bytes]:
+        """Bytes `start` to `start + length` of the file."""
+        head = wav.header(self.size - wav.HEADER_BYTES, channels=self._channels)
+        if start < len(head):
+            yield head[start : start + length]
+            length -= min(length, len(head) - start)
+            start = len(head)
+        block = self._channels * pcm.SAMPLE_BYTES
+        at = start - len(head)
+        first, skip = at // block, at % block
+        while length > 0:
+            count = min(PIECE // 4, self.recording.samples - first)
+            if count <= 0:
+                return
+            sound = await self.samples(first, count)
+            piece = sound[skip : skip + length]
+            yield piece
+            length -= len(piece)
+            first, skip = first + count, 0
+
+    async def samples(self, first: int, count: int) -> bytes:
+        stereo = await self.recordings.read(self.name, wav.HEADER_BYTES + first * 4, count * 4)
+        sides = [mixing.channel(stereo, 0), mixing.channel(stereo, 1)]
+        if self.is_redacted:
+            for number, side in enumerate(("user", "agent")):
+                spans = [(span.start, span.end) for span in self.recording.muted or () if span.side == side]
+                sides[number] = muting.muted(sides[number], spans, first=first)
+        if self.direction != "combined":
+            return sides[_SIDES[self.direction]]
+        both = mixing.interleaved(*sides)
+        return mixing.mixed(both) if self.is_mono else both
+
+    @property
+    def _channels(self) -> int:
+        return 2 if self.direction == "combined" and not self.is_mono else 1
+
+
+class CallRecordings:
+    """`folder` holds what is still being recorded, and what could not be stored yet."""
+
+    def __init__(self, store: Store, clock: Clock, recordings: Recordings, folder: Path) -> None:
+        self._store = store
+        self._clock = clock
+        self._recordings = recordings
+        self._folder = folder
+
+    def begin(self, conversation: Conversation) -> spool.SpoolFile:
+        return spool.SpoolFile(self._folder, name_of(conversation))
+
+    # Keeping.
+
+    async def keep(self, conversation: Conversation, path: Path) -> None:
+        """Stores what a call has recorded, or throws it away when the call was not to be recorded after all."""
+        if not conversation.is_recorded:
+            await asyncio.to_thread(spool.remove, path)
+            return
+        samples = await asyncio.to_thread(spool.repair, path)
+        await self._recordings.put(name_of(conversation), path)
+        digest = await asyncio.to_thread(_digest, path)
+        await self.put_fact(conversation, Recording(samples=samples, sha256=digest))
+        now = self._clock.now()
+        await self._store.add_work([Work(kind=REDACT_AUDIO, key="", subject=conversation.subject, due_at=now)])
+        await asyncio.to_thread(spool.remove, path)
+
+    async def recover(self) -> list[Conversation]:
+        """Keeps what was left on disk: by a crash, or because the object store was away. The conversations concerned."""
+        found = []
+        for left in await asyncio.to_thread(lambda: list(spool.left_in(self._folder))):
+            conversation = await self._store.get(*msgspec.structs.astuple(left.name))
+            if conversation is None:  # erased meanwhile, or never begun
+                await asyncio.to_thread(spool.remove, left.path)
+                continue
+            try:
+                await self.keep(conversation, left.path)
+            except RecordingsError as error:
+                log.warning("a recording waits on disk: %s", error.code)
+            found.append(conversation)
+        return found
+
+    async def put_fact(self, conversation: Conversation, recording: Recording) -> None:
+        fact = Fact(
+            account_id=conversation.account_id,
+            agent_id=conversation.agent_id,
+            kind=FACT,
+            key=conversation.id,
+            subject=conversation.subject,
+            body=msgspec.to_builtins(recording),
+            at=self._clock.now(),
+        )
+        await self._store.put_fact(fact)
+
+    async def get_fact(self, conversation: Conversation) -> Recording | None:
+        fact = await self._store.get_fact(
+            conversation.account_id, conversation.agent_id, FACT, conversation.id, self._clock.now()
+        )
+        return _convert(fact.body, Recording) if fact is not None else None
+
+    # Giving out.
+
+    async def sound(
+        self,
+        principal: Principal,
+        conversation: Conversation,
+        *,
+        direction: Direction = "combined",
+        is_redacted: bool = False,
+        is_mono: bool = False,
+    ) -> Sound:
+        """Whoever may not see personal data hears the redacted sound, whatever was asked for."""
+        recording = await self.get_fact(conversation) if conversation.is_recorded else None
+        if recording is None:
+            raise RecordingNotFound(
+                "The recording is there when the call is over."
+                if conversation.is_recorded and not conversation.is_ended
+                else "Audio recording not found for this conversation."
+            )
+        is_redacted = is_redacted or not sees_personal(principal)
+        if is_redacted and recording.muted is None:
+            raise RecordingNotFound("The recording has not been redacted yet; try again in a minute.")
+        return self.view(conversation, recording, direction=direction, is_redacted=is_redacted, is_mono=is_mono)
+
+    def view(
+        self,
+        conversation: Conversation,
+        recording: Recording,
+        *,
+        direction: Direction,
+        is_redacted: bool = False,
+        is_mono: bool = False,
+    ) -> Sound:
+        is_mono = is_mono and direction == "combined"
+        channels = 2 if direction == "combined" and not is_mono else 1
+        kind = (recording.sha256, direction, is_mono, recording.muted if is_redacted else None)
+        return Sound(
+            size=wav.HEADER_BYTES + recording.samples * channels * pcm.SAMPLE_BYTES,
+            etag=hashlib.sha256(msgspec.json.encode(kind)).hexdigest()[:32],
+            recordings=self._recordings,
+            name=name_of(conversation),
+            recording=recording,
+            direction=direction,
+            is_mono=is_mono,
+            is_redacted=is_redacted,
+        )
+
+    async def erase(self, conversation: Conversation) -> int:
+        """How many files went."""
+        return int(await self._recordings.remove(name_of(conversation))) if conversation.is_recorded else 0
+
+
+def name_of(conversation: Conversation) -> Name:
+    return Name(conversation.account_id, conversation.agent_id, conversation.id)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,96 @@
+"""Calls from a page: 20 ms frames of 16-bit PCM at 16 kHz as binary messages, everything else as JSON; and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from vivavoce.telephony.dialect import Event, Heard, Malformed, Message, NoControl, Pressed, Reached, Started, Stopped
+from vivavoce.telephony.doors import Door
+
+MOST_BYTES = 64_000  # of one message: 2 s of sound
+PATH = "/v1/calls/{token}"
+_PAGE = {
+    "/call": ("call.html", "text/html; charset=utf-8"),
+    "/call/call.js": ("call.js", "text/javascript; charset=utf-8"),
+    "/call/microphone.js": ("microphone.js", "text/javascript; charset=utf-8"),
+    "/call/call.css": ("call.css", "text/css; charset=utf-8"),
+}
+_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-cache",
+    "Permissions-Policy": "microphone=(self)",
+}
+
+
+class _FromPage(Struct, frozen=True):
+    type: str
+    key: str = ""
+    mark: str = ""
+
+
+_decode = msgspec.json.Decoder(_FromPage).decode
+
+
+class BrowserDialect:
+    has_marks = True
+
+    def read(self, message: Message) -> Event | None:
+        if isinstance(message, bytes):
+            if len(message) % 2 or len(message) > MOST_BYTES:
+                raise Malformed
+            return Heard(message)
+        try:
+            said = _decode(message)
+        except msgspec.DecodeError as error:
+            raise Malformed from error
+        match said.type:
+            case "start":
+                return Started()
+            case "key" if said.key:
+                return Pressed(said.key[0])
+            case "mark":
+                return Reached(said.mark)
+            case "stop":
+                return Stopped()
+            case _:
+                raise Malformed
+
+    def sound(self, frame: bytes) -> Message:
+        return frame
+
+    def clear(self) -> Message:
+        return '{"type":"clear"}'
+
+    def mark(self, name: str) -> Message:
+        return msgspec.json.encode({"type": "mark", "mark": name}).decode()
+
+    def told(self, event: dict[str, Any]) -> Message:
+        return msgspec.json.encode(event).decode()
+
+
+DOOR = Door(path=PATH, dialect=BrowserDialect, control=NoControl())
+
+
+def page() -> list[Route]:
+    """The page at /call, with what belongs to it. Nothing on it comes from elsewhere."""
+    return [Route(path, _served(name, media_type), methods=["GET"]) for path, (name, media_type) in _PAGE.items()]
+
+
+def _served(name: str, media_type: str) -> Callable[[Request], object]:
+    content = (files("vivavoce.telephony") / "page" / name).read_bytes()
+
+    async def serve(request: Request) -> Response:
+        return Response(content, headers=_HEADERS, media_type=media_type)
+
+    return serve

@@ -1,0 +1,62 @@
+"""The doors through which calls come in, as routes; the rest of the application stands behind them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+from starlette.routing import BaseRoute, Router, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
+
+from vivavoce.errors import Unauthenticated, VivavoceError
+from vivavoce.service.calls import Calls
+from vivavoce.telephony.dialect import Control, Dialect
+from vivavoce.telephony.socket_line import SocketLine
+
+log = logging.getLogger(__name__)
+REFUSED = 4401  # close codes of our own: the token is not worth anything,
+UNAVAILABLE = 4503  # and: no call can be held now
+
+
+class Door(Struct, frozen=True, kw_only=True):
+    """A socket on which calls arrive: how it speaks, and what is done to a call beside its sound."""
+
+    path: str  # with {token}
+    dialect: Callable[[], Dialect]
+    control: Control
+
+
+def application(calls: Calls, doors: Sequence[Door], routes: Sequence[BaseRoute], behind: ASGIApp) -> ASGIApp:
+    sockets = [WebSocketRoute(door.path, _endpoint(calls, door)) for door in doors]
+    return Router([*routes, *sockets], redirect_slashes=False, default=behind)
+
+
+def _endpoint(calls: Calls, door: Door) -> Callable[[WebSocket], object]:
+    async def endpoint(socket: WebSocket) -> None:
+        try:
+            expected = calls.accept(socket.path_params["token"])
+        except Unauthenticated:
+            # A refusal before the handshake would be a bare 403, of which a browser tells nothing.
+            await socket.accept()
+            await socket.close(REFUSED, "The call's token is not valid, or was used before.")
+            return
+        await socket.accept()
+        async with SocketLine(socket, door.dialect(), door.control) as line:
+            try:
+                call = await line.begun()
+                wanted = expected.opening.id or ""
+                if call and call != wanted:
+                    log.warning("a call came in on another call's token")
+                    return
+                line.tell({"type": "start", "conversationId": wanted})
+                await calls.hold(expected.principal, expected.agent_id, expected.opening, line)
+            except TimeoutError:
+                log.warning("a line opened and said nothing")
+            except VivavoceError as error:
+                log.warning("a call could not be held: %s", error.code)
+                line.tell({"type": "error", "code": error.code, "message": error.message})
+                await line.hang_up()
+
+    return endpoint

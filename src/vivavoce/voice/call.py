@@ -1,0 +1,341 @@
+"""A call: every 20 ms one frame in, one frame out, both into the recording; who speaks when is decided here.
+
+What is said and why is the conduct's affair, how sound comes and goes the line's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from time import monotonic
+from typing import Protocol
+
+from msgspec import Struct
+
+from vivavoce.audio import pcm, tones
+from vivavoce.domain.call import Played
+from vivavoce.domain.conversation import EndReason
+from vivavoce.errors import VivavoceError
+from vivavoce.speech.interface import Recognizer, SpeechError, Synthesizer, VoiceActivity
+from vivavoce.voice.conduct import Conduct, Conducted, Manner, Outcome, Said, Saying, Transfer
+from vivavoce.voice.ear import Ear
+from vivavoce.voice.line import Line
+from vivavoce.voice.mouth import Mouth
+from vivavoce.voice.pace import Pace
+
+log = logging.getLogger(__name__)
+LOST_SECONDS = 10.0  # without any sound from the other side: nobody is there any more
+LONGEST_SECONDS = 4 * 3600.0
+MOST_FAILURES = 3  # in a row, of hearing or of speaking, before the call is given up
+PLAYED_SECONDS = 5.0  # to wait for the other side to have heard the last words
+TURN_SECONDS = 30.0  # to wait for a turn that runs when the caller hangs up
+
+
+class Engines(Struct, frozen=True, kw_only=True):
+    recognizer: Recognizer
+    synthesizer: Synthesizer
+    activity: VoiceActivity
+
+
+class Recorder(Protocol):
+    def write(self, caller: bytes, agent: bytes) -> None:
+        """A frame of each, at once and without waiting."""
+        ...
+
+
+class Call:
+    """One call from its first frame to its last. `run` returns how it ended."""
+
+    def __init__(
+        self,
+        conduct: Conduct,
+        line: Line,
+        engines: Engines,
+        recorder: Recorder,
+        pace: Pace,
+        *,
+        seconds: Callable[[], float] = monotonic,
+    ) -> None:
+        self._conduct = conduct
+        self._line = line
+        self._recorder = recorder
+        self._pace = pace
+        self._seconds = seconds
+        self._manner = Manner(hears_speech=False)
+        self._ear = Ear(
+            engines.recognizer, engines.activity, said=self._heard, failed=self._failed_to_hear, seconds=seconds
+        )
+        self._mouth = Mouth(engines.synthesizer, failed=self._failed_to_speak, seconds=seconds)
+        self._samples = 0
+        self._last_arrival = 0.0
+        self._turn: asyncio.Task[Outcome] | None = None
+        self._asked = Said()  # what the turn answers
+        self._outcome: Outcome | None = None  # of the reply that is being played
+        self._pending: Said | None = None  # what the caller said while the agent was thinking
+        self._problems: list[str] = []
+        self._misheard = self._unsaid = 0  # in a row
+        self._amending: set[asyncio.Task[None]] = set()
+        self._is_giving_up = False
+
+    @property
+    def seconds(self) -> float:
+        """How long the call has taken, by its own clock."""
+        return self._samples / pcm.RATE
+
+    async def run(self) -> EndReason:
+        reason: EndReason = "failed"
+        transfer: Transfer | None = None
+        try:
+            self._begin_turn(Said(), self._conduct.start())
+            self._ear.settle(self._manner)
+            while True:
+                await self._pace.tick(self._is_thinking)
+                ending = self._step()
+                if ending is not None:
+                    reason, transfer = ending
+                    break
+            await self._finish(reason, transfer)
+        finally:
+            await self._close()
+        return reason
+
+    def _is_thinking(self) -> bool:
+        """Busy with what was heard, with nothing to say yet."""
+        playout = self._mouth.playout
+        if playout.is_paused:
+            return self._ear.is_recognising
+        is_turning = self._turn is not None and not self._turn.done()
+        return self._ear.is_recognising or playout.is_starved or (is_turning and not playout.has_pieces)
+
+    # One tick.
+
+    def _step(self) -> tuple[EndReason, Transfer | None] | None:
+        """20 ms of the call. Returns how it ends, once it does."""
+        arrived = self._line.take()
+        now = (self._samples + pcm.FRAME) / pcm.RATE
+        if arrived.frame is not None:
+            self._last_arrival = now
+        caller = arrived.frame or pcm.SILENCE
+        playout = self._mouth.playout
+        if arrived.keys and self._ear.press(arrived.keys, now, is_agent_speaking=playout.is_speaking):
+            self._stop_speaking()
+        if self._ear.hear(caller, now, is_agent_speaking=playout.is_speaking, is_waiting=self._is_waiting):
+            self._stop_speaking()
+        frame = self._mouth.frame(self._samples)
+        if frame is not None:
+            self._line.send(frame)
+        self._record(caller, frame or pcm.SILENCE)
+        self._samples += pcm.FRAME
+        return self._settle(now, is_gone=arrived.is_gone)
+
+    @property
+    def _is_waiting(self) -> bool:
+        """It is the caller's turn."""
+        return self._turn is None and self._outcome is None and not self._mouth.playout.has_pieces
+
+    def _record(self, caller: bytes, agent: bytes) -> None:
+        if not self._manner.is_recording:
+            caller = agent = pcm.SILENCE
+        elif self._ear.is_taking_secret and tones.heard(caller):
+            caller = pcm.SILENCE
+        self._recorder.write(caller, agent)
+
+    def _settle(self, now: float, *, is_gone: bool) -> tuple[EndReason, Transfer | None] | None:
+        """What follows from where things stand now."""
+        if is_gone:
+            return "client", None
+        if now - self._last_arrival > LOST_SECONDS:
+            self._problems.append("line_lost")
+            return "lost", None
+        if now > LONGEST_SECONDS:
+            return "limit", None
+        if self._turn is not None and self._turn.done():
+            self._outcome = self._turn.result()
+            self._turn = None
+            self._settle_turn(self._outcome)
+        playout = self._mouth.playout
+        if playout.is_paused and not self._ear.is_busy and self._pending is None:
+            playout.is_paused = False  # a false interruption
+        if self._outcome is None:
+            return None
+        if self._pending is not None and self._outcome.ending is None:
+            self._stop_speaking()
+            self._answer_pending()
+        elif not playout.has_pieces:
+            return self._replied(self._outcome)
+        return None
+
+    def _settle_turn(self, outcome: Outcome) -> None:
+        self._mouth.playout.drop_interims()
+        self._manner = outcome.manner
+        if outcome.ending is not None:  # the goodbye is played to its end
+            self._mouth.playout.is_paused = False
+            self._ear.settle(Manner(hears_speech=False))
+        else:
+            self._ear.settle(outcome.manner)
+
+    def _replied(self, outcome: Outcome) -> tuple[EndReason, Transfer | None] | None:
+        """The reply has been played to its end."""
+        self._amend(outcome, heard=None)
+        self._outcome = None
+        if outcome.ending is not None:
+            return outcome.ending, outcome.transfer
+        if self._unsaid >= MOST_FAILURES:
+            self._give_up("speech_failed")
+        return None
+
+    # The caller speaks.
+
+    def _stop_speaking(self) -> None:
+        """At once. What is left is kept until it is known whether the caller has said anything."""
+        playout = self._mouth.playout
+        if playout.is_speaking and not (self._outcome is not None and self._outcome.ending is not None):
+            playout.is_paused = True
+            self._line.clear()
+
+    def _heard(self, said: Said) -> None:
+        self._misheard = 0
+        shown = "*" * len(said.digits) if said.spoken.is_secret else said.digits
+        self._line.tell(_told("user", shown or said.text))
+        if self._pending is not None and said.text:  # went on before the agent could answer
+            said = Said(text=f"{self._pending.text} {said.text}".strip(), spoken=said.spoken)
+        self._pending = said
+        if self._turn is None and (self._outcome is None or self._outcome.ending is None):
+            self._answer_pending()
+
+    def _answer_pending(self) -> None:
+        said, self._pending = self._pending, None
+        assert said is not None
+        if self._outcome is not None:
+            self._amend(self._outcome, heard=self._mouth.playout.cut())
+            self._outcome = None
+        else:
+            self._mouth.playout.cut()
+        self._begin_turn(said, self._conduct.take_turn(said))
+
+    # The agent answers.
+
+    def _begin_turn(self, said: Said, conducted: AsyncIterator[Conducted]) -> None:
+        self._asked = said
+        self._mouth.begin(self._seconds())
+        self._turn = asyncio.create_task(self._run_turn(conducted))
+
+    async def _run_turn(self, conducted: AsyncIterator[Conducted]) -> Outcome:
+        outcome: Outcome | None = None
+        try:
+            async for item in conducted:
+                if isinstance(item, Saying):
+                    self._say(item)
+                else:
+                    outcome = item
+        except VivavoceError as error:
+            log.warning("a call's turn failed: %s", error.code)
+            self._problems.append("turn_failed")
+        if outcome is None:
+            return await self._apologise_and_leave()
+        return outcome
+
+    def _say(self, saying: Saying) -> None:
+        self._line.tell(_told("agent", saying.text, is_interim=saying.is_interim))
+        self._mouth.say(saying)
+
+    async def _apologise_and_leave(self) -> Outcome:
+        outcome = Outcome(index=-1, manner=Manner(), ending="failed")
+        try:
+            async for item in self._conduct.give_up("turn_failed"):
+                if isinstance(item, Saying):
+                    self._say(item)
+                else:
+                    outcome = item
+        except VivavoceError as error:
+            log.warning("a call could not be given up properly: %s", error.code)
+        return outcome
+
+    def _give_up(self, problem: str) -> None:
+        if not self._is_giving_up and self._turn is None:
+            self._is_giving_up = True
+            self._problems.append(problem)
+            self._pending = None
+            self._begin_turn(Said(), self._conduct.give_up(problem))
+
+    def _failed_to_hear(self, error: SpeechError) -> None:
+        self._misheard += 1
+        self._problems.append("recognition_failed")
+        if self._misheard >= MOST_FAILURES:
+            self._give_up("recognition_failed")
+        elif self._turn is None and self._outcome is None:
+            self._say(self._conduct.apology)
+
+    def _failed_to_speak(self, error: SpeechError) -> None:
+        self._unsaid += 1
+        self._problems.append("synthesis_failed" if error.retryable else "text_not_speakable")
+
+    # What becomes of a reply.
+
+    def _amend(self, outcome: Outcome, *, heard: str | None) -> None:
+        """Tells what of the reply was played: all of it, or the words in `heard`."""
+        if outcome.index < 0:
+            return
+        marks, playout = self._mouth.marks, self._mouth.playout
+        if self._mouth.has_spoken:
+            self._unsaid = 0
+        spoken = self._asked.spoken
+        before = spoken.endpointing + spoken.recognition if outcome.index else 0.0
+        first_text = marks.first_text if marks.first_text is not None else marks.asked
+        first_sound = marks.first_sound if marks.first_sound is not None else first_text
+        first_frame = marks.first_frame
+        played = Played(
+            start=playout.start,
+            end=playout.end if playout.start is not None else None,
+            synthesizer=self._mouth.engine,
+            first_text=_milliseconds(first_text - marks.asked),
+            synthesis=_milliseconds(first_sound - first_text),
+            transport=_milliseconds((first_frame if first_frame is not None else first_sound) - first_sound),
+            perceived=round(before + (first_frame - marks.asked) * 1000, 1) if first_frame is not None else None,
+            heard=heard,
+            problems=tuple(dict.fromkeys(self._problems)),
+        )
+        self._problems.clear()
+        task = asyncio.create_task(self._tell_played(outcome.index, played))
+        self._amending.add(task)
+        task.add_done_callback(self._amending.discard)
+
+    async def _tell_played(self, index: int, played: Played) -> None:
+        try:
+            await self._conduct.played(index, played)
+        except VivavoceError as error:
+            log.warning("what was played of a turn could not be recorded: %s", error.code)
+
+    # The end.
+
+    async def _finish(self, reason: EndReason, transfer: Transfer | None) -> None:
+        if self._turn is not None:  # its effects stand, so its record is waited for
+            async with asyncio.timeout(TURN_SECONDS):
+                self._outcome = await self._turn
+            self._turn = None
+        if self._outcome is not None:
+            self._amend(self._outcome, heard=self._mouth.playout.cut())
+        await asyncio.gather(*self._amending)
+        if reason in ("client", "lost", "limit"):
+            await self._conduct.end(reason)
+        if reason not in ("client", "lost"):
+            async with asyncio.timeout(PLAYED_SECONDS):
+                await self._line.played()
+        if transfer is None or not await self._line.transfer(transfer):
+            await self._line.hang_up()
+
+    async def _close(self) -> None:
+        await self._ear.close()
+        await self._mouth.close()
+        for task in (self._turn, *self._amending):
+            if task is not None and not task.done():
+                task.cancel()
+
+
+def _milliseconds(seconds: float) -> float:
+    return round(max(0.0, seconds) * 1000, 1)
+
+
+def _told(role: str, text: str, *, is_interim: bool = False) -> dict[str, object]:
+    return {"type": "transcript", "role": role, "text": text, "interim": is_interim}

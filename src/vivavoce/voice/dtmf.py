@@ -1,0 +1,70 @@
+"""Keys into entries: when the caller has pressed all of them. Pure."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+KEYS = frozenset("0123456789*#ABCD")
+MOST_KEYS = 64  # of one entry
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """What is collected, by the step that is active. `most` 0 is any number."""
+
+    is_enabled: bool = True
+    most: int = 0
+    end_key: str = "#"
+    between: float = 2.0  # seconds between two keys, after which the entry is complete
+    first: float | None = None  # seconds to the first key; None is the silence time-out's
+    while_agent_speaks: bool = False
+    is_secret: bool = False  # personal data: not shown, not heard
+
+
+class Entry(Struct, frozen=True):
+    """The keys, without the one that ended them."""
+
+    digits: str
+    end_key: str = ""
+    start: float = 0.0  # seconds of the call
+    end: float = 0.0
+
+
+DEFAULT = Settings()
+
+
+class Keypad:
+    def __init__(self, settings: Settings = DEFAULT) -> None:
+        self.settings = settings
+        self._keys = ""
+        self._start = self._last = 0.0
+
+    @property
+    def is_active(self) -> bool:
+        return bool(self._keys)
+
+    def reset(self) -> None:
+        self._keys = ""
+
+    def press(self, key: str, now: float) -> Entry | None:
+        """Takes one key; the entry when it is the last."""
+        settings = self.settings
+        key = key.upper()
+        if not settings.is_enabled or key not in KEYS:
+            return None
+        if not self._keys:
+            self._start = now
+        self._last = now
+        if settings.end_key and key == settings.end_key:
+            return self._done(key)
+        self._keys += key
+        is_full = len(self._keys) >= (settings.most or MOST_KEYS)
+        return self._done("") if is_full else None
+
+    def tick(self, now: float) -> Entry | None:
+        """The entry when no further key has come for long enough."""
+        return self._done("") if self._keys and now - self._last >= self.settings.between - 1e-9 else None
+
+    def _done(self, end_key: str) -> Entry:
+        entry = Entry(self._keys, end_key, self._start, self._last)
+        self._keys = ""
+        return entry
