@@ -18,9 +18,9 @@ import aiohttp
 import uvicorn
 
 from tests.support.talk import serving
-from vivavoce.api.app import application
 from vivavoce.models.interface import Model
 from vivavoce.wiring import Running
+from vivavoce.wiring.doors import application
 
 KEY = "test-key"
 
@@ -56,7 +56,7 @@ async def api(folder: Path, model: Model, **overrides: Any) -> AsyncIterator[Api
         started = talk().started
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(application(started.services), log_level="error", lifespan="off"))
+        server = uvicorn.Server(uvicorn.Config(application(started.settings, started.services), log_level="error", lifespan="off"))
         task = asyncio.create_task(server.serve(sockets=[sock]))
         while not server.started:
             await asyncio.sleep(0.005)

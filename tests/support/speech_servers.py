@@ -220,7 +220,8 @@ class SpeechServer:
         await response.prepare(request)
         for at in range(0, len(body), CHUNK_BYTES):
             await response.write(body[at : at + CHUNK_BYTES])
-            await asyncio.sleep(0)  # lets the client have it as a piece of its own
+            for _ in range(5):
+                await asyncio.sleep(0)  # lets the client have it as a piece of its own
             if self.failure == "cut":
                 _cut(request)
                 return response
@@ -296,7 +297,7 @@ class _Listened:
 def _error(status: int, asked: str = "") -> Exception:
     """An answer that repeats what it was asked, as those of providers may."""
     error: Any = type("Refusal", (web.HTTPException,), {"status_code": status})
-    headers = {"retry-after": "7"} if status == 429 else None
+    headers = {429: {"retry-after": "7"}, 307: {"location": "/elsewhere"}}.get(status)
     return error(text=f"not with {KEY}: {asked}", headers=headers)  # type: ignore[no-any-return]
 
 

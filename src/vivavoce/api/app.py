@@ -14,7 +14,19 @@ from starlette.routing import Route as StarletteRoute
 from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from vivavoce.api import chat, conversations, erasure, exports, external, keys, lists, problems, real_time, redaction
+from vivavoce.api import (
+    calls,
+    chat,
+    conversations,
+    erasure,
+    exports,
+    external,
+    keys,
+    lists,
+    problems,
+    real_time,
+    redaction,
+)
 from vivavoce.api.openapi import DOCS_PAGE, document
 from vivavoce.api.parameters import parameters
 from vivavoce.api.route import Answer, Call, Route
@@ -52,6 +64,7 @@ async def docs(call: Call) -> Answer:
 
 ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,
+    *calls.ROUTES,
     *conversations.ROUTES,
     *lists.ROUTES,
     *erasure.ROUTES,

@@ -18,12 +18,12 @@ from pathlib import Path
 import uvicorn
 from watchfiles import awatch
 
-from vivavoce.api.app import application
 from vivavoce.errors import UsageError, VivavoceError
 from vivavoce.project import layout
 from vivavoce.service.deployments import Served
 from vivavoce.settings import Settings
 from vivavoce.wiring import Running, running
+from vivavoce.wiring.doors import application
 
 log = logging.getLogger(__name__)
 LOCK = "owner.lock"
@@ -31,6 +31,7 @@ SWITCH_SECONDS = 0.0005
 COLLECT_AFTER = 10_000  # new objects
 BACKLOG = 1024  # connections that wait to be accepted
 KEEP_ALIVE_SECONDS = 75  # longer than clients keep a connection: who closes first does not break the other's request
+MOST_MESSAGE_BYTES = 256 << 10  # of a WebSocket
 SHUTDOWN_SECONDS = 35  # a turn that waits for its model may take as long
 
 
@@ -106,13 +107,14 @@ async def serve(
         lock.take(address)
         async with running(settings, folders=folders) as started:
             config = uvicorn.Config(
-                application(started.services),
+                application(settings, started.services),
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 server_header=False,
+                ws_max_size=MOST_MESSAGE_BYTES,
                 proxy_headers=False,
             )
             followed = started.services.deployments.served if is_reloading else []

@@ -42,6 +42,12 @@ class UserInput(Struct, frozen=True, kw_only=True, omit_defaults=True):
     def is_silence(self) -> bool:
         return not self.text and not self.dtmf
 
+    @property
+    def shown_dtmf(self) -> str:
+        """The keys, but for those that are for nobody's eyes."""
+        is_secret = self.spoken is not None and self.spoken.is_secret
+        return "*" * len(self.dtmf) if is_secret else self.dtmf
+
 
 class Utterance(Struct, frozen=True, kw_only=True):
     """What one participant said, as the transcript has it."""

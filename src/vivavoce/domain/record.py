@@ -40,6 +40,13 @@ class TranscriptTurn(Struct, frozen=True, kw_only=True, omit_defaults=True):
     metrics: tuple[Metric, ...] = ()
     personal: tuple[PersonalSpan, ...] | None = None
     personal_by: str = ""
+    perceived: float | None = None  # milliseconds from the end of the caller's speech to the agent's first sound
+    is_barge_in: bool = False
+    is_secret: bool = False  # its keys are for nobody's eyes
+
+    @property
+    def shown_dtmf(self) -> str:
+        return "*" * len(self.dtmf) if self.is_secret else self.dtmf
 
     @property
     def is_silence(self) -> bool:

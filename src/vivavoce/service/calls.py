@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.conversation import Conversation, EndReason
+from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
-from vivavoce.errors import Unauthenticated, Unavailable, VivavoceError
+from vivavoce.errors import ConversationExists, Invalid, Unauthenticated, Unavailable, VivavoceError
 from vivavoce.recordings.interface import RecordingsError
 from vivavoce.recordings.spool import SpoolFile
 from vivavoce.service.access import require
@@ -112,6 +113,16 @@ class Calls:
         self._expected = {token: e for token, e in self._expected.items() if e.until > now}  # type: ignore[operator]
         if len(self._expected) >= MOST_TOKENS:
             raise TooManyCalls("Too many calls wait to begin; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
+        if opening.id is not None:
+            account_id = await self._deployments.account_of(principal, agent_id)
+            if not is_conversation_id(opening.id):
+                raise Invalid(
+                    "conversationId should be 1-128 letters, digits and . _ : @ + -, beginning with a letter or digit."
+                )
+            if await self._store.get(account_id, agent_id, opening.id) is not None:
+                raise ConversationExists(
+                    f"There is already a conversation {opening.id!r}; leave conversationId out to get a new one."
+                )
         opening = replace(opening, id=opening.id or f"LOCAL-{self._random.uuid()}")
         token = self._random.uuid()
         self._expected[token] = _Expected(principal, agent_id, opening, now + TOKEN_LIFE)

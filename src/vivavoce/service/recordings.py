@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -113,8 +114,7 @@ class CallRecordings:
         await self._recordings.put(name_of(conversation), path)
         digest = await asyncio.to_thread(_digest, path)
         await self.put_fact(conversation, Recording(samples=samples, sha256=digest))
-        now = self._clock.now()
-        await self._store.add_work([Work(kind=REDACT_AUDIO, key="", subject=conversation.subject, due_at=now)])
+        await self._store.add_work([listen_again(conversation, self._clock.now())])
         await asyncio.to_thread(spool.remove, path)
 
     async def recover(self) -> list[Conversation]:
@@ -200,6 +200,11 @@ class CallRecordings:
     async def erase(self, conversation: Conversation) -> int:
         """How many files went."""
         return int(await self._recordings.remove(name_of(conversation))) if conversation.is_recorded else 0
+
+
+def listen_again(conversation: Conversation, at: datetime) -> Work:
+    """The work by which what is personal in a recording is found."""
+    return Work(kind=REDACT_AUDIO, key="", subject=conversation.subject, due_at=at)
 
 
 def name_of(conversation: Conversation) -> Name:

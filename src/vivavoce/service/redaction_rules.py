@@ -24,6 +24,7 @@ from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.finders import Finders
+from vivavoce.service.recordings import listen_again
 from vivavoce.service.reviews import Reviews
 from vivavoce.store.interface import Store
 
@@ -106,6 +107,8 @@ class RedactionRules:
         for item in page.items:
             try:
                 await self._reviews.look_again(item.conversation.subject)
+                if item.conversation.is_recorded and item.conversation.is_ended:
+                    await self._store.add_work([listen_again(item.conversation, self._clock.now())])
             except VivavoceError as error:  # one damaged conversation must not stop the others
                 log.warning("a conversation could not be looked at again: %s", error.code)
         now = self._clock.now()

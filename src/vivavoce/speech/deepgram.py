@@ -190,7 +190,7 @@ class _Listening:
                 if self._is_finished:
                     # `Finalize` is answered only when much sound is pending, `CloseStream` always.
                     await socket.send_str(_FINALIZE)
-                    pass
+                    await socket.send_str(_CLOSE)
                     return
         except (aiohttp.ClientError, ConnectionError):
             pass  # whoever reads from the socket finds it closed

@@ -206,6 +206,9 @@ def transcript(turn: Turn) -> TranscriptTurn:
         metrics=turn.metrics,
         personal=turn.personal,
         personal_by=turn.personal_by,
+        perceived=turn.played.perceived if turn.played is not None else None,
+        is_barge_in=turn.input.spoken is not None and turn.input.spoken.is_barge_in,
+        is_secret=turn.input.spoken is not None and turn.input.spoken.is_secret,
     )
 
 

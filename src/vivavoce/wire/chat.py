@@ -89,7 +89,7 @@ def debug_chat(
     timings = turn.timings
     return DebugChatResponse(
         conversation_id=conversation.id,
-        user_input=turn.input.text or turn.input.dtmf,
+        user_input=turn.input.text or turn.input.shown_dtmf,
         response=turn.reply,
         metadata=ChatMetadataResponse(
             state=snapshot.view,

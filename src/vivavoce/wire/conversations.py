@@ -8,8 +8,10 @@ from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from vivavoce.domain.call import Played, Spoken
 from vivavoce.domain.conversation import Closing, Conversation, Delivery, Metric, Turn
 from vivavoce.domain.record import Annotation, Grade, Listed, Review, Role
+from vivavoce.wire import speech
 from vivavoce.wire.functions import (
     Deliveries,
     extraction,
@@ -146,6 +148,7 @@ class ConversationDetailResponse(ConversationSummaryResponse, frozen=True, kw_on
     """A conversation with its turns. The keys of `functionEvents` are turn numbers, from 1."""
 
     turns: list[TurnResponse]
+    latency: dict[str, speech.Percentiles] | None = None  # ours: of a call, milliseconds by component
     metrics: dict[str, list[MetricValue]]
     function_events: dict[str, list[dict[str, Any]]]
 
@@ -197,7 +200,9 @@ def summary(listed: Listed, *, is_personal_shown: bool = True) -> dict[str, Any]
         "shortSummary": short_summary(review),
         "deploymentId": conversation.deployment_id,
         "note": review.note.text if review.note is not None else None,
-        "audioUrl": None,
+        "audioUrl": f"conversations/{conversation.id}/audio"
+        if conversation.is_recorded and conversation.is_ended
+        else None,
         "testGroup": conversation.test_group,  # ours, as is all that follows
         "endReason": conversation.end_reason,
         "score": score(review),
@@ -250,7 +255,11 @@ def detail(
         reviews.setdefault(annotation.turn, []).append(annotation_item(annotation))
     return {
         **summary(listed, is_personal_shown=is_personal_shown),
-        "turns": [_turn(turn, conversation, sent, reviews.get(turn.index, [])) for turn in turns],
+        "turns": [
+            _turn(turn, conversation, sent, reviews.get(turn.index, []), is_personal_shown=is_personal_shown)
+            for turn in turns
+        ],
+        "latency": speech.percentiles(turns),
         "metrics": metric_series([*metrics, *standard_metrics(conversation, metrics)]),
         "functionEvents": events,
     }
@@ -285,21 +294,32 @@ def standard_metrics(conversation: Conversation, written: Sequence[Metric]) -> l
     return [Metric(name=name, value=value, at=at) for name, value in values.items() if name not in known]
 
 
-def _turn(turn: Turn, conversation: Conversation, sent: Deliveries, reviews: list[dict[str, Any]]) -> dict[str, Any]:
+def _turn(
+    turn: Turn,
+    conversation: Conversation,
+    sent: Deliveries,
+    reviews: list[dict[str, Any]],
+    *,
+    is_personal_shown: bool,
+) -> dict[str, Any]:
+    spoken, played = turn.input.spoken or Spoken(), turn.played or Played()
+    took = (turn.finished_at - turn.started_at).total_seconds()
     has_flow = bool(turn.place_after.flow)
     return {
         "turn_id": turn.index + 1,
         "turn_index": turn.index,
         "user_input": turn.input.text,
         "user_input_datetime": iso(turn.started_at),
-        "user_input_audio_url": "",
-        "user_input_dtmf": turn.input.dtmf,
-        "user_input_dtmf_finish_key": "",
+        "user_input_audio_url": f"conversations/{conversation.id}/turns/{turn.index}/audio"
+        if conversation.is_recorded and conversation.is_ended and spoken.end > spoken.start
+        else "",
+        "user_input_dtmf": turn.input.shown_dtmf,
+        "user_input_dtmf_finish_key": spoken.end_key,
         "agent_response": turn.reply,
         "agent_response_datetime": iso(turn.finished_at),
         "asr_lang_code": turn.asr_language,
         "tts_lang_code": turn.tts_language,
-        "barge_in": False,
+        "barge_in": spoken.is_barge_in,
         "translated_user_input": "",
         "english_agent_response": "",
         "entities": None,
@@ -307,7 +327,7 @@ def _turn(turn: Turn, conversation: Conversation, sent: Deliveries, reviews: lis
         "is_ood": turn.is_out_of_domain,
         "is_silence": turn.index > 0 and turn.input.is_silence,
         "latency": {
-            "perceived_latency": round((turn.finished_at - turn.started_at).total_seconds(), 6),
+            "perceived_latency": round(took if played.perceived is None else played.perceived / 1000, 6),
             "label": None,
             "perceived_latency_percentile_1d": None,
         },
@@ -329,7 +349,10 @@ def _turn(turn: Turn, conversation: Conversation, sent: Deliveries, reviews: lis
             "retrieved_passages": retrieved_passages(turn),
             "safety": {"filters_triggered": filters_triggered(turn.safety)},
             "fillers": [{"text": f.text, "at": f.at} for f in turn.fillers],
-            "top_transcripts": [{"text": turn.input.text, "intents": []}] if turn.input.text else [],
+            "top_transcripts": [
+                {"text": text, "intents": []} for text in spoken.alternatives or (turn.input.text,) if text
+            ],
+            "speech": speech.of_turn(turn, is_personal_shown=is_personal_shown),
             "stop_keywords": list(turn.stop_keywords),
             "notices": [{"code": notice.code, "message": notice.message} for notice in turn.notices],
             "variant": turn.variant,

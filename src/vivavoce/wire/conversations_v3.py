@@ -145,7 +145,7 @@ def metrics(head: Conversation, transcript: Transcript) -> dict[str, str | list[
 def _turn(turn: TranscriptTurn, *, has_latency: bool) -> dict[str, Any]:
     found: dict[str, Any] = {
         "user_input": turn.text,
-        "user_input_dtmf": turn.dtmf,
+        "user_input_dtmf": turn.shown_dtmf,
         "user_input_datetime": iso(turn.started_at),
         "agent_response": turn.reply,
         "agent_response_datetime": iso(turn.finished_at),
@@ -155,8 +155,9 @@ def _turn(turn: TranscriptTurn, *, has_latency: bool) -> dict[str, Any]:
         "entities": [],
         "is_ood": turn.is_out_of_domain,
         "is_silence": turn.is_silence,
-        "barge_in": False,
+        "barge_in": turn.is_barge_in,
     }
     if has_latency:
-        found["latency"] = round((turn.finished_at - turn.started_at).total_seconds(), 6)
+        took = (turn.finished_at - turn.started_at).total_seconds()
+        found["latency"] = round(took if turn.perceived is None else turn.perceived / 1000, 6)
     return found

@@ -31,6 +31,7 @@ from vivavoce.outbound.oauth import Tokens
 from vivavoce.recordings.interface import Recordings
 from vivavoce.safety.interface import Classifier
 from vivavoce.secrets import file as secret_file
+from vivavoce.service.audio_redaction import AudioRedaction
 from vivavoce.service.audit import Audit
 from vivavoce.service.calls import Calls
 from vivavoce.service.chats import END_FUNCTION, IDLE_END, Around, Chats
@@ -46,7 +47,7 @@ from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
 from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.real_time import RealTimeConfigs
-from vivavoce.service.recordings import CallRecordings
+from vivavoce.service.recordings import REDACT_AUDIO, CallRecordings
 from vivavoce.service.redaction_rules import REDACT, RedactionRules
 from vivavoce.service.reviews import REVIEW, Reviews
 from vivavoce.service.services import Services
@@ -168,6 +169,7 @@ async def running(
                 RETAIN: erasure.expire,
                 REVIEW: reviews.review,
                 REDACT: rules.go_on,
+                REDACT_AUDIO: AudioRedaction(store, clock, finders, recordings, calls.engines).redact,
             },
         )
         conversations = Conversations(store, clock, random, deployments, audit, finders, embedder, recordings)

@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from time import time
 
+from msgspec import Struct
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from vivavoce.api import app
 from vivavoce.service.services import Services
 from vivavoce.settings import Settings
-from vivavoce.telephony import browser, doors, twilio
+from vivavoce.telephony import browser, doors, plivo, telnyx, twilio
 from vivavoce.telephony.doors import Door
 from vivavoce.telephony.webhook import Carrier, webhook
+from vivavoce.wiring import SystemRandom
+
+
+class _Entrance(Struct, frozen=True):
+    """How a carrier announces a call, where it brings it, and what else it asks for."""
+
+    carrier: Carrier
+    door: Door
+    routes: tuple[BaseRoute, ...] = ()
 
 
 def application(settings: Settings, services: Services) -> ASGIApp:
     sockets: list[Door] = [browser.DOOR]
     routes: list[BaseRoute] = [*browser.page()]
     if settings.public_url is not None:
-        for carrier, door in _carriers(settings):
-            sockets.append(door)
-            routes.append(webhook(carrier, services.calls, services.deployments, settings.public_url))
+        for entrance in _entrances(settings, settings.public_url):
+            sockets.append(entrance.door)
+            routes.append(webhook(entrance.carrier, services.calls, services.deployments, settings.public_url))
+            routes.extend(entrance.routes)
     return doors.application(services.calls, sockets, routes, app.application(services))
 
 
-def _carriers(settings: Settings) -> list[tuple[Carrier, Door]]:
-    found = []
+def _entrances(settings: Settings, public_url: str) -> Iterator[_Entrance]:
     if settings.twilio_account_sid and settings.twilio_auth_token:
-        found.append(_twilio(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_base_url))
-    return found
+        yield _twilio(settings.twilio_account_sid, settings.twilio_auth_token, settings.twilio_base_url)
+    if settings.telnyx_api_key and settings.telnyx_public_key:
+        yield _telnyx(settings.telnyx_api_key, settings.telnyx_public_key, settings.telnyx_url)
+    if settings.plivo_auth_id and settings.plivo_auth_token:
+        yield _plivo(settings.plivo_auth_id, settings.plivo_auth_token, settings.plivo_url, public_url)
 
 
-def _twilio(account_sid: str, auth_token: str, base_url: str) -> tuple[Carrier, Door]:
+def _twilio(account_sid: str, auth_token: str, base_url: str) -> _Entrance:
     def is_signed(address: str, headers: Mapping[str, str], raw: bytes, fields: Mapping[str, str]) -> bool:
         return twilio.is_signed(auth_token, address, fields, headers.get("x-twilio-signature", ""))
 
@@ -45,4 +59,41 @@ def _twilio(account_sid: str, auth_token: str, base_url: str) -> tuple[Carrier, 
         stream=twilio.STREAM,
     )
     control = twilio.TwilioControl(account_sid=account_sid, auth_token=auth_token, base_url=base_url)
-    return carrier, Door(path=twilio.STREAM, dialect=twilio.TwilioDialect, control=control)
+    return _Entrance(carrier, Door(path=twilio.STREAM, dialect=twilio.TwilioDialect, control=control))
+
+
+def _telnyx(api_key: str, public_key: str, base_url: str) -> _Entrance:
+    key = telnyx.public_key(public_key)
+
+    def is_signed(address: str, headers: Mapping[str, str], raw: bytes, fields: Mapping[str, str]) -> bool:
+        return telnyx.is_signed(key, headers, raw, time)
+
+    carrier = Carrier(
+        name=telnyx.NAME,
+        is_signed=is_signed,
+        caller_of=telnyx.caller_of,
+        stream_answer=telnyx.stream_answer,
+        busy_answer=telnyx.busy_answer,
+        stream=telnyx.STREAM,
+    )
+    control = telnyx.TelnyxControl(api_key=api_key, base_url=base_url)
+    return _Entrance(carrier, Door(path=telnyx.STREAM, dialect=telnyx.TelnyxDialect, control=control))
+
+
+def _plivo(auth_id: str, auth_token: str, base_url: str, public_url: str) -> _Entrance:
+    def is_signed(address: str, headers: Mapping[str, str], raw: bytes, fields: Mapping[str, str]) -> bool:
+        return plivo.is_signed(auth_token, address, fields, headers)
+
+    carrier = Carrier(
+        name=plivo.NAME,
+        is_signed=is_signed,
+        caller_of=plivo.caller_of,
+        stream_answer=plivo.stream_answer,
+        busy_answer=plivo.busy_answer,
+        stream=plivo.STREAM,
+    )
+    control = plivo.PlivoControl(
+        auth_id=auth_id, auth_token=auth_token, base_url=base_url, public_url=public_url, random=SystemRandom()
+    )
+    door = Door(path=plivo.STREAM, dialect=plivo.PlivoDialect, control=control)
+    return _Entrance(carrier, door, (control.route,))

@@ -1,0 +1,46 @@
+"""Calls: who holds a key is let in to a socket."""
+
+from __future__ import annotations
+
+from vivavoce.api.route import Answer, Call, Route
+from vivavoce.service.chats import Opening
+from vivavoce.wire.calls import CreateCallBody, CreateCallResponse
+from vivavoce.wire.chat import encode
+
+
+async def create(call: Call) -> Answer:
+    body: CreateCallBody = call.body
+    opening = Opening(
+        environment=body.client_env,
+        id=body.conversation_id,
+        variant=body.variant_id,
+        asr_language=body.asr_lang_code,
+        tts_language=body.tts_lang_code,
+        caller_number=body.caller_number,
+        callee_number=body.callee_number,
+        sip_headers=body.sip_headers or {},
+        integration_attributes=body.integration_attributes or {},
+    )
+    invited = await call.services.calls.invite(call.principal, call.request.path_params["agentId"], opening)
+    reply = CreateCallResponse(
+        conversation_id=invited.conversation_id,
+        token=invited.token,
+        path=f"/v1/calls/{invited.token}",
+        expires_in_seconds=invited.seconds,
+    )
+    return Answer(status=201, body=encode(reply))
+
+
+ROUTES = (
+    Route(
+        method="POST",
+        path="/v1/agents/{agentId}/calls",
+        handler=create,
+        summary="Let one call in: the reply says where its WebSocket is opened, once, within a minute.",
+        permission="chat",
+        request=CreateCallBody,
+        response=CreateCallResponse,
+        status=201,
+        errors=(400, 401, 403, 404, 409, 413, 503),
+    ),
+)
