@@ -295,7 +295,23 @@ def test_deepgram_gets_the_sound_while_it_is_spoken_and_one_goodbye() -> None:
             listening.feed(ScriptedSynthesizer(tongue).sound("hello"))
             assert (await listening.finish()).text == "hello" and (await listening.finish()).text == "hello"
             await engine.close()
-        assert [m for m in server.messages if m != "audio"] == ["Finalize", "CloseStream"]
+        assert [m for m in server.messages if m != "audio"] == ["Finalize", "CloseStream", "gone"]
+
+    run(check())
+
+
+def test_deepgram_is_left_alone_as_soon_as_an_utterance_is_given_up() -> None:
+    async def check() -> None:
+        async with speech_server(Tongue()) as server, asyncio.timeout(5):
+            engine = hosted("deepgram", server.url)
+            listening = engine.listen(Hints())
+            listening.feed(pcm.SILENCE)
+            while "audio" not in server.messages:
+                await asyncio.sleep(0)
+            await listening.close()
+            while "gone" not in server.messages:
+                await asyncio.sleep(0)
+            await engine.close()
 
     run(check())
 
@@ -569,7 +585,7 @@ def test_voices_are_described_to_each_provider_in_its_own_words() -> None:
             "voice_settings": {"stability": 0.4, "similarity_boost": 1.0, "speed": 1.1},
         }
         assert cartesia.fields == {
-            "model_id": "sonic-2",
+            "model_id": "sonic-3",
             "transcript": "yes ?",
             "voice": {"mode": "id", "id": "a-b-c"},
             "output_format": {"container": "raw", "encoding": "pcm_s16le", "sample_rate": 16_000},

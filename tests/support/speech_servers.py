@@ -51,7 +51,7 @@ class SpeechServer:
         self.url = ""
         self.asked: list[Asked] = []
         self.failure: int | str = 0
-        self.messages: list[str] = []  # the kinds of those that Deepgram's side got; "audio" for sound
+        self.messages: list[str] = []  # kinds of those that Deepgram's side got; "audio", "gone"
         self._released = asyncio.Event()
         self._recognizer = ScriptedRecognizer(tongue)
         self._synthesizer = ScriptedSynthesizer(tongue)
@@ -125,6 +125,7 @@ class SpeechServer:
                 kind = msgspec.json.decode(message.data)["type"]
                 self.messages.append(kind)
                 await conversation.obey(kind)
+        self.messages.append("gone")
         return socket
 
     # OpenAI

@@ -15,6 +15,7 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vivavoce.api import (
+    audio_cache,
     calls,
     chat,
     conversations,
@@ -65,6 +66,7 @@ async def docs(call: Call) -> Answer:
 ROUTES: tuple[Route, ...] = (
     *chat.ROUTES,
     *calls.ROUTES,
+    *audio_cache.ROUTES,
     *conversations.ROUTES,
     *lists.ROUTES,
     *erasure.ROUTES,

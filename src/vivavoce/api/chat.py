@@ -68,7 +68,11 @@ def _answer(call: Call, taken: Taken | Answered, status: int) -> Answer:
 
 
 def _rendered(taken: Taken, call: Call) -> bytes:
-    return encode(hiding.reply_of(taken, call.principal))
+    conversation = taken.conversation
+    url = call.services.turn_audio.url(
+        call.principal, conversation.agent_id, conversation.id, conversation.channel, taken.turn
+    )
+    return encode(hiding.reply_of(taken, call.principal, url))
 
 
 def _idempotency(call: Call, status: int, message_id: str | None) -> Idempotency | None:

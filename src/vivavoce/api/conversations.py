@@ -7,6 +7,7 @@ import asyncio
 from vivavoce.api import hiding, parts
 from vivavoce.api.route import Answer, Call, Query, Route
 from vivavoce.audio import wav
+from vivavoce.errors import Invalid
 from vivavoce.service.conversations import Mark
 from vivavoce.wire.chat import encode
 from vivavoce.wire.conversations import ConversationDetailResponse, annotation_item
@@ -38,6 +39,20 @@ async def audio(call: Call) -> Answer:
         direction=call.query["direction"],
         is_redacted=call.query["redacted"],
         is_mono=call.query["channels"] == 1,
+    )
+    return await parts.answer(call.request, sound.size, sound.etag, sound.read, media_type=wav.MEDIA_TYPE)
+
+
+async def turn_audio(call: Call) -> Answer:
+    index = call.request.path_params["turnIndex"]
+    if not index.isdecimal() or len(index) > 6:
+        raise Invalid(f"The turn is {index[:20]!r}; it should be a number, 0 for the greeting.")
+    sound = await call.services.turn_audio.sound(
+        call.principal,
+        *_names(call),
+        int(index),
+        direction=call.query["direction"],
+        is_redacted=call.query["redacted"],
     )
     return await parts.answer(call.request, sound.size, sound.etag, sound.read, media_type=wav.MEDIA_TYPE)
 
@@ -157,6 +172,25 @@ ROUTES = (
                 maximum=2,
                 description="Of `combined`: 2 has the caller left and the agent right, 1 mixes them.",
             ),
+        ),
+        media_type=wav.MEDIA_TYPE,
+        errors=(400, 401, 403, 404, 416, 503),
+    ),
+    Route(
+        method="GET",
+        path=f"{_PATH}/turns/{{turnIndex}}/audio",
+        handler=turn_audio,
+        summary="The sound of one turn: of a call as it was recorded, of a text conversation the reply, spoken.",
+        permission="read",
+        query=(
+            Query(
+                name="direction",
+                type="string",
+                default="user",
+                choices=("combined", "user", "agent"),
+                description="Both sides, or one.",
+            ),
+            Query(name="redacted", type="boolean", default=False, description="With personal data muted."),
         ),
         media_type=wav.MEDIA_TYPE,
         errors=(400, 401, 403, 404, 416, 503),

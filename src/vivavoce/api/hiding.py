@@ -85,15 +85,16 @@ def transcript_of(
     return body
 
 
-def reply_of(taken: Taken, principal: Principal) -> Any:
+def reply_of(taken: Taken, principal: Principal, audio_url: str | None = None) -> Any:
     """The reply itself is for whoever talks; what the agent knows besides is not."""
-    body = debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics)
+    body = debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics, audio_url=audio_url)
     if sees_personal(principal):
         return body
     values = [*taken.personal, (customer_of(taken.conversation), "phone")]
     known = Redactor(values, finder=taken.finder)
     plain = msgspec.json.decode(msgspec.json.encode(body))
-    return {**plain, "metadata": known.json(plain["metadata"])}
+    metadata = known.json({k: v for k, v in plain["metadata"].items() if k != "agentResponseAudioUrl"})
+    return {**plain, "metadata": metadata | ({"agentResponseAudioUrl": audio_url} if audio_url else {})}
 
 
 def annotations_of(found: Sequence[Annotation], principal: Principal) -> Sequence[Annotation]:

@@ -16,6 +16,7 @@ from vivavoce.errors import VivavoceError
 COMMANDS = {
     "serve": "Serve agent folders over HTTP, reloading them when they change.",
     "chat": "Talk to an agent in the terminal.",
+    "call": "Hold a simulated call, in real time or as fast as it goes, and measure it.",
     "validate": "Check a folder: every fault with its file and line.",
     "new": "Make a small working agent to start from.",
     "conversations": "List, read, search, annotate, note and erase conversations.",

@@ -27,7 +27,7 @@ class Name(Struct, frozen=True):
 
 
 class Recordings(Protocol):
-    async def put(self, name: Name, file: Path) -> None:
+    async def put(self, name: Name, file: Path | bytes) -> None:
         """Stores the file as it is; one that is there already is replaced."""
         ...
 

@@ -12,8 +12,8 @@ class MemoryRecordings:
     def __init__(self) -> None:
         self._files: dict[Name, bytes] = {}
 
-    async def put(self, name: Name, file: Path) -> None:
-        self._files[name] = await asyncio.to_thread(file.read_bytes)
+    async def put(self, name: Name, file: Path | bytes) -> None:
+        self._files[name] = file if isinstance(file, bytes) else await asyncio.to_thread(file.read_bytes)
 
     async def size(self, name: Name) -> int | None:
         return len(self._files[name]) if name in self._files else None

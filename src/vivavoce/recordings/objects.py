@@ -32,7 +32,7 @@ class ObjectRecordings:
                 "gs:// or az://."
             ) from error
 
-    async def put(self, name: Name, file: Path) -> None:
+    async def put(self, name: Name, file: Path | bytes) -> None:
         try:
             await self._obstore.put_async(self._store, path_of(name), file)
         except self._errors as error:

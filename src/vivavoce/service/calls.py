@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from msgspec import Struct
@@ -22,6 +22,7 @@ from vivavoce.service.chats import Chats, Opening
 from vivavoce.service.conducting import Conducting
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.recordings import CallRecordings
+from vivavoce.speech.interface import Synthesizer
 from vivavoce.store.interface import Store
 from vivavoce.voice.call import Call, Engines
 from vivavoce.voice.line import Line
@@ -62,7 +63,7 @@ class Ended(Struct, frozen=True, kw_only=True):
 
 
 class Calls:
-    """`engines` are loaded with the first call; where they are missing it is refused with what to install."""
+    """Where the engines are missing, a call is refused with what to install."""
 
     def __init__(
         self,
@@ -72,10 +73,11 @@ class Calls:
         chats: Chats,
         deployments: Deployments,
         recordings: CallRecordings,
-        engines: Callable[[], Engines],
+        engines: Callable[[], Awaitable[Engines]],
         *,
         apology: str,
         most: int,
+        speaker: Callable[[Synthesizer, str, str, str], Synthesizer] | None = None,
         is_recording: bool = True,
     ) -> None:
         self._store = store
@@ -84,22 +86,14 @@ class Calls:
         self._chats = chats
         self._deployments = deployments
         self._recordings = recordings
-        self._make_engines = engines
-        self._engines: Engines | None = None
-        self._loading = asyncio.Lock()
+        self._engines = engines
+        self._speaker = speaker
         self._apology = apology
         self._most = most
         self._is_recording = is_recording
         self._expected: dict[str, _Expected] = {}
         self._tasks: set[asyncio.Task[object]] = set()
         self.going_on = 0
-
-    async def engines(self) -> Engines:
-        """Raises SpeechError with the remedy where there are none."""
-        async with self._loading:
-            if self._engines is None:
-                self._engines = await asyncio.to_thread(self._make_engines)
-        return self._engines
 
     # Who may call.
 
@@ -108,7 +102,7 @@ class Calls:
         require(principal, "chat", agent_id)
         await self._deployments.resolve(principal, agent_id, opening.environment)
         self._check_room()
-        await self.engines()
+        await self._engines()
         now = self._clock.now()
         self._expected = {token: e for token, e in self._expected.items() if e.until > now}  # type: ignore[operator]
         if len(self._expected) >= MOST_TOKENS:
@@ -158,7 +152,7 @@ class Calls:
         """A whole call, from the greeting until it is over and its recording is kept."""
         require(principal, "chat", agent_id)
         self._check_room()
-        engines = engines or await self.engines()
+        engines = engines or await self._engines()
         deployment = await self._deployments.resolve(principal, agent_id, opening.environment)
         agent = (await self._deployments.prepared(deployment.tree)).agent
         id_ = opening.id or f"LOCAL-{self._random.uuid()}"
@@ -166,6 +160,9 @@ class Calls:
         conducting = Conducting(
             self._chats, principal, agent, opening, apology=self._apology, changed=lambda _: recorder.settle()
         )
+        if self._speaker is not None:
+            account_id = deployment.account_id
+            engines = replace(engines, synthesizer=self._speaker(engines.synthesizer, account_id, agent_id, id_))
         recorder = _Recorder(self._recordings, conducting)
         call = Call(conducting, line, engines, recorder, pace or RealTime())
         self.going_on += 1
@@ -216,9 +213,6 @@ class Calls:
     async def close(self) -> None:
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._engines is not None:
-            await self._engines.recognizer.close()
-            await self._engines.synthesizer.close()
 
 
 class _Recorder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -52,7 +52,9 @@ class Erasure:
         chats: Chats,
         audit: Audit,
         recordings: CallRecordings,
+        forget_speech: Callable[[], None],
     ) -> None:
+        self._forget_speech = forget_speech
         self._recordings = recordings
         self._store = store
         self._clock = clock
@@ -225,6 +227,7 @@ class Erasure:
                 removed.update(await self._store.erase(conversation, keeps=keeps))
         finder.forget()
         requests.forget()
+        self._forget_speech()
         return removed
 
     async def _receipt(

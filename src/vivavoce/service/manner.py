@@ -35,6 +35,7 @@ def manner_after(agent: Agent, turn: Turn, snapshot: Snapshot, language: str) ->
             phrases=_phrases(agent, biasing, snapshot, _table(listen, "asr")),
             kinds=biasing.kinds,
             model=settings.asr.model if settings.asr is not None else "",
+            provider=settings.asr.provider if settings.asr is not None else "",
         ),
         is_recording=not _flag(snapshot, "stop_recording"),
     )

@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vivavoce.audio import mixing, muting, pcm, wav
 from vivavoce.domain.call import Recording
@@ -53,6 +54,14 @@ class Sound(Struct, frozen=True, kw_only=True):
     direction: Direction
     is_mono: bool
     is_redacted: bool
+    first: int = 0  # samples of the recording that it begins and
+    last: int  # ends with
+
+    def cut(self, first: int, last: int) -> Sound:
+        """Only these samples, as a file of their own."""
+        first, last = max(self.first, first), min(self.last, last)
+        size = wav.HEADER_BYTES + max(0, last - first) * self._channels * pcm.SAMPLE_BYTES
+        return replace(self, first=first, last=last, size=size, etag=f"{self.etag}-{first}-{last}")
 
     async def read(self, start: int, length: int) -> AsyncIterator[bytes]:
         """Bytes `start` to `start + length` of the file."""
@@ -65,10 +74,10 @@ class Sound(Struct, frozen=True, kw_only=True):
         at = start - len(head)
         first, skip = at // block, at % block
         while length > 0:
-            count = min(PIECE // 4, self.recording.samples - first)
+            count = min(PIECE // 4, self.last - self.first - first)
             if count <= 0:
                 return
-            sound = await self.samples(first, count)
+            sound = await self.samples(self.first + first, count)
             piece = sound[skip : skip + length]
             yield piece
             length -= len(piece)
@@ -195,6 +204,7 @@ class CallRecordings:
             direction=direction,
             is_mono=is_mono,
             is_redacted=is_redacted,
+            last=recording.samples,
         )
 
     async def erase(self, conversation: Conversation) -> int:

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from vivavoce.service.audio_cache import AudioCache
 from vivavoce.service.audit import Audit
 from vivavoce.service.calls import Calls
 from vivavoce.service.chats import Chats
@@ -22,6 +23,7 @@ from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.redaction_rules import RedactionRules
+from vivavoce.service.turn_audio import TurnAudio
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -40,4 +42,6 @@ class Services(Struct, frozen=True, kw_only=True):
     finders: Finders
     redaction_rules: RedactionRules
     calls: Calls
+    audio_cache: AudioCache
+    turn_audio: TurnAudio
     readiness: Callable[[], dict[str, Any]]

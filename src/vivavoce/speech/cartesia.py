@@ -8,13 +8,13 @@ from contextlib import aclosing
 from typing import Any
 
 from vivavoce.audio import pcm
+from vivavoce.speech.hosted import TIMEOUT_SECONDS, Http, language_of, model_id, numbers, sayable, voice_id
 from vivavoce.speech.interface import Sound, Voice
-from vivavoce.speech.openai import TIMEOUT_SECONDS, Http, language_of, model_id, numbers, sayable, voice_id
 
 NAME = "cartesia"
 BASE_URL = "https://api.cartesia.ai"
 VERSION = "2026-03-01"  # of the API: the shape of requests and errors that this was written for
-MODEL = "sonic-2"
+MODEL = "sonic-3"
 VOICE = "f786b574-daa5-4673-aa0c-cbe3e8534c02"  # the one of the provider's own examples
 _FORMAT = {"container": "raw", "encoding": "pcm_s16le", "sample_rate": pcm.RATE}
 _CONTROLS = {"speed": (0.6, 1.5), "volume": (0.5, 2.0)}  # sonic-3 heeds them; earlier models ignore them

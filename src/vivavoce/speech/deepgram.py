@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from vivavoce.audio import pcm
+from vivavoce.speech.hosted import TIMEOUT_SECONDS, Http
 from vivavoce.speech.interface import Hints, SpeechError, Transcript, Word
-from vivavoce.speech.openai import TIMEOUT_SECONDS, Http
 
 NAME = "deepgram"
 BASE_URL = "wss://api.deepgram.com"

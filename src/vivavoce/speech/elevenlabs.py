@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
 
+from vivavoce.speech.hosted import TIMEOUT_SECONDS, Http, language_of, model_id, numbers, sayable, voice_id
 from vivavoce.speech.interface import Sound, Voice
-from vivavoce.speech.openai import TIMEOUT_SECONDS, Http, language_of, model_id, numbers, sayable, voice_id
 
 NAME = "elevenlabs"
 BASE_URL = "https://api.elevenlabs.io"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 from time import monotonic
 
 from msgspec.structs import replace
@@ -16,7 +17,6 @@ from vivavoce.speech.interface import (
     SpeechError,
     Synthesizer,
     Transcript,
-    Unspeakable,
     Voice,
 )
 
@@ -33,7 +33,7 @@ class _Resting:
 
     def failed(self, name: str, error: SpeechError) -> None:
         log.warning("speech engine %s failed: %s", name, error.code)
-        if error.retryable:
+        if error.is_engine_down:
             self._until[name] = self._seconds() + REST_SECONDS
 
     def is_resting(self, name: str) -> bool:
@@ -71,7 +71,7 @@ class _Listening:
         self._current = None
         while self._engines and self._current is None:
             try:
-                self._current = self._engines[0].listen(self._hints)
+                self._current = self._engines[0].listen(_own(self._hints, self._engines[0].name))
                 if self._sound:
                     self._current.feed(bytes(self._sound))
             except SpeechError as error:
@@ -105,6 +105,11 @@ class _Listening:
             await self._current.close()
 
 
+def _own(hints: Hints, engine: str) -> Hints:
+    """A model that is named for another engine is none of this one's."""
+    return hints if not hints.model or hints.provider in ("", engine) else replace(hints, model="")
+
+
 class FallbackSynthesizer:
     """The engine of the voice's provider first. Another one speaks in its own voice, and says the whole text again."""
 
@@ -123,15 +128,13 @@ class FallbackSynthesizer:
         for engine in order:
             is_own = not voice.provider or engine.provider == voice.provider
             try:
-                async for sound in engine.speak(
-                    text, voice if is_own else replace(voice, provider="", id="", parameters={})
-                ):
-                    yield sound
+                source = engine.speak(text, voice if is_own else replace(voice, provider="", id="", parameters={}))
+                async with aclosing(source):  # type: ignore[type-var]  # an async generator, whose request ends with it
+                    async for sound in source:
+                        yield sound
                 return
             except SpeechError as error:
-                # That nobody can speak a text is no engine's fault.
-                if not isinstance(error, Unspeakable):
-                    self._resting.failed(engine.name, error)
+                self._resting.failed(engine.name, error)
                 last = error
         raise last or SpeechError("There is no engine to speak with.")
 

@@ -16,6 +16,7 @@ class SpeechError(VivavoceError):
     code = "SPEECH_UNAVAILABLE"
     status = 503
     retryable = True
+    is_engine_down = True  # for everybody, not for this text or language only
 
 
 class Unspeakable(SpeechError):
@@ -24,6 +25,16 @@ class Unspeakable(SpeechError):
     code = "SPEECH_UNSPEAKABLE"
     status = 400
     retryable = False
+    is_engine_down = False
+
+
+class LanguageUnknown(SpeechError):
+    """The engine does not understand this language: another engine may."""
+
+    code = "SPEECH_LANGUAGE_UNKNOWN"
+    status = 400
+    retryable = False
+    is_engine_down = False
 
 
 class Hints(Struct, frozen=True, kw_only=True):
@@ -32,7 +43,8 @@ class Hints(Struct, frozen=True, kw_only=True):
     language: str = "en"  # BCP 47
     phrases: tuple[tuple[str, float], ...] = ()  # to listen for, and how strongly: 1 default, 2 boosted, 3 maximum
     kinds: tuple[str, ...] = ()  # of words: numeric, name_spelling, yes_no, ...
-    model: str = ""  # the engine's own name of a model; "" is its default
+    model: str = ""  # an engine's own name of a model; "" is its default
+    provider: str = ""  # whose model that is
     needs_words: bool = False
 
 

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from vivavoce.audio import pcm
-from vivavoce.speech.interface import Hints, SpeechError, Transcript, Word
+from vivavoce.speech.interface import Hints, LanguageUnknown, SpeechError, Transcript, Word
 
 NAME = "whisper-tiny.en"
 MOST_HOTWORDS = 40
@@ -37,7 +37,7 @@ class WhisperRecognizer:
 
     def listen(self, hints: Hints) -> _Listening:
         if not hints.language.lower().startswith("en"):
-            raise SpeechError(f"{NAME} understands English only, not {hints.language}.")
+            raise LanguageUnknown(f"{NAME} understands English only, not {hints.language}.")
         return _Listening(self, hints)
 
     async def close(self) -> None:
@@ -87,7 +87,10 @@ class _Listening:
     def pause(self) -> None:
         if self._begun is not None:
             self._begun.cancel()  # drops it where it has not started
-        self._begun = self._recognizer.submit(bytes(self._sound), self._hints)
+        try:
+            self._begun = self._recognizer.submit(bytes(self._sound), self._hints)
+        except RuntimeError as error:
+            raise SpeechError(f"{NAME} has been closed.") from error
 
     async def finish(self) -> Transcript:
         if not self._sound:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -263,6 +263,10 @@ class Store(Protocol):
 
     async def get_fact(self, account_id: str, agent_id: str, kind: str, key: str, now: datetime) -> Fact | None:
         """None when there is none, or when it has expired."""
+        ...
+
+    async def facts(self, account_id: str, agent_id: str, kind: str, now: datetime) -> list[dict[str, Any]]:
+        """The bodies of an agent's facts of a kind, in no order."""
         ...
 
     async def remove_fact(self, account_id: str, agent_id: str, kind: str, key: str) -> bool:

@@ -7,6 +7,7 @@ import random
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -209,6 +210,14 @@ class MemoryStore:
     async def get_fact(self, account_id: str, agent_id: str, kind: str, key: str, now: datetime) -> Fact | None:
         found = self._facts.get((account_id, agent_id, kind, key))
         return None if found is None or (found.expires_at is not None and found.expires_at <= now) else found
+
+    async def facts(self, account_id: str, agent_id: str, kind: str, now: datetime) -> list[dict[str, Any]]:
+        return [
+            fact.body
+            for fact in self._facts.values()
+            if (fact.account_id, fact.agent_id, fact.kind) == (account_id, agent_id, kind)
+            and (fact.expires_at is None or fact.expires_at > now)
+        ]
 
     async def remove_fact(self, account_id: str, agent_id: str, kind: str, key: str) -> bool:
         return self._facts.pop((account_id, agent_id, kind, key), None) is not None

@@ -80,6 +80,7 @@ class PlivoDialect:
 
     def __init__(self) -> None:
         self._coding = Ulaw()
+        self._number = -1  # of the last piece of sound
         self._stream = ""
 
     def read(self, message: Message) -> Event | None:
@@ -91,11 +92,7 @@ class PlivoDialect:
             case "start":
                 return self._started(said.start)
             case "media":
-                if said.media.track != "inbound":
-                    return None
-                number = str(said.media.chunk)
-                sound = self._coding.read(said.media.payload)
-                return Heard(sound, int(number) if number.isdecimal() and len(number) < 18 else None)
+                return self._heard(said.media)
             case "dtmf" if said.dtmf.digit:
                 return Pressed(said.dtmf.digit[0])
             case "playedStream":
@@ -106,6 +103,16 @@ class PlivoDialect:
                 raise Malformed
             case _:  # "clearedAudio", and what Plivo may come to send one day
                 return None
+
+    def _heard(self, media: _Media) -> Heard | None:
+        if media.track != "inbound":
+            return None
+        number = int(media.chunk) if re.fullmatch(r"[0-9]{1,17}", str(media.chunk)) else None
+        if number is not None:
+            if number <= self._number:  # doubled or late: what decodes the sound must not get it either
+                return None
+            self._number = number
+        return Heard(self._coding.read(media.payload), number)
 
     def _started(self, start: _Start) -> Started:
         encoding, rate = start.media_format.get("encoding"), start.media_format.get("sampleRate")
@@ -139,7 +146,8 @@ class PlivoControl:
 
     def __init__(self, *, auth_id: str, auth_token: str, base_url: str, public_url: str, random: Random) -> None:
         self._url = f"{base_url.rstrip('/')}/v1/Account/{auth_id}/Call"
-        self._auth = aiohttp.BasicAuth(auth_id, auth_token)
+        key = base64.b64encode(f"{auth_id}:{auth_token}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {key}"}
         self._public_url = public_url
         self._random = random
         self._transfers: OrderedDict[str, str] = OrderedDict()
@@ -166,7 +174,7 @@ class PlivoControl:
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         try:
             async with (
-                aiohttp.ClientSession(auth=self._auth, timeout=timeout) as session,
+                aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session,
                 session.request(method, f"{self._url}/{call}/", json=fields) as reply,
             ):
                 if reply.status == 404:  # over already

@@ -91,6 +91,7 @@ class TelnyxDialect:
 
     def __init__(self) -> None:
         self._coding = Ulaw()
+        self._number = -1  # of the last piece of sound
         self._unsent = b""
         self._has_complained = False
 
@@ -103,11 +104,7 @@ class TelnyxDialect:
             case "start":
                 return _started(said.start)
             case "media":
-                if said.media.track != "inbound":
-                    return None
-                number = str(said.media.chunk)
-                sound = self._coding.read(said.media.payload)
-                return Heard(sound, int(number) if number.isdecimal() and len(number) < 18 else None)
+                return self._heard(said.media)
             case "dtmf" if said.dtmf.digit:
                 return Pressed(said.dtmf.digit[0])
             case "mark":
@@ -121,6 +118,16 @@ class TelnyxDialect:
                 raise Malformed
             case _:  # "connected", and what Telnyx may come to send one day
                 return None
+
+    def _heard(self, media: _Media) -> Heard | None:
+        if media.track != "inbound":
+            return None
+        number = int(media.chunk) if re.fullmatch(r"[0-9]{1,17}", str(media.chunk)) else None
+        if number is not None:
+            if number <= self._number:  # doubled or late: what decodes the sound must not get it either
+                return None
+            self._number = number
+        return Heard(self._coding.read(media.payload), number)
 
     def _complain(self, complaint: _Complaint) -> None:
         if not self._has_complained:  # it may say so of every message

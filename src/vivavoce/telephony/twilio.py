@@ -125,7 +125,8 @@ class TwilioControl:
 
     def __init__(self, *, account_sid: str, auth_token: str, base_url: str) -> None:
         self._url = f"{base_url.rstrip('/')}/2010-04-01/Accounts/{account_sid}/Calls"
-        self._auth = aiohttp.BasicAuth(account_sid, auth_token)
+        key = base64.b64encode(f"{account_sid}:{auth_token}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {key}"}
 
     async def transfer(self, call: str, transfer: Transfer) -> bool:
         twiml = transfer_twiml(transfer)
@@ -143,7 +144,7 @@ class TwilioControl:
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         try:
             async with (
-                aiohttp.ClientSession(auth=self._auth, timeout=timeout) as session,
+                aiohttp.ClientSession(headers=self._headers, timeout=timeout) as session,
                 session.post(f"{self._url}/{call}.json", data=fields) as reply,
             ):
                 if reply.status == 404:  # over already

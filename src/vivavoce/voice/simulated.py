@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -42,7 +42,13 @@ Act: TypeAlias = Speak | Press | Wait | HangUp
 class SimulatedCaller:
     """Each `take` is 20 ms of its time. After its last act it hears the agent out and hangs up."""
 
-    def __init__(self, acts: Sequence[Act], *, is_immediate: bool = False) -> None:
+    def __init__(
+        self,
+        acts: Sequence[Act],
+        *,
+        is_immediate: bool = False,
+        told: Callable[[dict[str, object]], None] | None = None,
+    ) -> None:
         """`is_immediate`: the first act begins at once, as a recording does that has the caller's pauses in it."""
         self._acts = list(acts)
         self._sound = b""
@@ -57,6 +63,7 @@ class SimulatedCaller:
         self.transferred: Transfer | None = None
         self.is_hung_up = False
         self.told: list[dict[str, object]] = []
+        self._told = told
         self.clears = 0
 
     # As a line.
@@ -129,3 +136,5 @@ class SimulatedCaller:
 
     def tell(self, event: dict[str, object]) -> None:
         self.told.append(event)
+        if self._told is not None:
+            self._told(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from vivavoce.domain.conversation import Conversation, Snapshot, Turn
 from vivavoce.wire.functions import (
@@ -70,6 +70,7 @@ class ChatMetadataResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     notices: list[dict[str, str]]
     timings: dict[str, float]
     turn_index: int
+    agent_response_audio_url: str | UnsetType = UNSET  # where there is a voice to speak with
 
 
 class DebugChatResponse(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -82,7 +83,12 @@ class DebugChatResponse(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 def debug_chat(
-    conversation: Conversation, turn: Turn, snapshot: Snapshot, metrics: list[tuple[str, Any]]
+    conversation: Conversation,
+    turn: Turn,
+    snapshot: Snapshot,
+    metrics: list[tuple[str, Any]],
+    *,
+    audio_url: str | None = None,
 ) -> DebugChatResponse:
     """`metrics` are all that were written so far, this turn's included."""
     place = turn.place_after
@@ -123,6 +129,7 @@ def debug_chat(
                 "total": timings.total,
             },
             turn_index=turn.index,
+            agent_response_audio_url=audio_url or UNSET,
         ),
         conversation_ended=turn.end_reason is not None,
         delayed_response=turn.is_delayed,

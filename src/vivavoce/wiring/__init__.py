@@ -31,6 +31,7 @@ from vivavoce.outbound.oauth import Tokens
 from vivavoce.recordings.interface import Recordings
 from vivavoce.safety.interface import Classifier
 from vivavoce.secrets import file as secret_file
+from vivavoce.service.audio_cache import AudioCache
 from vivavoce.service.audio_redaction import AudioRedaction
 from vivavoce.service.audit import Audit
 from vivavoce.service.calls import Calls
@@ -51,11 +52,12 @@ from vivavoce.service.recordings import REDACT_AUDIO, CallRecordings
 from vivavoce.service.redaction_rules import REDACT, RedactionRules
 from vivavoce.service.reviews import REVIEW, Reviews
 from vivavoce.service.services import Services
+from vivavoce.service.turn_audio import TurnAudio
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
 from vivavoce.store.interface import Store
 from vivavoce.voice.call import Engines
-from vivavoce.wiring.speech import make_engines
+from vivavoce.wiring.speech import Loaded, can_speak, make_engines
 
 if TYPE_CHECKING:
     from vivavoce.store.sealing import Keyring
@@ -83,6 +85,7 @@ class Running(Struct, frozen=True, kw_only=True):
     functions: Host
     model: Model
     work: WorkLoop
+    engines: Loaded
     api_key: str
 
 
@@ -140,9 +143,12 @@ async def running(
         keys = Keys(store, clock, random, audit, bootstrap=api_key)
         await keys.load()
         senders = dict(senders) if senders is not None else make_senders(settings)
-        recordings = CallRecordings(
-            store, clock, make_recordings(settings, in_memory=in_memory), _spool(settings, in_memory=in_memory)
-        )
+        recordings_store = make_recordings(settings, in_memory=in_memory)
+        recordings = CallRecordings(store, clock, recordings_store, _spool(settings, in_memory=in_memory))
+        embedder = _embedder() if settings.retrieval != "lexical" else None
+        conversations = Conversations(store, clock, random, deployments, audit, finders, embedder, recordings)
+        loaded = Loaded(engines or partial(make_engines, settings))
+        cache_of_speech = AudioCache(store, clock, random, deployments, audit, finders, recordings_store, loaded)
         calls = Calls(
             store,
             clock,
@@ -150,13 +156,21 @@ async def running(
             chats,
             deployments,
             recordings,
-            engines or partial(make_engines, settings),
+            loaded,
             apology=settings.apology,
             most=settings.calls,
             is_recording=settings.record_calls,
+            speaker=cache_of_speech.over,
         )
-        erasure = Erasure(store, clock, random, keyring, deployments, chats, audit, recordings)
-        embedder = _embedder() if settings.retrieval != "lexical" else None
+        turn_audio = TurnAudio(
+            conversations,
+            deployments,
+            recordings,
+            cache_of_speech,
+            loaded,
+            can_speak=engines is not None or can_speak(settings),
+        )
+        erasure = Erasure(store, clock, random, keyring, deployments, chats, audit, recordings, turn_audio.forget)
         reviews = Reviews(store, clock, finders, model=_reviewer(settings, model), embedder=embedder)
         rules = RedactionRules(store, clock, deployments, audit, finders, reviews)
         work = WorkLoop(
@@ -169,10 +183,9 @@ async def running(
                 RETAIN: erasure.expire,
                 REVIEW: reviews.review,
                 REDACT: rules.go_on,
-                REDACT_AUDIO: AudioRedaction(store, clock, finders, recordings, calls.engines).redact,
+                REDACT_AUDIO: AudioRedaction(store, clock, finders, recordings, loaded).redact,
             },
         )
-        conversations = Conversations(store, clock, random, deployments, audit, finders, embedder, recordings)
         services = Services(
             chats=chats,
             conversations=conversations,
@@ -189,6 +202,8 @@ async def running(
             finders=finders,
             redaction_rules=rules,
             calls=calls,
+            audio_cache=cache_of_speech,
+            turn_audio=turn_audio,
             readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:
@@ -207,10 +222,12 @@ async def running(
                 functions=functions,
                 model=model,
                 work=work,
+                engines=loaded,
                 api_key=api_key,
             )
         finally:
             await calls.close()
+            await loaded.close()
             await work.stop()
             await keys.close()
             await functions.close()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TypeVar
 
 from vivavoce.errors import UsageError
@@ -17,6 +19,27 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
+class Loaded:
+    """The engines, loaded when they are first asked for, and then the same for everybody."""
+
+    def __init__(self, make: Callable[[], Engines]) -> None:
+        self._make = make
+        self._engines: Engines | None = None
+        self._lock = asyncio.Lock()
+
+    async def __call__(self) -> Engines:
+        """Raises SpeechError with the remedy where there are none."""
+        async with self._lock:
+            if self._engines is None:
+                self._engines = await asyncio.to_thread(self._make)
+        return self._engines
+
+    async def close(self) -> None:
+        if self._engines is not None:
+            await self._engines.recognizer.close()
+            await self._engines.synthesizer.close()
+
+
 def make_engines(settings: Settings) -> Engines:
     """Loads them, which takes a second or two. Raises SpeechError with the remedy where there is none for one of the two."""
     return Engines(
@@ -24,6 +47,12 @@ def make_engines(settings: Settings) -> Engines:
         synthesizer=FallbackSynthesizer(_synthesizers(settings)),
         activity=make_activity(),
     )
+
+
+def can_speak(settings: Settings) -> bool:
+    """Whether there is a synthesizer, without loading it."""
+    has_key = settings.elevenlabs_api_key or settings.cartesia_api_key or settings.openai_api_key
+    return bool(settings.synthesizers or has_key) or find_spec("hibari") is not None or espeak.is_installed()
 
 
 def make_activity() -> VoiceActivity:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime
+from typing import Any
 
 import msgspec
 
@@ -68,6 +69,17 @@ class FactRows(Placed):
             at=moment(written),
             expires_at=moment(expires) if expires is not None else None,
         )
+
+    async def facts(self, account_id: str, agent_id: str, kind: str, now: datetime) -> list[dict[str, Any]]:
+        def read(c: sqlite3.Connection) -> list[tuple[bytes, bytes | None]]:
+            values = {"scope": known_scope(c, account_id, agent_id), "kind": kind, "now": at(now)}
+            return c.execute(SQL["facts_of_kind"], values).fetchall()
+
+        found = []
+        for body, wrapped in await self._read(read):
+            plain = self._keyring.unwrap(wrapped).open(body, b"fact") if wrapped is not None else body
+            found.append(msgspec.json.decode(plain))
+        return found
 
     async def replace_fact(self, fact: Fact) -> bool:
         name = self._fact_name(fact.account_id, fact.agent_id, fact.kind, fact.key)

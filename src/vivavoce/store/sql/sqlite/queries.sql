@@ -221,6 +221,10 @@ SELECT number, body, hash FROM audit WHERE number > :after ORDER BY number LIMIT
 -- name: facts_of
 SELECT fact FROM fact_sources WHERE conversation = :name;
 
+-- name: facts_of_kind
+SELECT f.body, s.wrapped FROM facts f LEFT JOIN seals s ON s.number = f.seal
+WHERE f.scope = :scope AND f.kind = :kind AND (f.expires_at IS NULL OR f.expires_at > :now);
+
 -- name: facts_before
 SELECT name FROM facts WHERE scope = :scope AND kind = :kind AND at < :before;
 

@@ -1,0 +1,328 @@
+"""Speech that an agent says again and again, kept so that it is made once: listed, replaced by recordings of one's own, removed.
+
+An utterance is kept when it is made for a second conversation within a day, and nothing in it is personal: an entry belongs
+to the agent, and outlives every conversation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from vivavoce.audio import pcm, wav
+from vivavoce.domain.clock import Clock, Random
+from vivavoce.domain.fact import Fact
+from vivavoce.domain.principal import Principal
+from vivavoce.errors import Invalid, NotFound, PayloadTooLarge
+from vivavoce.recordings.interface import Name, Recordings, RecordingsError
+from vivavoce.service.access import require
+from vivavoce.service.audit import Audit
+from vivavoce.service.deployments import Deployments
+from vivavoce.service.finders import Finders
+from vivavoce.speech.cached import CachedSynthesizer
+from vivavoce.speech.interface import Sound, Synthesizer, Voice
+from vivavoce.store.interface import Store
+from vivavoce.voice.call import Engines
+
+log = logging.getLogger(__name__)
+FACT = "audio_cache"
+MAX_BYTES = 6_000_000  # of one entry's file
+MAX_CHARACTERS = 5_000
+MOST_ENTRIES = 2_000  # of one agent
+MOST_MADE = 20_000  # utterances of all agents that are remembered as made once
+MOST_SOUNDS = 200  # kept in memory
+REPEATED_WITHIN = timedelta(hours=24)
+SORTS = ("hit_count", "cached_at", "duration", "transcript")
+
+
+class CacheEntryNotFound(NotFound):
+    code = "AUDIO_CACHE_ENTRY_NOT_FOUND"
+
+    def __init__(self) -> None:
+        super().__init__("The audio cache has no entry of that id.")
+
+
+class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """`imported`: its file came from outside. `regenerated`: it was made again with other words or another tuning."""
+
+    id: str
+    transcript: str
+    language: str
+    provider: str
+    voice_id: str = ""
+    parameters: dict[str, Any] = {}
+    cached_at: datetime
+    hits: int = 0
+    samples: int
+    is_regenerated: bool = False
+    is_imported: bool = False
+    filename: str | None = None
+
+    @property
+    def duration(self) -> float:
+        return round(self.samples / pcm.RATE, 3)
+
+
+_Agent = tuple[str, str]
+
+
+class AudioCache:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        deployments: Deployments,
+        audit: Audit,
+        finders: Finders,
+        recordings: Recordings,
+        engines: Callable[[], Awaitable[Engines]],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+        self._deployments = deployments
+        self._audit = audit
+        self._finders = finders
+        self._recordings = recordings
+        self._engines = engines
+        self._entries: dict[_Agent, dict[str, Entry]] = {}  # name of the utterance -> entry; read once
+        self._made: OrderedDict[str, tuple[str, datetime]] = OrderedDict()  # who made it first, and when
+        self._sounds: OrderedDict[tuple[str, str], bytes] = OrderedDict()  # (agent, id) -> pcm
+        self._lock = asyncio.Lock()
+
+    def over(self, synthesizer: Synthesizer, account_id: str, agent_id: str, conversation_id: str) -> Synthesizer:
+        """The synthesizer of one conversation, with the agent's cache before it."""
+        return CachedSynthesizer(synthesizer, _OfConversation(self, (account_id, agent_id), conversation_id))
+
+    # Use.
+
+    async def find(self, agent: _Agent, text: str, voice: Voice) -> Sound | None:
+        entry = (await self._known(agent)).get(_name(text, voice))
+        if entry is None:
+            return None
+        try:
+            sound = await self._sound(agent, entry)
+        except RecordingsError as error:  # then it is made again
+            log.warning("an entry of the audio cache cannot be read: %s", error.code)
+            return None
+        await self._put(agent, replace(entry, hits=entry.hits + 1))
+        return Sound(sound, f"{entry.provider} (cached)")
+
+    async def made(self, agent: _Agent, conversation_id: str, text: str, voice: Voice, sound: Sound) -> None:
+        now = self._clock.now()
+        name = _name(text, voice)
+        place = hashlib.sha256("\0".join((*agent, name)).encode()).hexdigest()
+        before = self._made.get(place)
+        if before is None or now - before[1] > REPEATED_WITHIN:
+            self._made[place] = (conversation_id, now)
+            while len(self._made) > MOST_MADE:
+                self._made.popitem(last=False)
+            return
+        known = await self._known(agent)
+        is_worth = before[0] != conversation_id and len(sound.pcm) + wav.HEADER_BYTES <= MAX_BYTES
+        if not is_worth or name in known or len(known) >= MOST_ENTRIES or len(text) > MAX_CHARACTERS:
+            return
+        finder = await self._finders(*agent)
+        if await asyncio.to_thread(finder.thorough, text):
+            return
+        entry = Entry(
+            id=str(self._random.seed() % 10**15),
+            transcript=text,
+            language=voice.language,
+            provider=sound.engine,
+            voice_id=voice.id,
+            parameters=voice.parameters,
+            cached_at=now,
+            samples=len(sound.pcm) // 2,
+        )
+        try:
+            await self._recordings.put(_file(agent, entry.id), wav.of(sound.pcm))
+        except RecordingsError as error:
+            log.warning("an utterance could not be kept in the audio cache: %s", error.code)
+            return
+        await self._put(agent, entry, name=name)
+
+    # The seven operations.
+
+    async def entries(
+        self, principal: Principal, agent_id: str, *, limit: int, offset: int, sort: str
+    ) -> tuple[list[Entry], int]:
+        """A page of them, and how many there are. `sort` is a field, with `:asc` or `:desc`."""
+        agent = await self._agent(principal, "read", agent_id)
+        field, _, direction = (sort or "cached_at:desc").partition(":")
+        if field not in SORTS or direction not in ("", "asc", "desc"):
+            raise Invalid(f"sort is {sort[:40]!r}; it should be one of {', '.join(SORTS)}, with :asc or :desc.")
+        key = {"hit_count": "hits"}.get(field, field)
+        found = sorted(
+            (await self._known(agent)).values(),
+            key=lambda entry: (getattr(entry, key), entry.id),
+            reverse=direction == "desc",
+        )
+        return found[offset : offset + limit], len(found)
+
+    async def file(self, principal: Principal, agent_id: str, id: str) -> bytes:
+        agent = await self._agent(principal, "read", agent_id)
+        return wav.of(await self._sound(agent, await self._entry(agent, id)))
+
+    async def replace_file(
+        self, principal: Principal, agent_id: str, id: str, file: bytes, filename: str | None
+    ) -> None:
+        """A recording of one's own in place of the synthetic voice."""
+        agent = await self._agent(principal, "write", agent_id)
+        entry = await self._entry(agent, id)
+        sound = await _read(file)
+        await self._replace(agent, entry, sound, replace(entry, is_imported=True, filename=_filename(filename)))
+        await self._audit.note(principal, "audio_cache.change", *agent, id)
+
+    async def replace_details(
+        self,
+        principal: Principal,
+        agent_id: str,
+        id: str,
+        file: bytes,
+        text: str | None,
+        parameters: dict[str, Any] | None,
+    ) -> None:
+        """Sound that was made again, with the words and the tuning that it was made with."""
+        agent = await self._agent(principal, "write", agent_id)
+        entry = await self._entry(agent, id)
+        if text is not None and not 0 < len(text.strip()) <= MAX_CHARACTERS:
+            raise Invalid(f"settings.text should have 1 to {MAX_CHARACTERS:,} characters.")
+        changed = replace(
+            entry,
+            transcript=entry.transcript if text is None else text.strip(),
+            parameters=entry.parameters if parameters is None else parameters,
+            is_regenerated=True,
+        )
+        await self._replace(agent, entry, await _read(file), changed)
+        await self._audit.note(principal, "audio_cache.change", *agent, id)
+
+    async def remove(self, principal: Principal, agent_id: str, ids: Sequence[str]) -> tuple[list[str], list[str]]:
+        """(those that were removed, those that were not there)."""
+        agent = await self._agent(principal, "write", agent_id)
+        removed, failed = [], []
+        for id_ in dict.fromkeys(ids):
+            try:
+                await self._remove(agent, await self._entry(agent, id_))
+                removed.append(id_)
+            except CacheEntryNotFound:
+                failed.append(id_)
+        if removed:
+            await self._audit.note(principal, "audio_cache.remove", *agent, "", entries=len(removed))
+        return removed, failed
+
+    async def synthesize(
+        self, principal: Principal, agent_id: str, id: str, text: str, parameters: dict[str, Any], language: str | None
+    ) -> bytes:
+        """What an entry would sound like with other words or another tuning. Nothing is kept."""
+        agent = await self._agent(principal, "write", agent_id)
+        entry = await self._entry(agent, id)
+        if not 0 < len(text.strip()) <= MAX_CHARACTERS:
+            raise Invalid(f"text should have 1 to {MAX_CHARACTERS:,} characters.")
+        voice = Voice(
+            language=language or entry.language or "en",
+            provider=entry.provider,
+            id=entry.voice_id,
+            parameters={**entry.parameters, **parameters},
+        )
+        engines = await self._engines()
+        return wav.of(b"".join([sound.pcm async for sound in engines.synthesizer.speak(text.strip(), voice)]))
+
+    # Parts.
+
+    async def _agent(self, principal: Principal, permission: Any, agent_id: str) -> _Agent:
+        require(principal, permission, agent_id)
+        return await self._deployments.account_of(principal, agent_id), agent_id
+
+    async def _known(self, agent: _Agent) -> dict[str, Entry]:
+        async with self._lock:
+            if agent not in self._entries:
+                bodies = await self._store.facts(*agent, FACT, self._clock.now())
+                self._entries[agent] = {body["name"]: msgspec.convert(body["entry"], Entry) for body in bodies}
+            return self._entries[agent]
+
+    async def _entry(self, agent: _Agent, id: str) -> Entry:
+        entry = next((e for e in (await self._known(agent)).values() if e.id == id), None)
+        if entry is None:
+            raise CacheEntryNotFound
+        return entry
+
+    async def _put(self, agent: _Agent, entry: Entry, *, name: str | None = None) -> None:
+        known = await self._known(agent)
+        name = name or next((n for n, e in known.items() if e.id == entry.id), None)
+        if name is None:  # removed meanwhile
+            return
+        known[name] = entry
+        body = {"name": name, "entry": msgspec.to_builtins(entry)}
+        fact = Fact(account_id=agent[0], agent_id=agent[1], kind=FACT, key=entry.id, body=body, at=self._clock.now())
+        await self._store.put_fact(fact)
+
+    async def _sound(self, agent: _Agent, entry: Entry) -> bytes:
+        place = ("\0".join(agent), entry.id)
+        known = self._sounds.get(place)
+        if known is None:
+            file = await self._recordings.read(_file(agent, entry.id), wav.HEADER_BYTES, entry.samples * 2)
+            known = self._sounds[place] = file
+            while len(self._sounds) > MOST_SOUNDS:
+                self._sounds.popitem(last=False)
+        return known
+
+    async def _replace(self, agent: _Agent, old: Entry, sound: bytes, entry: Entry) -> None:
+        await self._recordings.put(_file(agent, old.id), wav.of(sound))
+        self._sounds.pop(("\0".join(agent), old.id), None)
+        await self._put(agent, replace(entry, samples=len(sound) // 2, cached_at=self._clock.now()))
+
+    async def _remove(self, agent: _Agent, entry: Entry) -> None:
+        known = await self._known(agent)
+        await self._store.remove_fact(*agent, FACT, entry.id)
+        await self._recordings.remove(_file(agent, entry.id))
+        self._sounds.pop(("\0".join(agent), entry.id), None)
+        for name in [n for n, e in known.items() if e.id == entry.id]:
+            del known[name]
+
+
+class _OfConversation:
+    def __init__(self, cache: AudioCache, agent: _Agent, conversation_id: str) -> None:
+        self._cache = cache
+        self._agent = agent
+        self._conversation_id = conversation_id
+
+    async def find(self, text: str, voice: Voice) -> Sound | None:
+        return await self._cache.find(self._agent, text, voice)
+
+    async def made(self, text: str, voice: Voice, sound: Sound) -> None:
+        await self._cache.made(self._agent, self._conversation_id, text, voice, sound)
+
+
+def _name(text: str, voice: Voice) -> str:
+    """The same words in the same voice, tuned the same."""
+    return hashlib.sha256(msgspec.json.encode((text, voice), order="sorted")).hexdigest()
+
+
+def _file(agent: _Agent, id: str) -> Name:
+    return Name(*agent, f"audio-cache/{id}")
+
+
+async def _read(file: bytes) -> bytes:
+    if len(file) > MAX_BYTES:
+        raise PayloadTooLarge(f"The file has more than {MAX_BYTES / 1e6:g} MB.")
+    sound = await asyncio.to_thread(wav.read, file)
+    if not sound:
+        raise Invalid("The file has no sound in it.")
+    return sound
+
+
+def _filename(given: str | None) -> str | None:
+    """As it is shown, never as a path."""
+    name = (given or "").replace("\\", "/").rsplit("/", 1)[-1].strip()[:200]
+    return name if name.isprintable() and name else None

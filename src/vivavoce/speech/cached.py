@@ -1,0 +1,44 @@
+"""A synthesizer that does not make again what it has made: some other place keeps the sound."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Protocol
+
+from vivavoce.speech.interface import Sound, Synthesizer, Voice
+
+
+class Cache(Protocol):
+    async def find(self, text: str, voice: Voice) -> Sound | None: ...
+
+    async def made(self, text: str, voice: Voice, sound: Sound) -> None:
+        """Told of all that was made, whether it is worth keeping or not. The caller has heard it by then."""
+        ...
+
+
+class CachedSynthesizer:
+    def __init__(self, inner: Synthesizer, cache: Cache) -> None:
+        self.name = inner.name
+        self.provider = inner.provider
+        self._inner = inner
+        self._cache = cache
+
+    async def speak(self, text: str, voice: Voice) -> AsyncIterator[Sound]:
+        known = await self._cache.find(text, voice)
+        if known is not None:
+            yield known
+            return
+        made, engine = bytearray(), ""
+        source = self._inner.speak(text, voice)
+        async with aclosing(source):  # type: ignore[type-var]  # an async generator, whose request ends with it
+            async for sound in source:
+                if engine and sound.engine != engine:
+                    made.clear()
+                engine = sound.engine
+                made += sound.pcm
+                yield sound
+        await self._cache.made(text, voice, Sound(bytes(made), engine))
+
+    async def close(self) -> None:
+        await self._inner.close()
