@@ -17,7 +17,7 @@ from pathlib import Path
 from time import monotonic, time
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
-from uuid import UUID, uuid4
+from uuid import UUID
 from xml.etree import ElementTree
 
 import aiohttp
@@ -36,11 +36,12 @@ from vivavoce.speech.loudness import LoudnessActivity
 from vivavoce.speech.scripted import ScriptedRecognizer, ScriptedSynthesizer, Tongue
 from vivavoce.telephony.audiosocket import AudioSocketLine, AudioSocketServer
 from vivavoce.voice.call import Engines
-from vivavoce.wiring import Running, running
+from vivavoce.wiring import Running, SystemRandom, running
 from vivavoce.wiring.doors import application
 
 FRAME_BYTES = 320  # 20 ms of 16-bit sound at 8 kHz, as which it is handled here
 SILENCE = bytes(FRAME_BYTES)
+JITTER_FRAMES = 5  # that are kept back when sound begins to come, as carriers do
 WITHIN = 8.0  # seconds, until something that is waited for has happened
 TWILIO_ACCOUNT, TWILIO_TOKEN = "AC0123456789abcdef", "twilio-token"
 TELNYX_KEY, TELNYX_SIGNING = "telnyx-key", Ed25519PrivateKey.generate()
@@ -85,7 +86,8 @@ class Api:
 
     async def of(self, call: str) -> Asked:
         """The first request about a call."""
-        return (await until(lambda: [asked for asked in self.asked if call in asked.path], "a request to the API"))[0]
+        found: list[Asked] = await until(lambda: [a for a in self.asked if call in a.path], "a request to the API")
+        return found[0]
 
 
 @asynccontextmanager
@@ -209,7 +211,7 @@ class Line:
     def __init__(self, at: Exchange, *, agent: str = "tiny") -> None:
         self.at = at
         self.agent = agent
-        self.call = str(uuid4())
+        self.call = SystemRandom().uuid()
         self.heard = bytearray()  # what the caller has heard
         self.clears = 0
         self.marks: list[tuple[str, float]] = []  # name, and when what came before had been played
@@ -219,6 +221,7 @@ class Line:
         self._listened = 0  # bytes of `heard` that have been listened to
         self._saying = b""
         self._playing: deque[bytes | str] = deque()
+        self._buffering = JITTER_FRAMES  # to go until it plays what has come
         self._tasks: list[asyncio.Task[None]] = []
 
     async def dial(self) -> None:
@@ -228,7 +231,12 @@ class Line:
         self.run()
 
     def run(self) -> None:
-        self._tasks = [asyncio.create_task(self._tick()), asyncio.create_task(self._receive())]
+        self.listen()
+        self._tasks.append(asyncio.create_task(self._tick()))
+
+    def listen(self) -> None:
+        """Only takes what comes."""
+        self._tasks.append(asyncio.create_task(self._receive()))
 
     async def connect(self) -> None:
         raise NotImplementedError
@@ -304,6 +312,10 @@ class Line:
 
     async def _play(self) -> None:
         frame = b""
+        if self._buffering and self._playing and not isinstance(self._playing[0], str):
+            self._buffering -= 1
+            self.heard += SILENCE
+            return
         while self._playing and len(frame) < FRAME_BYTES:
             item = self._playing.popleft()
             if isinstance(item, str):
@@ -317,6 +329,8 @@ class Line:
                 if item[rest:]:
                     self._playing.appendleft(item[rest:])
         self.heard += frame.ljust(FRAME_BYTES, b"\0")
+        if len(frame) < FRAME_BYTES:
+            self._buffering = JITTER_FRAMES
 
     async def _reach(self, mark: str) -> None:
         self.marks.append((mark, monotonic()))
@@ -342,7 +356,7 @@ class WebLine(Line):
 
     def __init__(self, at: Exchange, *, agent: str = "tiny") -> None:
         super().__init__(at, agent=agent)
-        self.stream = str(uuid4())
+        self.stream = SystemRandom().uuid()
         self.socket: aiohttp.ClientWebSocketResponse | None = None
 
     @staticmethod
@@ -518,10 +532,10 @@ class Telnyx(WebLine):
         return stream.attrib["url"]
 
     def beginning(self) -> list[dict[str, Any]]:
-        start = {
+        start: dict[str, Any] = {
             "user_id": "3E6F995F",
             "call_control_id": self.call,
-            "call_session_id": str(uuid4()),
+            "call_session_id": SystemRandom().uuid(),
             "from": CALLER,
             "to": CALLED,
             "tags": [],

@@ -56,7 +56,9 @@ async def api(folder: Path, model: Model, **overrides: Any) -> AsyncIterator[Api
         started = talk().started
         sock = socket.socket()
         sock.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(application(started.settings, started.services), log_level="error", lifespan="off"))
+        server = uvicorn.Server(
+            uvicorn.Config(application(started.settings, started.services), log_level="error", lifespan="off")
+        )
         task = asyncio.create_task(server.serve(sockets=[sock]))
         while not server.started:
             await asyncio.sleep(0.005)

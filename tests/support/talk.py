@@ -20,6 +20,7 @@ from vivavoce.models.scripted import Script, ScriptedModel
 from vivavoce.safety.interface import Classifier
 from vivavoce.service.chats import Opening, Said, Taken
 from vivavoce.service.keys import OPERATOR
+from vivavoce.voice.call import Engines
 from vivavoce.wire.chat import debug_chat, encode
 from vivavoce.wiring import Running, running
 
@@ -80,6 +81,7 @@ async def serving(
     evicting: bool = False,
     senders: dict[str, Sender] | None = None,
     classifier: Classifier | None = None,
+    engines: Callable[[], Engines] | None = None,
     **overrides: Any,
 ) -> AsyncIterator[Callable[[], Talk]]:
     """Serves one folder; yields a maker of conversations. On SQLite when `data` is given, else in memory."""
@@ -87,7 +89,13 @@ async def serving(
     config = settings.load(environ=environ, data=data or tempfile.mkdtemp(), model="local")
     config = msgspec.structs.replace(config, **overrides)
     async with running(
-        config, folders=(folder,), in_memory=data is None, model=model, senders=senders, classifier=classifier
+        config,
+        folders=(folder,),
+        in_memory=data is None,
+        model=model,
+        senders=senders,
+        classifier=classifier,
+        engines=engines,
     ) as started:
         agent = started.services.deployments.served[0].agent_id
         yield lambda: Talk(started, agent, evicting=evicting)

@@ -38,7 +38,7 @@ class Tongue:
 
 
 class ScriptedSynthesizer:
-    """`fails` says which of its utterances, counted from 0, raise what."""
+    """`fails` says which of its utterances, counted from 0, raise what: before any sound, or after the first of `words`."""
 
     name = NAME
     provider = NAME
@@ -66,11 +66,9 @@ class ScriptedSynthesizer:
         await asyncio.sleep(self._delay)
         error = self._fails.get(len(self.spoken) - 1)
         for number, said in enumerate(text.split() if self._is_by_word else [text]):
-            if error is not None and number > 0:
+            if error is not None and number == (1 if self._is_by_word else 0):
                 raise error
             yield Sound(self.sound(said), self.name)
-            if error is not None:
-                raise error
 
     def sound(self, text: str) -> bytes:
         """Never shorter than what a tone is recognised by."""

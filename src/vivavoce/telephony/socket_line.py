@@ -52,6 +52,8 @@ class SocketLine:
         """The carrier's id of the call. Raises TimeoutError when it does not begin to speak."""
         async with asyncio.timeout(START_SECONDS):
             await self._begun.wait()
+        if self._is_gone:
+            raise TimeoutError
         return self.call
 
     async def _read(self) -> None:

@@ -83,7 +83,7 @@ class TwilioDialect:
         match said.event:
             case "start":
                 encoding, rate = said.start.media_format.get("encoding"), said.start.media_format.get("sampleRate")
-                if (encoding, rate) not in (("audio/x-mulaw", 8000), (None, None)):
+                if (encoding, rate) not in (("audio/x-mulaw", 8000), (None, None)) or not said.start.call_sid:
                     raise Malformed
                 self._stream = said.stream_sid
                 return Started(said.start.call_sid)
@@ -139,7 +139,7 @@ class TwilioControl:
         await self._change(call, {"Status": "completed"})
 
     async def _change(self, call: str, fields: dict[str, str]) -> None:
-        if not call.isalnum():
+        if not (call.isascii() and call.isalnum()):
             return
         timeout = aiohttp.ClientTimeout(total=SECONDS)
         try:

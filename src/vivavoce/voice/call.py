@@ -122,6 +122,8 @@ class Call:
             self._stop_speaking()
         if self._ear.hear(caller, now, is_agent_speaking=playout.is_speaking, is_waiting=self._is_waiting):
             self._stop_speaking()
+        if self._ear.has_floor and playout.has_pieces and playout.start is None:
+            playout.is_paused = True
         frame = self._mouth.frame(self._samples)
         if frame is not None:
             self._line.send(frame)
@@ -320,8 +322,11 @@ class Call:
         if reason in ("client", "lost", "limit"):
             await self._conduct.end(reason)
         if reason not in ("client", "lost"):
-            async with asyncio.timeout(PLAYED_SECONDS):
-                await self._line.played()
+            try:
+                async with asyncio.timeout(PLAYED_SECONDS):
+                    await self._line.played()
+            except TimeoutError:
+                pass  # nobody says so, but it will have been played by now
         if transfer is None or not await self._line.transfer(transfer):
             await self._line.hang_up()
 

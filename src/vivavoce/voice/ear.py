@@ -47,6 +47,7 @@ class Ear:
         self._listening: Listening | None = None
         self._recognising: set[asyncio.Task[None]] = set()
         self._is_interrupting = False
+        self._has_begun_over_agent = False
 
     def settle(self, manner: Manner) -> None:
         """How to listen from now on; an utterance that has begun goes on as it began."""
@@ -64,6 +65,11 @@ class Ear:
     def is_busy(self) -> bool:
         """The caller has begun something that has not been told yet."""
         return self._endpointing.is_active or self._keypad.is_active or self.is_recognising
+
+    @property
+    def has_floor(self) -> bool:
+        """The caller is speaking, and was before the agent had anything to say: the agent waits."""
+        return self._endpointing.is_active and not self._has_begun_over_agent
 
     @property
     def is_taking_secret(self) -> bool:
@@ -105,6 +111,7 @@ class Ear:
             self._listening.feed(frame)
         match self._endpointing.hear(now, pcm.FRAME_SECONDS, probability):
             case SpeechBegan():
+                self._has_begun_over_agent = is_agent_speaking
                 self._begin()
             case SpeechPaused():
                 if self._listening is not None:
@@ -129,7 +136,7 @@ class Ear:
         if listening is None:
             return
         is_barge_in, self._is_interrupting = self._is_interrupting, False
-        if is_agent_speaking and not is_barge_in:  # a backchannel: the agent goes on
+        if is_agent_speaking and self._has_begun_over_agent and not is_barge_in:  # a backchannel: the agent goes on
             self._start(listening.close())
             return
         if ended.is_cut:
@@ -138,7 +145,7 @@ class Ear:
             start=_sample(ended.start),
             end=_sample(ended.end),
             endpointing=round((now - ended.end) * 1000, 1),
-            is_barge_in=is_barge_in,
+            is_barge_in=is_barge_in or is_agent_speaking,
         )
         self._start(self._recognise(listening, spoken))
 
