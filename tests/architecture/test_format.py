@@ -141,14 +141,6 @@ CARRIED = {
     "Identity": {"region", "name"},
     "ChannelSettings": set(),
     "Function": {"path", "line"},
-    "Keyphrase": {"phrase", "level"},
-    "Pronunciation": {"case_sensitive"},
-    "Speech": {"interaction_style", "keyphrases", "pronunciations", "barge_in"},
-    "AsrBiasing": {"kinds", "custom_keywords"},
-    "Dtmf": {"inter_digit_timeout", "max_digits", "end_key", "collect_while_agent_speaking"},
-    "Asr": {"provider"},
-    "Vad": {"speech_threshold", "silence_threshold"},
-    "StepSettings": {"asr_biasing", "barge_in", "vad", "asr", "dtmf"},
     "TestCase": {"scenario", "caller_number", "simulated_at", "prompt_assertions", "call_assertions", "tags", "path"},
     "Agent": {"test_cases"},
 }
@@ -158,12 +150,8 @@ def test_no_field_of_a_parsed_agent_is_read_and_then_ignored() -> None:
     """Whatever the loader puts into an agent is used past the loader, or the table says that it is not."""
     code = "".join(
         path.read_text()
-        for folder in ("engine", "service", "functions", "knowledge", "models", "entities", "wiring.py", "cli", "wire")
-        for path in (
-            [ROOT / "src/vivavoce" / folder]
-            if folder.endswith(".py")
-            else (ROOT / "src/vivavoce" / folder).rglob("*.py")
-        )
+        for folder in ("engine", "service", "functions", "knowledge", "models", "entities", "voice", "wiring", "cli", "wire")
+        for path in (ROOT / "src/vivavoce" / folder).rglob("*.py")
     )
     unused = {
         (struct.__name__, field)

@@ -59,7 +59,7 @@ async def key(http: Api, *permissions: Permission, account: str | None = "acme",
 VALUES = {
     "agentId": "tiny", "conversationId": "one", "account_id": "acme", "project_id": "tiny", "conversation_id": "one",
     "annotationId": "none", "receiptId": "none", "clientEnv": "sandbox", "identifier": "none", "keyId": "none",
-    "exportId": "none",
+    "exportId": "none", "entryId": "1", "turnIndex": "0",
 }  # fmt: skip
 
 
@@ -102,6 +102,9 @@ def test_a_key_for_other_agents_or_another_account_sees_nothing(tmp_path: Path) 
             "AddAnnotationsBody": {"annotations": [{"turnId": 0, "role": "agent", "annotationType": "wrong_info"}]},
             "UpsertNoteBody": {"note": "x"},
             "TagsBody": {"tags": ["x"]},
+            "CreateCallBody": {"clientEnv": "sandbox"},
+            "BulkDeleteAudioCacheRequest": {"ids": ["1"]},
+            "SynthesizeAudioRequest": {"text": "x", "config": {}},
             "RedactionBody": {},
             "UpdateConfigSchemaBody": {"schema": {}},
             "UpdateConfigVariablesBody": {"variables": {}},

@@ -364,6 +364,8 @@ def test_a_handoff_asks_the_carrier_to_pass_the_call_on(tmp_path: Path) -> None:
                     assert asked.authorization == basic(PLIVO_ACCOUNT, PLIVO_TOKEN)
 
         await each(at, LINES, fact)
+        async with at.session.get(f"{at.url}/voice/plivo-transfer/{SystemRandom().uuid()}") as reply:
+            assert reply.status == 404
 
     on_the_telephone(tmp_path, then, files=ACTING)
 
@@ -530,24 +532,27 @@ def test_a_call_that_is_over_already_is_as_good_as_hung_up_and_any_other_refusal
 # What may come in place of a call.
 
 
+NONSENSE: tuple[dict[str, Any] | str | bytes, ...] = (
+    *("", "{", "null", "[]", "0", '{"event": 5}', '{"event": ""}', '{"media": {}}', "\x00"),
+    *(b"", b"\xff\xfe", b"\x00" * 640),
+    {"event": "dtmf"},
+    {"event": "dtmf", "dtmf": {"digit": ""}},
+    {"event": "media", "media": {"payload": 5}},
+    {"event": "media", "media": {"payload": "!"}},
+    {"event": "media", "media": {"payload": "A" * 120_000}},
+    {"event": "start", "start": []},
+    {"event": "clearedAudio"},
+    {"event": "mark", "mark": {"name": "another"}},
+    {"event": "playedStream", "name": "another"},
+    *({"event": f"news {number}"} for number in range(3)),
+)
+
+
 def test_messages_that_make_no_sense_do_not_disturb_the_call(tmp_path: Path) -> None:
     async def then(at: Exchange) -> None:
         async def fact(line: WebLine) -> None:
             await line.dial()
-            for nonsense in (
-                *("", "{", "null", "[]", "0", '{"event": 5}', '{"event": ""}', '{"media": {}}', "\x00"),
-                *(b"", b"\xff\xfe", b"\x00" * 640),
-                {"event": "dtmf"},
-                {"event": "dtmf", "dtmf": {"digit": ""}},
-                {"event": "media", "media": {"payload": 5}},
-                {"event": "media", "media": {"payload": "!"}},
-                {"event": "media", "media": {"payload": "A" * 120_000}},
-                {"event": "start", "start": []},
-                {"event": "clearedAudio"},
-                {"event": "mark", "mark": {"name": "another"}},
-                {"event": "playedStream", "name": "another"},
-                *({"event": f"news {number}"} for number in range(3)),
-            ):
+            for nonsense in NONSENSE:
                 await line.send(nonsense)
             for length in (0, 1, 7, 0, 333):
                 line.number += 1

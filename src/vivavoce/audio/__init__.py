@@ -1,0 +1,1 @@
+"""Sound as arithmetic: PCM, resampling, G.711, WAV, mixing, muting. No I/O but that of whole files."""

@@ -23,7 +23,7 @@ from vivavoce.project import layout
 from vivavoce.service.deployments import Served
 from vivavoce.settings import Settings
 from vivavoce.wiring import Running, running
-from vivavoce.wiring.doors import application
+from vivavoce.wiring.doors import application, lines
 
 log = logging.getLogger(__name__)
 LOCK = "owner.lock"
@@ -105,7 +105,7 @@ async def serve(
     lock = OwnerLock(settings.data)
     try:
         lock.take(address)
-        async with running(settings, folders=folders) as started:
+        async with running(settings, folders=folders) as started, lines(settings, started.services):
             config = uvicorn.Config(
                 application(settings, started.services),
                 log_level="warning",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vivavoce.client.operation import Given, Group, X, operation
+from vivavoce.wire.calls import CreateCallBody, CreateCallResponse
 from vivavoce.wire.chat import CreateDebugChatBody, DebugChatResponse, RespondDebugChatBody
 
 
@@ -40,6 +41,35 @@ class Chats(Group[X]):
             callee_number=callee_number,
             sip_headers=sip_headers,
             simulated_at=simulated_at,
+        )
+        return Given((agent_id,), body=body)
+
+    @operation("POST", "/v1/agents/{agentId}/calls", CreateCallResponse)
+    def call(
+        self,
+        agent_id: str,
+        *,
+        client_env: str = "sandbox",
+        conversation_id: str | None = None,
+        variant_id: str | None = None,
+        asr_lang_code: str | None = None,
+        tts_lang_code: str | None = None,
+        integration_attributes: dict[str, Any] | None = None,
+        caller_number: str | None = None,
+        callee_number: str | None = None,
+        sip_headers: dict[str, str] | None = None,
+    ) -> Given:
+        """Lets one call in; the reply says where its WebSocket is to be opened."""
+        body = CreateCallBody(
+            client_env=client_env,
+            conversation_id=conversation_id,
+            variant_id=variant_id,
+            asr_lang_code=asr_lang_code,
+            tts_lang_code=tts_lang_code,
+            integration_attributes=integration_attributes,
+            caller_number=caller_number,
+            callee_number=callee_number,
+            sip_headers=sip_headers,
         )
         return Given((agent_id,), body=body)
 

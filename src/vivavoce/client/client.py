@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Generic, Self
 
 from vivavoce.client.agents import Agents
+from vivavoce.client.audio_cache import AudioCache
 from vivavoce.client.chats import Chats
 from vivavoce.client.conversations import Conversations
 from vivavoce.client.operation import Awaiting, Blocking, X
@@ -22,6 +23,7 @@ class _Resources(Generic[X]):
         self.conversations = Conversations(transport)
         self.transcripts = Transcripts(transport)
         self.agents = Agents(transport)
+        self.audio_cache = AudioCache(transport)
         self.server = Server(transport)
 
 

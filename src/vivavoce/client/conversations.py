@@ -119,9 +119,23 @@ class Conversations(Group[X]):
         *,
         direction: Literal["combined", "user", "agent"] | None = None,
         redacted: bool | None = None,
+        channels: Literal[1, 2] | None = None,
     ) -> Given:
         """The recording of a call, as WAV. ApiError CONVERSATIONS_RECORDING_NOT_FOUND where there is none."""
-        return Given((agent_id, conversation_id), {"direction": direction, "redacted": redacted})
+        return Given((agent_id, conversation_id), {"direction": direction, "redacted": redacted, "channels": channels})
+
+    @operation("GET", _ONE + "/turns/{turnIndex}/audio", bytes, accept="audio/wav")
+    def turn_audio(
+        self,
+        agent_id: str,
+        conversation_id: str,
+        turn: int,
+        *,
+        direction: Literal["combined", "user", "agent"] | None = None,
+        redacted: bool | None = None,
+    ) -> Given:
+        """One turn of a call as it was recorded; of a text conversation the agent's reply, spoken."""
+        return Given((agent_id, conversation_id, str(turn)), {"direction": direction, "redacted": redacted})
 
     @operation("POST", _ONE + "/note", OperationSuccessResponse)
     def put_note(self, agent_id: str, conversation_id: str, note: str) -> Given:

@@ -1,0 +1,1 @@
+"""Speech engines: recognisers, synthesizers and voice detectors, one file per engine."""

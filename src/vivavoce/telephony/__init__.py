@@ -1,0 +1,1 @@
+"""The lines on which calls come in: one file per dialect."""

@@ -57,6 +57,9 @@ def _endpoint(calls: Calls, door: Door) -> Callable[[WebSocket], object]:
             except VivavoceError as error:
                 log.warning("a call could not be held: %s", error.code)
                 line.tell({"type": "error", "code": error.code, "message": error.message})
-                await line.hang_up()
+                try:
+                    await line.hang_up()
+                except VivavoceError as second:
+                    log.warning("nor could it be ended: %s", second.code)
 
     return endpoint

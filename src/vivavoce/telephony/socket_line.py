@@ -67,20 +67,19 @@ class SocketLine:
                     self._take(data)
         except (WebSocketDisconnect, RuntimeError):
             pass  # it has gone: what follows is the same
-        self._is_gone = True
-        self._begun.set()
-        self._reached.set()
+        self._leave()
 
     def _take(self, message: Message) -> None:
         try:
             event = self._dialect.read(message)
-        except Malformed:
+        except (Malformed, RecursionError):
             self._malformed += 1
             self.problems.add("malformed_message")
-            self._is_gone = self._is_gone or self._malformed >= MOST_MALFORMED
+            if self._malformed >= MOST_MALFORMED:
+                self._leave()
             return
         match event:
-            case Started():
+            case Started() if not self._begun.is_set():
                 self.call = event.call
                 self._begun.set()
             case Heard():
@@ -91,8 +90,8 @@ class SocketLine:
                 if event.mark == str(self._marks):
                     self._reached.set()
             case Stopped():
-                self._is_gone = True
-            case None:
+                self._leave()
+            case _:
                 pass
 
     async def _write(self) -> None:
@@ -104,7 +103,13 @@ class SocketLine:
                 else:
                     await self._socket.send_bytes(message)
         except (WebSocketDisconnect, RuntimeError, OSError):
-            self._is_gone = True
+            self._leave()
+
+    def _leave(self) -> None:
+        """Nobody is there any more, and nobody is waited for."""
+        self._is_gone = True
+        self._begun.set()
+        self._reached.set()
 
     def _put(self, message: Message | None) -> None:
         if message is None or self._is_gone:
@@ -113,7 +118,7 @@ class SocketLine:
             self._out.put_nowait(message)
         except asyncio.QueueFull:  # half open: it takes nothing any more
             self.problems.add("line_blocked")
-            self._is_gone = True
+            self._leave()
 
     # The call's side.
 

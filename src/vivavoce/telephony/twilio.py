@@ -74,6 +74,7 @@ class TwilioDialect:
     def __init__(self) -> None:
         self._coding = Ulaw()
         self._stream = ""
+        self._last = 0  # chunk
 
     def read(self, message: Message) -> Event | None:
         try:
@@ -90,18 +91,24 @@ class TwilioDialect:
             case "media":
                 if said.media.track != "inbound":
                     return None
-                number = int(said.media.chunk) if said.media.chunk.isdecimal() and len(said.media.chunk) < 18 else None
-                return Heard(self._coding.read(said.media.payload), number)
+                return self._heard(said.media)
             case "dtmf" if said.dtmf.digit:
                 return Pressed(said.dtmf.digit[0])
             case "mark":
                 return Reached(said.mark.name)
             case "stop":
                 return Stopped()
-            case "connected":
+            case _:  # `connected`, and what Twilio may send one day
                 return None
-            case _:
-                raise Malformed
+
+    def _heard(self, media: _Media) -> Event | None:
+        """What comes twice or late is not decoded: it would disturb the sound that follows."""
+        number = int(media.chunk) if media.chunk.isdecimal() and len(media.chunk) < 18 else None
+        if number is not None:
+            if number <= self._last:
+                return None
+            self._last = number
+        return Heard(self._coding.read(media.payload), number)
 
     def sound(self, frame: bytes) -> Message | None:
         payload = self._coding.write(frame)

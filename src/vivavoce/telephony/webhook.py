@@ -52,7 +52,10 @@ def webhook(carrier: Carrier, calls: Calls, deployments: Deployments, public_url
             raw = await _body(request)
         except ClientDisconnect:
             return Response(status_code=400)
-        fields = dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        try:
+            fields = dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
+        except ValueError:  # more fields than any carrier sends
+            return Response(status_code=400)
         query = f"?{request.url.query}" if request.url.query else ""
         address = f"{public_url}{request.url.path}{query}"
         if not carrier.is_signed(address, request.headers, raw, fields):

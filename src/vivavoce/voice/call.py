@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from vivavoce.audio import pcm, tones
 from vivavoce.domain.call import Played
@@ -77,6 +78,7 @@ class Call:
         self._misheard = self._unsaid = 0  # in a row
         self._amending: set[asyncio.Task[None]] = set()
         self._is_giving_up = False
+        self._last_played: tuple[int, Played] | None = None
 
     @property
     def seconds(self) -> float:
@@ -299,6 +301,7 @@ class Call:
             problems=tuple(dict.fromkeys(self._problems)),
         )
         self._problems.clear()
+        self._last_played = (outcome.index, replace(played, heard=None))
         task = asyncio.create_task(self._tell_played(outcome.index, played))
         self._amending.add(task)
         task.add_done_callback(self._amending.discard)
@@ -313,22 +316,34 @@ class Call:
 
     async def _finish(self, reason: EndReason, transfer: Transfer | None) -> None:
         if self._turn is not None:  # its effects stand, so its record is waited for
-            async with asyncio.timeout(TURN_SECONDS):
-                self._outcome = await self._turn
-            self._turn = None
+            done, _ = await asyncio.wait({self._turn}, timeout=TURN_SECONDS)
+            self._outcome = self._turn.result() if done else None
         if self._outcome is not None:
             self._amend(self._outcome, heard=self._mouth.playout.cut())
         await asyncio.gather(*self._amending)
         if reason in ("client", "lost", "limit"):
-            await self._conduct.end(reason)
+            try:
+                await self._conduct.end(reason)
+            except VivavoceError as error:
+                log.warning("the end of a call could not be recorded: %s", error.code)
         if reason not in ("client", "lost"):
             try:
                 async with asyncio.timeout(PLAYED_SECONDS):
                     await self._line.played()
             except TimeoutError:
                 pass  # nobody says so, but it will have been played by now
-        if transfer is None or not await self._line.transfer(transfer):
+        if transfer is None or not await self._is_transferred(transfer):
             await self._line.hang_up()
+
+    async def _is_transferred(self, transfer: Transfer) -> bool:
+        try:
+            return await self._line.transfer(transfer)
+        except VivavoceError as error:
+            log.warning("a call could not be transferred: %s", error.code)
+            if self._last_played is not None:
+                index, played = self._last_played
+                await self._tell_played(index, replace(played, problems=(*played.problems, "transfer_failed")))
+            return False
 
     async def _close(self) -> None:
         await self._ear.close()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
 from time import time
 
 from msgspec import Struct
@@ -10,6 +11,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from vivavoce.api import app
+from vivavoce.errors import UsageError
 from vivavoce.service.services import Services
 from vivavoce.settings import Settings
 from vivavoce.telephony import browser, doors, plivo, telnyx, twilio
@@ -35,6 +37,25 @@ def application(settings: Settings, services: Services) -> ASGIApp:
             routes.append(webhook(entrance.carrier, services.calls, services.deployments, settings.public_url))
             routes.extend(entrance.routes)
     return doors.application(services.calls, sockets, routes, app.application(services))
+
+
+@asynccontextmanager
+async def lines(settings: Settings, services: Services) -> AsyncIterator[None]:
+    """Takes calls that do not come by HTTP, while it lasts."""
+    if settings.audiosocket is None:
+        yield
+        return
+    from vivavoce.telephony.audiosocket import AudioSocketServer  # noqa: PLC0415  # few need it
+
+    host, _, port = settings.audiosocket.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"VIVAVOCE_AUDIOSOCKET is {settings.audiosocket!r}; it should be HOST:PORT.")
+    server = AudioSocketServer(services.calls, services.deployments, settings.audiosocket_agent, host, int(port))
+    await server.start()
+    try:
+        yield
+    finally:
+        await server.close()
 
 
 def _entrances(settings: Settings, public_url: str) -> Iterator[_Entrance]:
