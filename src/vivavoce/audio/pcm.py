@@ -48,6 +48,14 @@ def level(pcm: bytes) -> float:
     return float(np.sqrt(np.mean(values * values))) if len(values) else 0.0
 
 
+def levels(pcm: bytes, seconds: float) -> list[float]:
+    """Of each block of so many seconds; a last one that is not whole is left out."""
+    values, block = floats(pcm), round(seconds * RATE)
+    blocks = values[: len(values) // block * block].reshape(-1, block)
+    found: list[float] = np.sqrt(np.mean(blocks * blocks, axis=1)).tolist()
+    return found
+
+
 def whole_frames(pcm: bytes) -> bytes:
     """Filled up with silence to the end of its last frame."""
     return pcm + bytes(-len(pcm) % FRAME_BYTES)

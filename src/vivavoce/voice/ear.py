@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from vivavoce.audio import pcm
 from vivavoce.domain.call import Spoken
 from vivavoce.speech.interface import Detector, Listening, Recognizer, SpeechError, VoiceActivity
+from vivavoce.voice import endpointing
 from vivavoce.voice.barge_in import BargeIn
 from vivavoce.voice.conduct import Manner, Said
 from vivavoce.voice.dtmf import Entry, Keypad
@@ -44,6 +45,8 @@ class Ear:
         self._keypad = Keypad()
         self._silence = SilenceTimer(self._manner.silence_seconds)
         self._recent: deque[bytes] = deque(maxlen=round(PREROLL_SECONDS / pcm.FRAME_SECONDS))
+        self._levels: list[float] = []  # of the utterance, in blocks of 10 ms from
+        self._levels_from = 0.0  # seconds on
         self._listening: Listening | None = None
         self._recognising: set[asyncio.Task[None]] = set()
         self._is_interrupting = False
@@ -109,10 +112,11 @@ class Ear:
         self._recent.append(frame)
         if self._listening is not None:
             self._listening.feed(frame)
+            self._levels += pcm.levels(frame, endpointing.BLOCK_SECONDS)
         match self._endpointing.hear(now, pcm.FRAME_SECONDS, probability):
             case SpeechBegan():
                 self._has_begun_over_agent = is_agent_speaking
-                self._begin()
+                self._begin(now)
             case SpeechPaused():
                 if self._listening is not None:
                     self._listening.pause()
@@ -121,7 +125,7 @@ class Ear:
             case None:
                 pass
 
-    def _begin(self) -> None:
+    def _begin(self, now: float) -> None:
         try:
             self._listening = self._recognizer.listen(self._manner.hints)
         except SpeechError as error:
@@ -130,6 +134,8 @@ class Ear:
             return
         for frame in self._recent:
             self._listening.feed(frame)
+        self._levels = pcm.levels(b"".join(self._recent), endpointing.BLOCK_SECONDS)
+        self._levels_from = now - len(self._recent) * pcm.FRAME_SECONDS
 
     def _end(self, ended: SpeechEnded, now: float, is_agent_speaking: bool) -> None:
         listening, self._listening = self._listening, None
@@ -141,6 +147,7 @@ class Ear:
             return
         if ended.is_cut:
             listening.pause()
+        ended = endpointing.edges(self._levels, self._levels_from, ended)
         spoken = Spoken(
             start=_sample(ended.start),
             end=_sample(ended.end),
