@@ -52,7 +52,9 @@ def test_a_simulated_call_with_the_embedded_engines_is_heard_answered_and_record
             assert len(user) == len(agent) == len(both) // 2 == round(held.ended.seconds * pcm.RATE) * 2
             for turn, line in zip(held.turns[1:], LINES, strict=False):
                 spoken_, played = turn.input.spoken, turn.played
-                assert spoken_ is not None and played is not None and played.start is not None and played.end is not None
+                assert (
+                    spoken_ is not None and played is not None and played.start is not None and played.end is not None
+                )
                 at = user.find(sounds[line][4000:8000]) // 2 - 2000
                 first, last = stretch(sounds[line])
                 assert abs(spoken_.start - (at + first)) <= 0.02 * pcm.RATE, (spoken_.start, at + first)
@@ -73,7 +75,11 @@ def test_what_is_personal_in_real_speech_is_muted_before_anybody_without_the_rig
             engines = await started.engines()
             before, number, after = [
                 await spoken(engines.synthesizer, text)
-                for text in ("My number is", "oh seven seven double oh, nine hundred, four six one", "thank you very much.")
+                for text in (
+                    "My number is",
+                    "oh seven seven double oh, nine hundred, four six one",
+                    "thank you very much.",
+                )
             ]
             held = await Exchange(started, Tongue()).call(Speak(before + number + after, ""))
             await started.work.run_due()

@@ -150,7 +150,18 @@ def test_no_field_of_a_parsed_agent_is_read_and_then_ignored() -> None:
     """Whatever the loader puts into an agent is used past the loader, or the table says that it is not."""
     code = "".join(
         path.read_text()
-        for folder in ("engine", "service", "functions", "knowledge", "models", "entities", "voice", "wiring", "cli", "wire")
+        for folder in (
+            "engine",
+            "service",
+            "functions",
+            "knowledge",
+            "models",
+            "entities",
+            "voice",
+            "wiring",
+            "cli",
+            "wire",
+        )
         for path in (ROOT / "src/vivavoce" / folder).rglob("*.py")
     )
     unused = {

@@ -16,7 +16,18 @@ from vivavoce.functions.sandbox import Guards
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "vivavoce"
-FAMILIES = ("models", "knowledge", "functions", "store", "safety", "messages", "secrets", "outbound", "speech", "recordings")
+FAMILIES = (
+    "models",
+    "knowledge",
+    "functions",
+    "store",
+    "safety",
+    "messages",
+    "secrets",
+    "outbound",
+    "speech",
+    "recordings",
+)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

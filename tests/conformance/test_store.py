@@ -13,6 +13,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from tests.support.talk import run
+from vivavoce.domain.call import Played, Spoken
 from vivavoce.domain.conversation import (
     Closing,
     Conversation,
@@ -504,6 +505,47 @@ def test_what_is_personal_in_a_turn_can_be_decided_again(make: MakeStore) -> Non
         assert await store.turns(head()) == [replace(before, personal=spans, personal_by="rules 7")]
         (told,) = await store.transcripts([head()])
         assert (told.turns[0].personal, told.turns[0].personal_by) == (spans, "rules 7")
+        await store.close()
+
+    run(check())
+
+
+def test_a_turn_is_amended_by_what_became_known_later_and_keeps_its_model_requests(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        spoken = UserInput(text="hi", spoken=Spoken(start=5, end=9, alternatives=("hi", "high"), is_barge_in=True))
+        await store.append(head(turns=2), turn(1, input=spoken, exchanges=(exchange(()),)), Snapshot())
+        _, before = await store.turns(head(turns=2))
+        played = Played(start=10, end=20, perceived=700.5, problems=("synthesis_failed",))
+
+        def change(known: Turn) -> Turn:
+            assert known.exchanges == ()
+            return replace(known, played=played, reply="reply", unplayed=" 1")
+
+        await store.amend(head(turns=2), 1, change)
+        await store.amend(head(turns=2), 7, change)  # there is no such turn: nothing happens
+        assert (await store.turns(head(turns=2)))[1] == replace(before, played=played, reply="reply", unplayed=" 1")
+        (told,) = await store.transcripts([head(turns=2)])
+        assert (told.turns[1].reply, told.turns[1].perceived, told.turns[1].is_barge_in) == ("reply", 700.5, True)
+        await store.close()
+
+    run(check())
+
+
+def test_an_agents_facts_of_a_kind_are_listed(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        fact = Fact(account_id="acme", agent_id="bot", kind="entry", key="a", body={"n": 1}, at=NOW)
+        await store.create(head(), turn(0), Snapshot())
+        await store.put_fact(fact)
+        await store.put_fact(replace(fact, key="b", body={"n": 2}, subject=head().subject))
+        await store.put_fact(replace(fact, key="old", body={"n": 3}, expires_at=NOW))
+        for other in ({"account_id": "other"}, {"agent_id": "other"}, {"kind": "other"}):
+            await store.put_fact(replace(fact, body={"n": 9}, **other))
+        found = await store.facts("acme", "bot", "entry", NOW)
+        assert sorted(body["n"] for body in found) == [1, 2]
+        assert await store.facts("nobody", "bot", "entry", NOW) == []
         await store.close()
 
     run(check())

@@ -26,7 +26,6 @@ from vivavoce.wire.audio_cache import (
 from vivavoce.wire.chat import encode
 
 _PATH = "/v1/agents/{agentId}/audio-cache"
-MOST_IDS = 20
 _BODY = MAX_BYTES + (1 << 16)
 _decode_settings = msgspec.json.Decoder(AudioCacheSettings).decode
 
@@ -92,8 +91,6 @@ async def remove(call: Call) -> Answer:
 
 async def remove_many(call: Call) -> Answer:
     body: BulkDeleteAudioCacheRequest = call.body
-    if not 1 <= len(body.ids) <= MOST_IDS:
-        raise Invalid(f"ids should be 1 to {MOST_IDS}.")
     deleted, failed = await call.services.audio_cache.remove(
         call.principal, call.request.path_params["agentId"], body.ids
     )
@@ -212,6 +209,7 @@ ROUTES = (
         summary="Put a recording of your own in its place: a WAV file of up to 6 MB, named by X-Filename.",
         permission="write",
         takes_any_body=True,
+        body_media_type=wav.MEDIA_TYPE,
         max_body=_BODY,
         status=204,
         errors=(*_ERRORS, 413, 503),
@@ -223,6 +221,8 @@ ROUTES = (
         summary="Put sound that was made again, with its words and tuning: a form of `file` and `settings`.",
         permission="write",
         takes_any_body=True,
+        body_media_type="multipart/form-data",
+        form=("file", "settings"),
         max_body=_BODY,
         status=204,
         errors=(*_ERRORS, 413, 503),

@@ -14,8 +14,12 @@ from vivavoce.api.route import Query, Route
 from vivavoce.wire.errors import ErrorEnvelope
 
 _TEXT = {"type": "string"}
-_BINARY = {"schema": {"type": "string", "format": "binary"}}
-_PATH = {"clientEnv": {"type": "string", "enum": ["sandbox", "draft", "pre-release", "live"]}}  # what is not any text
+_FILE = {"type": "string", "format": "binary"}
+_BINARY = {"schema": _FILE}
+_PATH = {  # what is not any text
+    "clientEnv": {"type": "string", "enum": ["sandbox", "draft", "pre-release", "live"]},
+    "turnIndex": {"type": "integer", "minimum": 0, "maximum": 999_999},
+}
 
 
 def document(routes: Sequence[Route]) -> dict[str, Any]:
@@ -65,7 +69,7 @@ def _operation(route: Route) -> dict[str, Any]:
             "content": {"application/json": {"schema": _reference(route.request)}},
         }
     if route.takes_any_body:
-        operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": {}}}}
+        operation["requestBody"] = {"required": True, "content": {route.body_media_type: {"schema": _any_body(route)}}}
     success: dict[str, Any] = {"description": route.summary}
     if route.response is not None:
         success["content"] = {route.media_type: {"schema": _reference(route.response)}}
@@ -78,6 +82,13 @@ def _operation(route: Route) -> dict[str, Any]:
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorEnvelope"}}}
         operation["responses"][str(status)] = {"description": "Error", "content": content}
     return operation
+
+
+def _any_body(route: Route) -> dict[str, Any]:
+    if route.form:
+        parts = {name: _FILE if name == "file" else _TEXT for name in route.form}
+        return {"type": "object", "required": list(route.form), "properties": parts}
+    return {} if route.body_media_type == "application/json" else _FILE
 
 
 def _parameter(query: Query) -> dict[str, Any]:
@@ -114,6 +125,6 @@ document.getElementById('show').onclick=async()=>{const out=document.getElementB
 const r=await fetch('/openapi.json',{headers:{'X-API-KEY':document.getElementById('key').value}});const d=await r.json();
 if(!r.ok){out.append(el('p',d.error));return}
 for(const[p,ms]of Object.entries(d.paths))for(const[m,o]of Object.entries(ms)){const h=el('h2','');h.append(el('b',m.toUpperCase()),el('code',p));
-out.append(h,el('p',o.summary));const b=o.requestBody;if(b){const n=b.content['application/json'].schema.$ref.split('/').pop();
-out.append(el('pre',JSON.stringify(d.components.schemas[n].properties,null,1)))}}};</script>
+out.append(h,el('p',o.summary));for(const[t,b]of Object.entries(o.requestBody?.content??{})){const n=(b.schema.$ref??'').split('/').pop();
+out.append(el('pre',n?JSON.stringify(d.components.schemas[n].properties,null,1):t))}}};</script>
 """

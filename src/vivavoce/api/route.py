@@ -68,4 +68,6 @@ class Route(Struct, frozen=True, kw_only=True):
     max_body: int | None = None  # bytes; None is what every route takes
     query_error: type[Invalid] = Invalid  # what a bad parameter is called here
     takes_any_body: bool = False  # read, and left to the handler as it came
+    form: tuple[str, ...] = ()  # its parts, where such a body is one
+    body_media_type: str = "application/json"
     is_idempotent: bool = False  # takes an Idempotency-Key

@@ -216,7 +216,8 @@ class Exports:
         finder = await self._finders(account_id, agent_id)
         imported, skipped = 0, {}
         for record in read:
-            head = replace(record.conversation, account_id=account_id, agent_id=agent_id)
+            # The record comes without its sound.
+            head = replace(record.conversation, account_id=account_id, agent_id=agent_id, is_recorded=False)
             if not head.is_ended:
                 skipped[head.id] = "it was still going on"
                 continue

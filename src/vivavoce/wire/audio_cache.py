@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from vivavoce.wire.times import Moment
 
@@ -50,7 +50,7 @@ class AudioCacheSettings(Struct, frozen=True, kw_only=True):
 
 
 class BulkDeleteAudioCacheRequest(Struct, frozen=True, kw_only=True):
-    ids: list[str]
+    ids: Annotated[list[str], Meta(min_length=1, max_length=20)]
 
 
 class BulkDeleteAudioCacheResponse(Struct, frozen=True, kw_only=True):
