@@ -28,9 +28,10 @@ check: $(VENV)/.dev ## lint, types, import floors
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-bench: $(VENV)/.dev ## what a turn costs, and how well the embedded model does
+bench: $(VENV)/.dev ## what a turn and a call cost, and how well the embedded model does
 	@$(BIN)/python bench/turn.py
 	@$(BIN)/python bench/local.py
+	@$(BIN)/python bench/voice.py
 
 acceptance: $(VENV)/.dev ## the public example agents; AGENTS=folder that holds them
 	@test -d "$(AGENTS)" || { echo "Set AGENTS to the folder that holds restaurant-table-booking and healthcare-appointment-scheduling."; exit 1; }
@@ -40,11 +41,15 @@ contract: $(VENV)/.dev ## what is served against the public contracts; CONTRACTS
 	@test -d "$(CONTRACTS)" || { echo "Set CONTRACTS to the folder that holds conversations.openapi.json and its kin."; exit 1; }
 	@CONTRACTS="$(CONTRACTS)" $(BIN)/python -m pytest tests/acceptance/contract
 
+browser: $(VENV)/.dev $(VENV)/.browser ## a call from the page in Chromium; CHROMIUM=program, where it is not found by itself
+	@$(BIN)/python -m pytest tests/acceptance/browser
+
 lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra voice --group build pyproject.toml -o requirements/demo.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra parquet --extra providers --extra voice --group build --group dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:browser -o requirements/browser.txt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test check bench acceptance contract lock clean
+.PHONY: help demo test check bench acceptance contract browser lock clean

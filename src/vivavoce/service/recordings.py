@@ -173,10 +173,12 @@ class CallRecordings:
         """Whoever may not see personal data hears the redacted sound, whatever was asked for."""
         recording = await self.get_fact(conversation) if conversation.is_recorded else None
         if recording is None:
+            if not conversation.is_recorded:
+                raise RecordingNotFound
             raise RecordingNotFound(
-                "The recording is there when the call is over."
-                if conversation.is_recorded and not conversation.is_ended
-                else "Audio recording not found for this conversation."
+                "The recording is being stored; try again in a moment."
+                if conversation.is_ended
+                else "The recording is there when the call is over."
             )
         is_redacted = is_redacted or not sees_personal(principal)
         if is_redacted and recording.muted is None:

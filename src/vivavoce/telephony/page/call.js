@@ -24,7 +24,7 @@ async function invite() {
     body: JSON.stringify({ clientEnv: $("environment").value, callerNumber: $("number").value.trim() || null }),
   });
   const body = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Error(body?.error?.message ?? body?.message ?? `The server answered ${reply.status}.`);
+  if (!reply.ok) throw new Error(body?.error_message ?? `The server answered ${reply.status}.`);
   return body;
 }
 
