@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -427,6 +428,55 @@ def test_a_recording_goes_with_its_conversation(tmp_path: Path) -> None:
             receipt = await services.erasure.conversation(OPERATOR, "tiny", held.found.conversation.id)
             assert receipt.removed["recordings"] == 1
             assert not [p for p in (tmp_path / "data" / "recordings").rglob("*") if p.is_file()]
+
+    run(scenario())
+
+
+def test_a_recording_waits_on_disk_while_the_object_store_is_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vivavoce.recordings.interface import RecordingsError
+    from vivavoce.recordings.objects import ObjectRecordings
+    from vivavoce.service import recordings
+
+    put, is_away = ObjectRecordings.put, [True]
+
+    async def away(self: ObjectRecordings, *arguments: object) -> None:
+        if is_away:
+            raise RecordingsError("away")
+        await put(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ObjectRecordings, "put", away)
+    monkeypatch.setattr(recordings, "STORE_AGAIN", timedelta())
+
+    async def scenario() -> None:
+        async with exchange(write(tmp_path / "agent", VOICE), data=tmp_path / "data") as phone:
+            held = await phone.call("good day")
+            with pytest.raises(RecordingNotFound, match="being stored"):
+                await held.sound()
+            assert len(list((tmp_path / "data" / "spool").glob("*.wav"))) == 1
+            is_away.clear()
+            await phone.started.work.run_due()
+            assert len(await held.sound("user")) == round(held.ended.seconds * pcm.RATE) * 2
+            assert not list((tmp_path / "data" / "spool").iterdir())
+
+    run(scenario())
+
+
+def test_what_waits_on_disk_goes_with_its_conversation_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from vivavoce.recordings.interface import RecordingsError
+    from vivavoce.recordings.objects import ObjectRecordings
+
+    async def away(self: ObjectRecordings, *arguments: object) -> None:
+        raise RecordingsError("away")
+
+    monkeypatch.setattr(ObjectRecordings, "put", away)
+
+    async def scenario() -> None:
+        async with exchange(write(tmp_path / "agent", VOICE), data=tmp_path / "data") as phone:
+            held = await phone.call("good day")
+            await phone.started.services.erasure.conversation(OPERATOR, "tiny", held.found.conversation.id)
+            assert not list((tmp_path / "data" / "spool").iterdir())
 
     run(scenario())
 

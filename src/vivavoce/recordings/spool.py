@@ -33,9 +33,8 @@ class SpoolFile:
 
     def __init__(self, folder: Path, name: Name) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        encoded = msgspec.json.encode(name)
-        self.path = folder / (hashlib.sha256(encoded).hexdigest() + SUFFIX)
-        _write(_label(self.path), encoded)
+        self.path = path_in(folder, name)
+        _write(_label(self.path), msgspec.json.encode(name))
         self.samples = 0
         self._caller = bytearray()
         self._agent = bytearray()
@@ -89,6 +88,11 @@ class SpoolFile:
     def discard(self) -> None:
         """After `close`."""
         remove(self.path)
+
+
+def path_in(folder: Path, name: Name) -> Path:
+    """Where the recording of a conversation grows, whether it does or not."""
+    return folder / (hashlib.sha256(msgspec.json.encode(name)).hexdigest() + SUFFIX)
 
 
 def left_in(folder: Path) -> Iterator[Spooled]:

@@ -197,6 +197,7 @@ class Calls:
             await self._recordings.keep(current, spool.path)
         except RecordingsError as error:
             log.warning("a recording waits on disk until the object store is back: %s", error.code)
+            await self._recordings.store_later(conversation)
         except VivavoceError as error:
             log.error("the end of a call could not be recorded: %s", error.code)
 

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -29,7 +29,9 @@ from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
 FACT = "recording"
-REDACT_AUDIO = "redact_audio"
+REDACT_AUDIO = "redact_audio"  # kinds of work
+STORE_RECORDING = "store_recording"
+STORE_AGAIN = timedelta(seconds=30)
 PIECE = 1 << 18  # bytes read at once: 4 s of both sides
 Direction: TypeAlias = Literal["combined", "user", "agent"]
 _SIDES: dict[Direction, int] = {"user": 0, "agent": 1}
@@ -138,8 +140,30 @@ class CallRecordings:
                 await self.keep(conversation, left.path)
             except RecordingsError as error:
                 log.warning("a recording waits on disk: %s", error.code)
+                await self.store_later(conversation)
             found.append(conversation)
         return found
+
+    async def store_later(self, conversation: Conversation) -> None:
+        """For when the object store is away: the recording waits on disk."""
+        due = self._clock.now() + STORE_AGAIN
+        await self._store.add_work([Work(kind=STORE_RECORDING, key="", subject=conversation.subject, due_at=due)])
+
+    async def store_again(self, work: Work) -> datetime | None:
+        """Background work: tries until it is stored, however long that takes."""
+        assert work.subject is not None
+        conversation = await self._store.get(work.subject.account_id, work.subject.agent_id, work.subject.id)
+        if conversation is None:
+            return None
+        path = spool.path_in(self._folder, name_of(conversation))
+        if not await asyncio.to_thread(path.is_file):
+            return None
+        try:
+            await self.keep(conversation, path)
+        except RecordingsError as error:
+            log.warning("a recording waits on disk: %s", error.code)
+            return self._clock.now() + STORE_AGAIN
+        return None
 
     async def put_fact(self, conversation: Conversation, recording: Recording) -> None:
         fact = Fact(
@@ -210,8 +234,12 @@ class CallRecordings:
         )
 
     async def erase(self, conversation: Conversation) -> int:
-        """How many files went."""
-        return int(await self._recordings.remove(name_of(conversation))) if conversation.is_recorded else 0
+        """How many files went: the stored one, and one that is still on this machine's disk."""
+        name = name_of(conversation)
+        path = spool.path_in(self._folder, name)
+        is_here = await asyncio.to_thread(path.is_file)
+        await asyncio.to_thread(spool.remove, path)
+        return int(await self._recordings.remove(name) or is_here) if conversation.is_recorded else int(is_here)
 
 
 def listen_again(conversation: Conversation, at: datetime) -> Work:

@@ -48,7 +48,7 @@ from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
 from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.real_time import RealTimeConfigs
-from vivavoce.service.recordings import REDACT_AUDIO, CallRecordings
+from vivavoce.service.recordings import REDACT_AUDIO, STORE_RECORDING, CallRecordings
 from vivavoce.service.redaction_rules import REDACT, RedactionRules
 from vivavoce.service.reviews import REVIEW, Reviews
 from vivavoce.service.services import Services
@@ -183,6 +183,7 @@ async def running(
                 RETAIN: erasure.expire,
                 REVIEW: reviews.review,
                 REDACT: rules.go_on,
+                STORE_RECORDING: recordings.store_again,
                 REDACT_AUDIO: AudioRedaction(store, clock, finders, recordings, loaded).redact,
             },
         )
