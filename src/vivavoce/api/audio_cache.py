@@ -86,7 +86,7 @@ async def remove(call: Call) -> Answer:
     removed, _ = await call.services.audio_cache.remove(call.principal, agent_id, [id_])
     if not removed:
         raise CacheEntryNotFound
-    return Answer(body=encode(DeleteAudioCacheEntryResponse()))
+    return Answer(body=encode(DeleteAudioCacheEntryResponse(success=True)))
 
 
 async def remove_many(call: Call) -> Answer:
@@ -210,6 +210,7 @@ ROUTES = (
         permission="write",
         takes_any_body=True,
         body_media_type=wav.MEDIA_TYPE,
+        headers=("X-Filename",),
         max_body=_BODY,
         status=204,
         errors=(*_ERRORS, 413, 503),

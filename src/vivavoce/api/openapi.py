@@ -58,8 +58,8 @@ def _operation(route: Route) -> dict[str, Any]:
                 "description": query.description,
             }
         )
-    if route.is_idempotent:
-        parameters.append({"name": "Idempotency-Key", "in": "header", "required": False, "schema": _TEXT})
+    for header in (*route.headers, *(("Idempotency-Key",) if route.is_idempotent else ())):
+        parameters.append({"name": header, "in": "header", "required": False, "schema": _TEXT})
     operation: dict[str, Any] = {"summary": route.summary, "parameters": parameters, "responses": {}}
     if route.authentication == "none":
         operation["security"] = []

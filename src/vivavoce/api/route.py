@@ -70,4 +70,5 @@ class Route(Struct, frozen=True, kw_only=True):
     takes_any_body: bool = False  # read, and left to the handler as it came
     form: tuple[str, ...] = ()  # its parts, where such a body is one
     body_media_type: str = "application/json"
+    headers: tuple[str, ...] = ()  # that it reads, beside those that every route does
     is_idempotent: bool = False  # takes an Idempotency-Key

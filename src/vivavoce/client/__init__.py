@@ -3,6 +3,7 @@
 from vivavoce.client.client import AsyncClient, Client
 from vivavoce.client.conversations import Filters
 from vivavoce.client.errors import AnswerInvalid, ApiError, ClientError, ConnectionFailed
+from vivavoce.wire.audio_cache import VoiceTuningConfig
 from vivavoce.wire.redaction import PatternItem
 from vivavoce.wire.reviews import AnnotationItem
 
@@ -16,4 +17,5 @@ __all__ = [
     "ConnectionFailed",
     "Filters",
     "PatternItem",
+    "VoiceTuningConfig",
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from types import NoneType
-from typing import Any
 
 import msgspec
 
@@ -17,6 +16,7 @@ from vivavoce.wire.audio_cache import (
     DeleteAudioCacheEntryResponse,
     ListAudioCacheResponse,
     SynthesizeAudioRequest,
+    VoiceTuningConfig,
 )
 
 _PATH = "/v1/agents/{agentId}/audio-cache"
@@ -50,7 +50,7 @@ class AudioCache(Group[X]):
         file: bytes,
         *,
         text: str | None = None,
-        config: dict[str, Any] | None = None,
+        config: VoiceTuningConfig | None = None,
     ) -> Given:
         """Sound that was made again, with the words and the tuning that it was made with."""
         settings = msgspec.json.encode(AudioCacheSettings(text=text, config=config))
@@ -71,12 +71,13 @@ class AudioCache(Group[X]):
         entry_id: str,
         text: str,
         *,
-        config: dict[str, Any] | None = None,
+        config: VoiceTuningConfig | None = None,
         language: str | None = None,
     ) -> Given:
         """What the entry would sound like with other words or another tuning, as WAV. Nothing is kept."""
         return Given(
-            (agent_id, entry_id), body=SynthesizeAudioRequest(text=text, config=config or {}, language=language)
+            (agent_id, entry_id),
+            body=SynthesizeAudioRequest(text=text, config=config or VoiceTuningConfig(), language=language),
         )
 
     @operation("DELETE", _ONE, DeleteAudioCacheEntryResponse)

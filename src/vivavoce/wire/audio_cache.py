@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from vivavoce.wire.times import Moment
 
@@ -26,8 +26,8 @@ class AudioCacheEntry(Struct, frozen=True, kw_only=True):
     audioFilename: str | None
     audio_filename: str | None
     imported: bool
-    languageCode: str
-    language_code: str
+    languageCode: str = ""
+    language_code: str = ""
 
 
 class ListAudioCacheResponse(Struct, frozen=True, kw_only=True):
@@ -36,9 +36,24 @@ class ListAudioCacheResponse(Struct, frozen=True, kw_only=True):
     total_count: int
 
 
+class VoiceTuningConfig(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """What an engine is tuned by; each takes of it what it knows."""
+
+    stability: float | None = None
+    similarity_boost: float | None = None
+    speed: float | None = None
+    model_id: str | None = None
+    engine: str | None = None
+    emotion: str | None = None
+    volume: float | None = None
+    version: str | None = None
+    voice_description: str | None = None
+    instant_mode: bool | None = None
+
+
 class SynthesizeAudioRequest(Struct, frozen=True, kw_only=True):
     text: str
-    config: dict[str, Any]
+    config: VoiceTuningConfig
     language: str | None = None
 
 
@@ -46,7 +61,7 @@ class AudioCacheSettings(Struct, frozen=True, kw_only=True):
     """The part `settings` of a form."""
 
     text: str | None = None
-    config: dict[str, Any] | None = None
+    config: VoiceTuningConfig | None = None
 
 
 class BulkDeleteAudioCacheRequest(Struct, frozen=True, kw_only=True):
@@ -59,22 +74,9 @@ class BulkDeleteAudioCacheResponse(Struct, frozen=True, kw_only=True):
 
 
 class DeleteAudioCacheEntryResponse(Struct, frozen=True, kw_only=True):
-    success: bool = True
+    success: bool
 
 
-# The contract's names of what an engine is tuned by, and the engines' own.
-_TUNING = {
-    "stability": "stability", "similarityBoost": "similarity_boost", "speed": "speed", "modelId": "model_id",
-    "emotion": "emotion", "volume": "volume", "version": "version", "voiceDescription": "voice_description",
-}  # fmt: skip
-
-
-def parameters_of(config: dict[str, Any]) -> dict[str, Any]:
-    """Of those that are known, numbers and short texts."""
-    found = {}
-    for given, value in config.items():
-        name = _TUNING.get(given, given if given in _TUNING.values() else None)
-        is_plain = isinstance(value, (int, float)) or (isinstance(value, str) and len(value) <= 200)
-        if name is not None and is_plain:
-            found[name] = value
-    return found
+def parameters_of(config: VoiceTuningConfig) -> dict[str, Any]:
+    """Under the names by which engines know them; what is not given is left out."""
+    return {name: value for name, value in structs.asdict(config).items() if value is not None}

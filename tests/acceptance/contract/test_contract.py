@@ -18,7 +18,7 @@ FILES = ("conversations", "conversations-v3", "conversations-v1", "concurrent-ca
 
 
 def contracts() -> Iterator[dict[str, Any]]:
-    """Each path stands in the first that has it."""
+    """Each path stands in the first that has it. Of the agents' contract only the part that is served."""
     folder = Path(os.environ["CONTRACTS"])
     seen: set[str] = set()
     for name in FILES:
@@ -26,6 +26,9 @@ def contracts() -> Iterator[dict[str, Any]]:
         contract["paths"] = {path: ops for path, ops in contract["paths"].items() if path not in seen}
         seen |= set(contract["paths"])
         yield contract
+    agents = json.loads((folder / "agents.openapi.json").read_text())
+    agents["paths"] = {path: ops for path, ops in agents["paths"].items() if "/audio-cache" in path}
+    yield agents
 
 
 def found() -> set[str]:
