@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tests.support.calls import VOICE, Exchange
 from tests.support.talk import script, serving, write
+
 from vivavoce.audio import pcm
 from vivavoce.domain.conversation import Turn
 from vivavoce.speech.interface import Voice
