@@ -17,6 +17,7 @@ from vivavoce.recordings import spool
 from vivavoce.recordings.interface import Name, Recordings, RecordingsError
 from vivavoce.recordings.memory import MemoryRecordings
 from vivavoce.recordings.objects import ObjectRecordings, path_of
+from vivavoce.recordings.sealed import KEY_BYTES, PIECE, read_sealed, seal_file
 from vivavoce.recordings.spool import SpoolFile
 
 ONE = Name("acme", "tiny", "one")
@@ -75,6 +76,30 @@ def test_names_of_files_tell_nothing() -> None:
 def test_a_store_that_is_none_is_refused_at_the_start() -> None:
     with pytest.raises(UsageError, match="VIVAVOCE_RECORDINGS"):
         ObjectRecordings("carrier-pigeon://loft")
+
+
+def test_a_sealed_file_is_read_from_any_place_and_told_from_a_changed_one(
+    make: Callable[[], Recordings], tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        kept, key = make(), os.urandom(KEY_BYTES)
+        plain = tmp_path / "plain"
+        whole = os.urandom(3 * PIECE + 77)
+        plain.write_bytes(whole)
+        seal_file(plain, tmp_path / "sealed", key)
+        await kept.put(ONE, tmp_path / "sealed")
+        assert (tmp_path / "sealed").stat().st_mode & 0o077 == 0
+        for start, length in ((0, 1), (0, len(whole)), (PIECE - 1, 2), (PIECE, PIECE), (3 * PIECE + 70, 7), (5, 0)):
+            assert await read_sealed(kept, ONE, key, start, length) == whole[start : start + length]
+        sealed = bytearray((tmp_path / "sealed").read_bytes())
+        assert whole[:100] not in bytes(sealed)
+        sealed[PIECE + 100] ^= 1
+        await kept.put(ONE, bytes(sealed))
+        assert await read_sealed(kept, ONE, key, 0, 100) == whole[:100]
+        with pytest.raises(RecordingsError, match="changed"):
+            await read_sealed(kept, ONE, key, PIECE + 50, 10)
+
+    run(scenario())
 
 
 # The file that grows.

@@ -50,7 +50,8 @@ class Recording(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A call's sound: two channels of equal length, caller left, agent right. `muted` None: not yet redacted."""
 
     samples: int
-    sha256: str
+    sha256: str  # of the file before it was sealed
+    key: bytes  # under which it is sealed: gone with the conversation's own key
     muted: tuple[MutedSpan, ...] | None = None
     rounds: int = 0  # how often it was listened to again until nothing personal was heard
     is_clean: bool = False  # the last time, nothing was; else whole utterances were muted

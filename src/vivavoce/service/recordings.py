@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import os
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,6 +25,7 @@ from vivavoce.domain.work import Work
 from vivavoce.errors import NotFound
 from vivavoce.recordings import spool
 from vivavoce.recordings.interface import Name, Recordings, RecordingsError
+from vivavoce.recordings.sealed import KEY_BYTES, read_sealed, seal_file
 from vivavoce.service.redaction import sees_personal
 from vivavoce.store.interface import Store
 
@@ -86,7 +88,9 @@ class Sound(Struct, frozen=True, kw_only=True):
             first, skip = first + count, 0
 
     async def samples(self, first: int, count: int) -> bytes:
-        stereo = await self.recordings.read(self.name, wav.HEADER_BYTES + first * 4, count * 4)
+        stereo = await read_sealed(
+            self.recordings, self.name, self.recording.key, wav.HEADER_BYTES + first * 4, count * 4
+        )
         sides = [mixing.channel(stereo, 0), mixing.channel(stereo, 1)]
         if self.is_redacted:
             for number, side in enumerate(("user", "agent")):
@@ -122,9 +126,14 @@ class CallRecordings:
             await asyncio.to_thread(spool.remove, path)
             return
         samples = await asyncio.to_thread(spool.repair, path)
-        await self._recordings.put(name_of(conversation), path)
         digest = await asyncio.to_thread(_digest, path)
-        await self.put_fact(conversation, Recording(samples=samples, sha256=digest))
+        key, sealed = os.urandom(KEY_BYTES), path.with_suffix(".sealed")
+        try:
+            await asyncio.to_thread(seal_file, path, sealed, key)
+            await self._recordings.put(name_of(conversation), sealed)
+        finally:
+            await asyncio.to_thread(sealed.unlink, missing_ok=True)
+        await self.put_fact(conversation, Recording(samples=samples, sha256=digest, key=key))
         await self._store.add_work([listen_again(conversation, self._clock.now())])
         await asyncio.to_thread(spool.remove, path)
 
