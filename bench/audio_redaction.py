@@ -82,7 +82,7 @@ async def judge(item: dict[str, str], voice: HibariSynthesizer, recognizer: Whis
     text = await heard(recognizer, sound)
     known = Redactor()
     is_suspect = bool(BUILT_IN.thorough(text))
-    listener = Listener(recognizer, known, "en")
+    listener = Listener(recognizer, known.spans, "en")
     spans: list[muting.Span] = []
     rounds = 0
     for utterance in utterances(sound, SileroActivity()):

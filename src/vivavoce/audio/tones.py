@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from vivavoce.audio import pcm
@@ -14,6 +16,7 @@ _SHARE = 0.35  # of a frame's energy in each of its two frequencies, at least
 _LOUD = 0.01  # of full scale
 
 
+@lru_cache(maxsize=64)
 def tone(key: str, *, seconds: float = 0.1) -> bytes:
     time = np.arange(round(seconds * pcm.RATE)) / pcm.RATE
     low, high = _PAIRS[key]

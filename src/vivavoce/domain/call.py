@@ -55,4 +55,6 @@ class Recording(Struct, frozen=True, kw_only=True, omit_defaults=True):
     muted: tuple[MutedSpan, ...] | None = None
     rounds: int = 0  # how often it was listened to again until nothing personal was heard
     is_clean: bool = False  # the last time, nothing was; else whole utterances were muted
-    redacted_by: str = ""  # recogniser and rules
+    redacted_by: str = ""  # the recogniser
+    rules: str = ""  # by which it was redacted
+    is_whole: bool = True  # False: the disk failed before the call was over

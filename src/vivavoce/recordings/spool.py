@@ -34,7 +34,6 @@ class SpoolFile:
     def __init__(self, folder: Path, name: Name) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.path = path_in(folder, name)
-        _write(_label(self.path), msgspec.json.encode(name))
         self.samples = 0
         self._caller = bytearray()
         self._agent = bytearray()
@@ -43,7 +42,13 @@ class SpoolFile:
         self._writing: asyncio.Task[None] | None = None
         self._due = bytearray()
         self.error: OSError | None = None
-        os.pwrite(self._file, wav.header(0, channels=2), 0)
+        try:
+            _write(_label(self.path), msgspec.json.encode(name))
+            os.pwrite(self._file, wav.header(0, channels=2), 0)
+        except OSError:
+            os.close(self._file)
+            remove(self.path)
+            raise
 
     def write(self, caller: bytes, agent: bytes) -> None:
         self._caller += caller
@@ -53,6 +58,11 @@ class SpoolFile:
             self._flush()
 
     def _flush(self) -> None:
+        if self.error is not None:  # nothing more can be kept
+            self._caller.clear()
+            self._agent.clear()
+            self._due.clear()
+            return
         self._due += mixing.interleaved(bytes(self._caller), bytes(self._agent))
         self._caller.clear()
         self._agent.clear()
@@ -81,9 +91,11 @@ class SpoolFile:
     async def close(self) -> None:
         if self._caller:
             self._flush()
-        if self._writing is not None:
-            await self._writing
-        os.close(self._file)
+        try:
+            if self._writing is not None:
+                await self._writing
+        finally:
+            os.close(self._file)
 
     def discard(self) -> None:
         """After `close`."""
@@ -115,9 +127,13 @@ def repair(path: Path) -> int:
     return sound // _BLOCK
 
 
-def remove(path: Path) -> None:
+def remove(path: Path) -> bool:
+    """True when it was there."""
+    was_there = path.is_file()
     path.unlink(missing_ok=True)
+    path.with_suffix(".sealed").unlink(missing_ok=True)  # made while it is stored
     _label(path).unlink(missing_ok=True)
+    return was_there
 
 
 def _label(path: Path) -> Path:
@@ -128,3 +144,5 @@ def _label(path: Path) -> Path:
 def _write(path: Path, content: bytes) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600), "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(file.fileno())

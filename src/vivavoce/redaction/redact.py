@@ -93,9 +93,10 @@ class Redactor:
             self._written[text] = replaced(text, merged(found))
         return self._written[text]
 
-    def spans(self, text: str) -> Sequence[Span]:
-        """What of a text is personal: looked at thoroughly, and what was found elsewhere."""
-        return merged([*self.finder.thorough(text), *self._known(text)])
+    def spans(self, text: str, *, is_thorough: bool = True) -> Sequence[Span]:
+        """What of a text is personal by itself, and what was found elsewhere."""
+        found = self.finder.thorough(text) if is_thorough else self.finder.quick(text)
+        return merged([*found, *self._known(text)])
 
     def known(self, text: str) -> str:
         """Without what was found elsewhere; the rules are not asked."""

@@ -21,6 +21,7 @@ from vivavoce.domain.work import Work
 from vivavoce.redaction import spoken
 from vivavoce.redaction.redact import Redactor
 from vivavoce.redaction.spoken import Timed
+from vivavoce.redaction.text import Span
 from vivavoce.service.finders import Finders
 from vivavoce.service.recordings import CallRecordings, Direction
 from vivavoce.service.redaction import customer_of, redactor, spans
@@ -32,6 +33,7 @@ from vivavoce.voice.endpointing import Endpointing, Settings, SpeechEnded
 log = logging.getLogger(__name__)
 PAD = 0.35  # seconds around what is personal; word times are this uncertain
 REACH = 0.35  # seconds further, to the next pause
+KEY_ROOM = 0.5  # seconds before the first key and after the last: it is told of late
 STEP = 0.3  # seconds more in each round
 GAP = 0.6  # seconds between two muted spans that become one
 MARGIN = 0.5  # seconds around an utterance, for its first and last sounds
@@ -41,11 +43,13 @@ _SEGMENTS = Settings(begins_after=0.06, pauses_after=0.3, ends_after=0.7, longes
 
 
 class Utterance(Struct, frozen=True, kw_only=True):
-    """A stretch of one side of a call. `is_suspect`: the record says that something personal was said in it."""
+    """A stretch of one side of a call. `is_suspect`: the record says that something personal was said in it;
+    `is_unheard`: and nobody hears any speech there."""
 
     start: int
     end: int
     is_suspect: bool = False
+    is_unheard: bool = False
 
 
 class Muted(Struct, frozen=True, kw_only=True):
@@ -92,33 +96,40 @@ class AudioRedaction:
             return
         engines = await self._engines()
         finder = await self._finders(conversation.account_id, conversation.agent_id)
-        by = f"{engines.recognizer.name}; {finder.name}"
-        if recording.muted is not None and recording.redacted_by == by:
+        if recording.muted is not None and recording.rules == finder.name:
             return
         turns = await self._store.turns(conversation)
-        known = redactor(turns, [customer_of(conversation)], finder)
-        listener = Listener(engines.recognizer, known, conversation.language)
+        known = Known(redactor(turns, [customer_of(conversation)], finder))
         muted: list[MutedSpan] = []
         rounds, is_clean = 0, True
         for side in _SIDES:
+            find = known.said_by_caller if side == "user" else known.said_by_agent
+            listener = Listener(engines.recognizer, find, conversation.language)
             sound = await self._sound(conversation, recording, side)
             found = (
                 await asyncio.to_thread(utterances, sound, engines.activity)
                 if side == "user"
                 else _spoken_by_agent(turns)
             )
-            for utterance in _suspected(found, side, turns, known):
+            if side == "user":
+                muted += [MutedSpan(side, start, end) for start, end in _keyed(turns, recording.samples)]
+            for utterance in _suspected(found, side, turns, known, recording.samples):
                 if side == "agent" and not utterance.is_suspect:
                     continue  # its words are known exactly, and nothing in them is personal
                 done = await listener.mute(sound, utterance)
                 muted += [MutedSpan(side, start, end) for start, end in done.spans]
                 rounds, is_clean = max(rounds, done.rounds), is_clean and not done.is_whole
-        current = await self._recordings.get_fact(conversation)
-        if current is not None:  # not erased meanwhile
-            await self._recordings.put_fact(
-                conversation,
-                replace(current, muted=tuple(muted), rounds=rounds, is_clean=is_clean, redacted_by=by),
-            )
+        async with self._recordings.closed(conversation) as current:
+            if current is not None:  # not erased meanwhile
+                done_ = replace(
+                    recording,
+                    muted=tuple(muted),
+                    rounds=rounds,
+                    is_clean=is_clean,
+                    redacted_by=engines.recognizer.name,
+                    rules=finder.name,
+                )
+                await self._recordings.put_fact(conversation, done_)
 
     async def _sound(self, conversation: Conversation, recording: Recording, side: Direction) -> bytes:
         sound = self._recordings.view(conversation, recording, direction=side)
@@ -128,24 +139,47 @@ class AudioRedaction:
 _SIDES: tuple[Literal["user"], Literal["agent"]] = ("user", "agent")
 
 
+class Known:
+    """What is personal in a conversation, by its record. As in its texts, an agent's words are judged by rules: they are
+    mostly its author's, in which a tagger would find names that are nobody's."""
+
+    def __init__(self, redactor: Redactor) -> None:
+        self._redactor = redactor
+
+    def said_by_caller(self, text: str) -> Sequence[Span]:
+        return self._redactor.spans(text)
+
+    def said_by_agent(self, text: str) -> Sequence[Span]:
+        return self._redactor.spans(text, is_thorough=False)
+
+    def is_personal_input(self, turn: Turn) -> bool:
+        return bool(spans(turn, "input", self._redactor.finder) or self.said_by_caller(turn.input.text))
+
+    def is_personal_reply(self, turn: Turn) -> bool:
+        decided = spans(turn, "reply", self._redactor.finder)
+        return bool(decided or self.said_by_agent(turn.reply + turn.unplayed))
+
+
 class Listener:
     """Mutes what is personal in an utterance, and listens again."""
 
-    def __init__(self, recognizer: Recognizer, known: Redactor, language: str) -> None:
+    def __init__(self, recognizer: Recognizer, find: Callable[[str], Sequence[Span]], language: str) -> None:
         self._recognizer = recognizer
-        self._known = known
+        self._find = find
         self._hints = Hints(language=language or "en", needs_words=True)
 
     async def mute(self, sound: bytes, utterance: Utterance) -> Muted:
         """In samples of the whole sound."""
         whole = (utterance.start, utterance.end)
+        if utterance.is_unheard:
+            return Muted(spans=(whole,), rounds=0, is_whole=True)
         own = sound[utterance.start * 2 : utterance.end * 2]
         length = utterance.end - utterance.start
         muted: tuple[muting.Span, ...] = ()
         secrets: frozenset[str] = frozenset()
         for number in range(MOST_ROUNDS):
             words = await self._words(muting.muted(own, muted))
-            found = spoken.stretches(words, self._known.spans)
+            found = spoken.stretches(words, self._find)
             secrets |= spoken.secrets_of(w.text for w in words if any(a <= w.start < b for a, b in found))
             if muted:
                 seconds = [(start / pcm.RATE, end / pcm.RATE) for start, end in muted]
@@ -220,16 +254,29 @@ def _spoken_by_agent(turns: Sequence[Turn]) -> list[Utterance]:
     ]
 
 
-def _suspected(found: Sequence[Utterance], side: str, turns: Sequence[Turn], known: Redactor) -> list[Utterance]:
-    """Marks those in which, by the record, something personal was said."""
+def _keyed(turns: Sequence[Turn], samples: int) -> list[muting.Span]:
+    """Where keys were pressed that may be somebody's number: their tones can be heard, and nobody speaks them."""
+    room = round(KEY_ROOM * pcm.RATE)
+    return [
+        (max(0, turn.input.spoken.start - room), min(samples, turn.input.spoken.end + room))
+        for turn in turns
+        if turn.input.spoken is not None and len(turn.input.dtmf) > 2
+    ]
+
+
+def _suspected(
+    found: Sequence[Utterance], side: str, turns: Sequence[Turn], known: Known, samples: int
+) -> list[Utterance]:
+    """Marks those in which, by the record, something personal was said. One that nobody has found is muted as it is."""
     stretches = []
     for turn in turns:
-        if side == "user" and turn.input.spoken is not None and _is_personal(turn, known, "input", turn.input.text):
+        if side == "user" and turn.input.spoken is not None and known.is_personal_input(turn):
             stretches.append((turn.input.spoken.start, turn.input.spoken.end))
-        if side == "agent" and turn.played is not None and _is_personal(turn, known, "reply", turn.reply):
+        # Of a reply that was cut more was heard than the words that are whole.
+        if side == "agent" and turn.played is not None and known.is_personal_reply(turn):
             stretches.append((turn.played.start or 0, turn.played.end or 0))
-    return [replace(u, is_suspect=any(start < u.end and u.start < end for start, end in stretches)) for u in found]
-
-
-def _is_personal(turn: Turn, known: Redactor, side: str, text: str) -> bool:
-    return bool(spans(turn, side, known.finder) or known.spans(text))  # type: ignore[arg-type]  # one of its sides
+    marked = [replace(u, is_suspect=any(start < u.end and u.start < end for start, end in stretches)) for u in found]
+    missed = [s for s in stretches if s[0] < s[1] and not any(s[0] < u.end and u.start < s[1] for u in found)]
+    return marked + [
+        Utterance(start=max(0, start), end=min(samples, end), is_suspect=True, is_unheard=True) for start, end in missed
+    ]

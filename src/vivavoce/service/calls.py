@@ -33,6 +33,7 @@ CHANNEL = "sip.polyai"
 TOKEN_LIFE = timedelta(seconds=60)
 MOST_TOKENS = 10_000  # that wait to be used
 RETRY_AFTER_SECONDS = 10.0
+DROP_SECONDS = 40.0  # for a call to end; a turn that runs is waited for
 
 
 class TooManyCalls(Unavailable):
@@ -92,6 +93,7 @@ class Calls:
         self._most = most
         self._is_recording = is_recording
         self._expected: dict[str, _Expected] = {}
+        self._live: set[_Live] = set()
         self._tasks: set[asyncio.Task[object]] = set()
         self.going_on = 0
 
@@ -166,6 +168,7 @@ class Calls:
         recorder = _Recorder(self._recordings, conducting)
         call = Call(conducting, line, engines, recorder, pace or RealTime())
         self.going_on += 1
+        self._live.add(live := _Live(call, conducting))
         try:
             reason = await call.run()
         finally:
@@ -174,32 +177,42 @@ class Calls:
             keeping = asyncio.ensure_future(self._over(conducting, recorder))
             self._tasks.add(keeping)
             keeping.add_done_callback(self._tasks.discard)
+            keeping.add_done_callback(lambda _: self._ended(live))
             await asyncio.shield(keeping)
         return Ended(reason=reason, seconds=call.seconds, conversation=conducting.conversation)
 
+    def _ended(self, live: _Live) -> None:
+        self._live.discard(live)
+        live.is_over.set()
+
+    async def drop(self, conversation: Conversation) -> None:
+        """Ends the call of a conversation that is being erased, and returns when nothing of it goes on."""
+        for live in [live for live in self._live if live.is_of(conversation)]:
+            live.call.stop()
+            async with asyncio.timeout(DROP_SECONDS):
+                await live.is_over.wait()
+
     async def _over(self, conducting: Conducting, recorder: _Recorder) -> None:
         """Ends what has not ended, and keeps or discards the recording."""
-        conversation = conducting.conversation
+        conversation, spool = conducting.conversation, recorder.spool
         if conversation is None:
             return
         try:
             await conducting.end("failed")  # does nothing when it has ended already
-            spool = recorder.spool
-            if spool is None:
-                return
+        except VivavoceError as error:
+            log.warning("the end of a call could not be recorded: %s", error.code)
+        if spool is None:
+            return
+        try:
             await spool.close()
             if spool.error is not None:
                 log.error("a recording is not whole: the disk failed with %s", type(spool.error).__name__)
-            current = await self._store.get(conversation.account_id, conversation.agent_id, conversation.id)
-            if current is None:  # erased meanwhile
-                spool.discard()
-                return
-            await self._recordings.keep(current, spool.path)
+            await self._recordings.keep(conversation, spool.path, is_whole=spool.error is None)
         except RecordingsError as error:
             log.warning("a recording waits on disk until the object store is back: %s", error.code)
             await self._recordings.store_later(conversation)
-        except VivavoceError as error:
-            log.error("the end of a call could not be recorded: %s", error.code)
+        except (VivavoceError, OSError) as error:
+            log.error("a recording could not be kept: %s", type(error).__name__)
 
     async def recover(self) -> None:
         """After a crash: what was recorded of the calls that it cut is kept, and they have ended."""
@@ -214,6 +227,19 @@ class Calls:
     async def close(self) -> None:
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class _Live:
+    """A call that goes on."""
+
+    def __init__(self, call: Call, conducting: Conducting) -> None:
+        self.call = call
+        self._conducting = conducting
+        self.is_over = asyncio.Event()
+
+    def is_of(self, conversation: Conversation) -> bool:
+        own = self._conducting.conversation
+        return own is not None and own.subject == conversation.subject
 
 
 class _Recorder:

@@ -239,7 +239,12 @@ class Conversations:
         """The sound of a call. Raises RecordingNotFound where there is none, or none that may be heard yet."""
         listed = await self._listed(principal, agent_id, id)
         return await self._recordings.sound(
-            principal, listed.conversation, direction=direction, is_redacted=is_redacted, is_mono=is_mono
+            principal,
+            listed.conversation,
+            direction=direction,
+            is_redacted=is_redacted,
+            is_mono=is_mono,
+            rules=(await self._finders(listed.conversation.account_id, agent_id)).name,
         )
 
     async def _listed(self, principal: Principal, agent_id: str, id: str, account_id: str | None = None) -> Listed:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -52,8 +52,11 @@ class Erasure:
         chats: Chats,
         audit: Audit,
         recordings: CallRecordings,
+        drop_call: Callable[[Conversation], Awaitable[None]],
         forget_speech: Callable[[], None],
     ) -> None:
+        """`drop_call` ends the call that a conversation is on, `forget_speech` what was spoken of text conversations."""
+        self._drop_call = drop_call
         self._forget_speech = forget_speech
         self._recordings = recordings
         self._store = store
@@ -222,7 +225,8 @@ class Erasure:
     async def _erase(self, conversations: Sequence[Conversation], *, keeps: Sequence[str] = ()) -> Counter[str]:
         removed: Counter[str] = Counter()
         for conversation in conversations:
-            async with self._chats.closed(conversation):
+            await self._drop_call(conversation)
+            async with self._chats.closed(conversation), self._recordings.closed(conversation):
                 removed["recordings"] += await self._recordings.erase(conversation)
                 removed.update(await self._store.erase(conversation, keeps=keeps))
         finder.forget()

@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -26,6 +27,7 @@ from vivavoce.errors import NotFound
 from vivavoce.recordings import spool
 from vivavoce.recordings.interface import Name, Recordings, RecordingsError
 from vivavoce.recordings.sealed import KEY_BYTES, read_sealed, seal_file
+from vivavoce.service.claims import Claims
 from vivavoce.service.redaction import sees_personal
 from vivavoce.store.interface import Store
 
@@ -64,6 +66,8 @@ class Sound(Struct, frozen=True, kw_only=True):
     def cut(self, first: int, last: int) -> Sound:
         """Only these samples, as a file of their own."""
         first, last = max(self.first, first), min(self.last, last)
+        if first >= last:  # the recording broke off before it
+            raise RecordingNotFound
         size = wav.HEADER_BYTES + max(0, last - first) * self._channels * pcm.SAMPLE_BYTES
         return replace(self, first=first, last=last, size=size, etag=f"{self.etag}-{first}-{last}")
 
@@ -114,17 +118,30 @@ class CallRecordings:
         self._clock = clock
         self._recordings = recordings
         self._folder = folder
+        self._claims = Claims()
 
     def begin(self, conversation: Conversation) -> spool.SpoolFile:
         return spool.SpoolFile(self._folder, name_of(conversation))
 
     # Keeping.
 
-    async def keep(self, conversation: Conversation, path: Path) -> None:
-        """Stores what a call has recorded, or throws it away when the call was not to be recorded after all."""
-        if not conversation.is_recorded:
-            await asyncio.to_thread(spool.remove, path)
-            return
+    async def keep(self, conversation: Conversation, path: Path, *, is_whole: bool = True) -> None:
+        """Stores what a call has recorded, or throws it away when the call was not to be recorded after all, or is gone."""
+        async with self.closed(conversation) as current:
+            if current is None or not current.is_recorded:
+                await asyncio.to_thread(spool.remove, path)
+            elif await asyncio.to_thread(path.is_file):
+                await self._keep(current, path, is_whole=is_whole)
+
+    @asynccontextmanager
+    async def closed(self, conversation: Conversation) -> AsyncIterator[Conversation | None]:
+        """Nobody else stores, replaces or erases anything of its sound meanwhile. Yields it as it is now."""
+        async with self._claims.hold(conversation.subject):
+            current = await self._store.get(conversation.account_id, conversation.agent_id, conversation.id)
+            is_same = current is not None and current.started_at == conversation.started_at
+            yield current if is_same else None
+
+    async def _keep(self, conversation: Conversation, path: Path, *, is_whole: bool) -> None:
         samples = await asyncio.to_thread(spool.repair, path)
         digest = await asyncio.to_thread(_digest, path)
         key, sealed = os.urandom(KEY_BYTES), path.with_suffix(".sealed")
@@ -133,7 +150,7 @@ class CallRecordings:
             await self._recordings.put(name_of(conversation), sealed)
         finally:
             await asyncio.to_thread(sealed.unlink, missing_ok=True)
-        await self.put_fact(conversation, Recording(samples=samples, sha256=digest, key=key))
+        await self.put_fact(conversation, Recording(samples=samples, sha256=digest, key=key, is_whole=is_whole))
         await self._store.add_work([listen_again(conversation, self._clock.now())])
         await asyncio.to_thread(spool.remove, path)
 
@@ -142,15 +159,17 @@ class CallRecordings:
         found = []
         for left in await asyncio.to_thread(lambda: list(spool.left_in(self._folder))):
             conversation = await self._store.get(*msgspec.structs.astuple(left.name))
-            if conversation is None:  # erased meanwhile, or never begun
-                await asyncio.to_thread(spool.remove, left.path)
-                continue
             try:
+                if conversation is None:  # erased meanwhile, or never begun
+                    await asyncio.to_thread(spool.remove, left.path)
+                    continue
+                found.append(conversation)
                 await self.keep(conversation, left.path)
             except RecordingsError as error:
                 log.warning("a recording waits on disk: %s", error.code)
-                await self.store_later(conversation)
-            found.append(conversation)
+                await self.store_later(found[-1])
+            except OSError as error:  # one file that cannot be read must not keep the server from starting
+                log.error("a recording on disk cannot be kept: %s", type(error).__name__)
         return found
 
     async def store_later(self, conversation: Conversation) -> None:
@@ -202,11 +221,13 @@ class CallRecordings:
         direction: Direction = "combined",
         is_redacted: bool = False,
         is_mono: bool = False,
+        rules: str = "",
     ) -> Sound:
-        """Whoever may not see personal data hears the redacted sound, whatever was asked for."""
+        """Whoever may not see personal data hears the redacted sound, by the present `rules`, whatever was asked for."""
         recording = await self.get_fact(conversation) if conversation.is_recorded else None
         if recording is None:
-            if not conversation.is_recorded:
+            path = spool.path_in(self._folder, name_of(conversation))
+            if not conversation.is_recorded or not await asyncio.to_thread(path.is_file):
                 raise RecordingNotFound
             raise RecordingNotFound(
                 "The recording is being stored; try again in a moment."
@@ -214,8 +235,10 @@ class CallRecordings:
                 else "The recording is there when the call is over."
             )
         is_redacted = is_redacted or not sees_personal(principal)
-        if is_redacted and recording.muted is None:
-            raise RecordingNotFound("The recording has not been redacted yet; try again in a minute.")
+        if is_redacted and (recording.muted is None or recording.rules != rules):
+            raise RecordingNotFound(
+                "The recording has not been redacted by the present rules yet; try again in a minute."
+            )
         return self.view(conversation, recording, direction=direction, is_redacted=is_redacted, is_mono=is_mono)
 
     def view(
@@ -245,10 +268,9 @@ class CallRecordings:
     async def erase(self, conversation: Conversation) -> int:
         """How many files went: the stored one, and one that is still on this machine's disk."""
         name = name_of(conversation)
-        path = spool.path_in(self._folder, name)
-        is_here = await asyncio.to_thread(path.is_file)
-        await asyncio.to_thread(spool.remove, path)
-        return int(await self._recordings.remove(name) or is_here) if conversation.is_recorded else int(is_here)
+        is_here = await asyncio.to_thread(spool.remove, spool.path_in(self._folder, name))
+        is_stored = conversation.is_recorded and await self._recordings.remove(name)
+        return int(is_here or is_stored)
 
 
 def listen_again(conversation: Conversation, at: datetime) -> Work:

@@ -82,7 +82,11 @@ class TurnAudio:
             raise TurnNotFound(f"The conversation has turns 0 to {len(found.turns) - 1}.")
         if found.conversation.is_recorded:
             whole = await self._recordings.sound(
-                principal, found.conversation, direction=direction, is_redacted=is_redacted
+                principal,
+                found.conversation,
+                direction=direction,
+                is_redacted=is_redacted,
+                rules=found.finder.name,
             )
             start, end = _window(turn, direction)
             return whole.cut(start - MARGIN, end + MARGIN)

@@ -17,6 +17,8 @@ MOST_WAITING = 250  # messages that the other side has not taken: 5 s of sound, 
 MOST_MALFORMED = 50  # messages, before the line is taken for broken
 MOST_KEYS = 100  # that wait
 START_SECONDS = 10.0
+SERVER_STOPS = 1012  # close code
+MOST_A_SECOND = 1_000  # messages: twenty times what a call needs, so that a burst after a stall is none
 
 
 class SocketLine:
@@ -31,7 +33,7 @@ class SocketLine:
         self._out: asyncio.Queue[Message] = asyncio.Queue(MOST_WAITING)
         self._marks = 0
         self._reached = asyncio.Event()
-        self._is_gone = False
+        self._is_gone = self._is_lost = False
         self._malformed = 0
         self._begun = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -61,6 +63,7 @@ class SocketLine:
             while not self._is_gone:
                 message = await self._socket.receive()
                 if message["type"] == "websocket.disconnect":
+                    self._is_lost = message.get("code") == SERVER_STOPS
                     break
                 data = message.get("text") if message.get("text") is not None else message.get("bytes")
                 if data is not None:
@@ -124,7 +127,7 @@ class SocketLine:
 
     def take(self) -> Arrived:
         keys, self._keys = self._keys, ""
-        return Arrived(self._arrivals.take(), keys, self._is_gone)
+        return Arrived(self._arrivals.take(), keys, self._is_gone, self._is_lost)
 
     def send(self, frame: bytes) -> None:
         self._put(self._dialect.sound(frame))

@@ -14,14 +14,14 @@ from typing import Protocol
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vivavoce.audio import pcm, tones
+from vivavoce.audio import pcm
 from vivavoce.domain.call import Played
 from vivavoce.domain.conversation import EndReason
-from vivavoce.errors import VivavoceError
+from vivavoce.errors import ConversationEnded, ConversationExists, ConversationNotFound, VivavoceError
 from vivavoce.speech.interface import Recognizer, SpeechError, Synthesizer, VoiceActivity
 from vivavoce.voice.conduct import Conduct, Conducted, Manner, Outcome, Said, Saying, Transfer
 from vivavoce.voice.ear import Ear
-from vivavoce.voice.line import Line
+from vivavoce.voice.line import Arrived, Line
 from vivavoce.voice.mouth import Mouth
 from vivavoce.voice.pace import Pace
 
@@ -30,6 +30,7 @@ LOST_SECONDS = 10.0  # without any sound from the other side: nobody is there an
 LONGEST_SECONDS = 4 * 3600.0
 MOST_FAILURES = 3  # in a row, of hearing or of speaking, before the call is given up
 PLAYED_SECONDS = 5.0  # to wait for the other side to have heard the last words
+SECRET_SAMPLES = round(0.5 * pcm.RATE)  # after secret keys were collected, that the caller's side stays silent
 TURN_SECONDS = 30.0  # to wait for a turn that runs when the caller hangs up
 
 
@@ -69,15 +70,18 @@ class Call:
         )
         self._mouth = Mouth(engines.synthesizer, failed=self._failed_to_speak, seconds=seconds)
         self._samples = 0
+        self._secret_until = 0
         self._last_arrival = 0.0
         self._turn: asyncio.Task[Outcome] | None = None
         self._asked = Said()  # what the turn answers
         self._outcome: Outcome | None = None  # of the reply that is being played
-        self._pending: Said | None = None  # what the caller said while the agent was thinking
+        self._pending: list[tuple[Said, float]] = []  # what the caller has contributed, and when it was understood
+        self._waited = 0.0  # seconds, of what is answered
         self._problems: list[str] = []
         self._misheard = self._unsaid = 0  # in a row
         self._amending: set[asyncio.Task[None]] = set()
         self._is_giving_up = False
+        self._is_stopped = False
         self._last_played: tuple[int, Played] | None = None
 
     @property
@@ -101,6 +105,10 @@ class Call:
         finally:
             await self._close()
         return reason
+
+    def stop(self) -> None:
+        """Ends it at the next tick, as if the caller had hung up."""
+        self._is_stopped = True
 
     def _is_thinking(self) -> bool:
         """Busy with what was heard, with nothing to say yet."""
@@ -131,7 +139,7 @@ class Call:
             self._line.send(frame)
         self._record(caller, frame or pcm.SILENCE)
         self._samples += pcm.FRAME
-        return self._settle(now, is_gone=arrived.is_gone)
+        return self._settle(now, arrived)
 
     @property
     def _is_waiting(self) -> bool:
@@ -141,13 +149,18 @@ class Call:
     def _record(self, caller: bytes, agent: bytes) -> None:
         if not self._manner.is_recording:
             caller = agent = pcm.SILENCE
-        elif self._ear.is_taking_secret and tones.heard(caller):
+        if self._ear.is_taking_secret:
+            self._secret_until = self._samples + SECRET_SAMPLES
+        if self._samples < self._secret_until:  # a tone cannot be told from speech for sure, nor where it begins
             caller = pcm.SILENCE
         self._recorder.write(caller, agent)
 
-    def _settle(self, now: float, *, is_gone: bool) -> tuple[EndReason, Transfer | None] | None:
+    def _settle(self, now: float, arrived: Arrived) -> tuple[EndReason, Transfer | None] | None:
         """What follows from where things stand now."""
-        if is_gone:
+        if arrived.is_lost:
+            self._problems.append("line_lost")
+            return "lost", None
+        if arrived.is_gone or self._is_stopped:
             return "client", None
         if now - self._last_arrival > LOST_SECONDS:
             self._problems.append("line_lost")
@@ -159,11 +172,11 @@ class Call:
             self._turn = None
             self._settle_turn(self._outcome)
         playout = self._mouth.playout
-        if playout.is_paused and not self._ear.is_busy and self._pending is None:
+        if playout.is_paused and not self._ear.is_busy and not self._pending:
             playout.is_paused = False  # a false interruption
         if self._outcome is None:
             return None
-        if self._pending is not None and self._outcome.ending is None:
+        if self._pending and self._outcome.ending is None:
             self._stop_speaking()
             self._answer_pending()
         elif not playout.has_pieces:
@@ -181,7 +194,8 @@ class Call:
 
     def _replied(self, outcome: Outcome) -> tuple[EndReason, Transfer | None] | None:
         """The reply has been played to its end."""
-        self._amend(outcome, heard=None)
+        playout = self._mouth.playout
+        self._amend(outcome, heard=playout.heard if playout.has_failed else None)
         self._outcome = None
         if outcome.ending is not None:
             return outcome.ending, outcome.transfer
@@ -202,17 +216,21 @@ class Call:
         self._misheard = 0
         shown = "*" * len(said.digits) if said.spoken.is_secret else said.digits
         self._line.tell(_told("user", shown or said.text))
-        if self._pending is not None and said.text:  # went on before the agent could answer
-            said = Said(text=f"{self._pending.text} {said.text}".strip(), spoken=said.spoken)
-        self._pending = said
+        last = self._pending[-1][0] if self._pending else None
+        if last is not None and last.text and said.text:  # went on before the agent could answer
+            self._pending[-1] = (joined(last, said), self._pending[-1][1])
+        else:
+            self._pending.append((said, self._seconds()))
         if self._turn is None and (self._outcome is None or self._outcome.ending is None):
             self._answer_pending()
 
     def _answer_pending(self) -> None:
-        said, self._pending = self._pending, None
-        assert said is not None
+        said, at = self._pending.pop(0)
+        self._waited = self._seconds() - at
         if self._outcome is not None:
-            self._amend(self._outcome, heard=self._mouth.playout.cut())
+            heard = self._mouth.playout.cut()
+            self._line.tell({"type": "interrupted", "heard": heard})
+            self._amend(self._outcome, heard=heard)
             self._outcome = None
         else:
             self._mouth.playout.cut()
@@ -233,6 +251,9 @@ class Call:
                     self._say(item)
                 else:
                     outcome = item
+        except (ConversationEnded, ConversationNotFound, ConversationExists) as error:
+            log.warning("a call's conversation is no longer its own: %s", error.code)
+            return Outcome(index=-1, manner=Manner(), ending="failed")
         except VivavoceError as error:
             log.warning("a call's turn failed: %s", error.code)
             self._problems.append("turn_failed")
@@ -260,7 +281,7 @@ class Call:
         if not self._is_giving_up and self._turn is None:
             self._is_giving_up = True
             self._problems.append(problem)
-            self._pending = None
+            self._pending.clear()
             self._begin_turn(Said(), self._conduct.give_up(problem))
 
     def _failed_to_hear(self, error: SpeechError) -> None:
@@ -285,7 +306,7 @@ class Call:
         if self._mouth.has_spoken:
             self._unsaid = 0
         spoken = self._asked.spoken
-        before = spoken.endpointing + spoken.recognition if outcome.index else 0.0
+        before = spoken.endpointing + spoken.recognition + self._waited * 1000 if outcome.index else 0.0
         first_text = marks.first_text if marks.first_text is not None else marks.asked
         first_sound = marks.first_sound if marks.first_sound is not None else first_text
         first_frame = marks.first_frame
@@ -333,7 +354,10 @@ class Call:
             except TimeoutError:
                 pass  # nobody says so, but it will have been played by now
         if transfer is None or not await self._is_transferred(transfer):
-            await self._line.hang_up()
+            try:
+                await self._line.hang_up()
+            except VivavoceError as error:
+                log.warning("a line could not be ended: %s", error.code)
 
     async def _is_transferred(self, transfer: Transfer) -> bool:
         try:
@@ -351,6 +375,17 @@ class Call:
         for task in (self._turn, *self._amending):
             if task is not None and not task.done():
                 task.cancel()
+
+
+def joined(first: Said, second: Said) -> Said:
+    """Two utterances that are answered as one."""
+    spoken = replace(
+        second.spoken,
+        start=first.spoken.start,
+        alternatives=(),
+        is_barge_in=first.spoken.is_barge_in or second.spoken.is_barge_in,
+    )
+    return Said(text=f"{first.text} {second.text}", spoken=spoken)
 
 
 def _milliseconds(seconds: float) -> float:

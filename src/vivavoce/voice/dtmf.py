@@ -27,6 +27,7 @@ class Entry(Struct, frozen=True):
     end_key: str = ""
     start: float = 0.0  # seconds of the call
     end: float = 0.0
+    is_secret: bool = False
 
 
 DEFAULT = Settings()
@@ -35,6 +36,7 @@ DEFAULT = Settings()
 class Keypad:
     def __init__(self, settings: Settings = DEFAULT) -> None:
         self.settings = settings
+        self._next: Settings | None = None
         self._keys = ""
         self._start = self._last = 0.0
 
@@ -42,8 +44,12 @@ class Keypad:
     def is_active(self) -> bool:
         return bool(self._keys)
 
-    def reset(self) -> None:
-        self._keys = ""
+    def settle(self, settings: Settings) -> None:
+        """From the next entry on: one that has been begun is completed, and kept secret, as it was begun."""
+        if self.is_active:
+            self._next = settings
+        else:
+            self.settings, self._next = settings, None
 
     def press(self, key: str, now: float) -> Entry | None:
         """Takes one key; the entry when it is the last."""
@@ -57,7 +63,7 @@ class Keypad:
         if settings.end_key and key == settings.end_key:
             return self._done(key)
         self._keys += key
-        is_full = len(self._keys) >= (settings.most or MOST_KEYS)
+        is_full = len(self._keys) >= min(settings.most or MOST_KEYS, MOST_KEYS)
         return self._done("") if is_full else None
 
     def tick(self, now: float) -> Entry | None:
@@ -65,6 +71,8 @@ class Keypad:
         return self._done("") if self._keys and now - self._last >= self.settings.between - 1e-9 else None
 
     def _done(self, end_key: str) -> Entry:
-        entry = Entry(self._keys, end_key, self._start, self._last)
+        entry = Entry(self._keys, end_key, self._start, self._last, self.settings.is_secret)
         self._keys = ""
+        if self._next is not None:
+            self.settle(self._next)
         return entry

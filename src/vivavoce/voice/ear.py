@@ -57,7 +57,7 @@ class Ear:
         self._manner = manner
         self._endpointing.settings = manner.endpointing
         self._barge_in.settings = manner.barge_in
-        self._keypad.settings = manner.keys
+        self._keypad.settle(manner.keys)
         self._silence = SilenceTimer(manner.silence_seconds)
 
     @property
@@ -76,7 +76,7 @@ class Ear:
 
     @property
     def is_taking_secret(self) -> bool:
-        return self._manner.keys.is_secret
+        return self._manner.keys.is_secret or self._keypad.settings.is_secret
 
     def press(self, keys: str, now: float, *, is_agent_speaking: bool) -> bool:
         """True when the agent has to stop for it."""
@@ -183,7 +183,7 @@ class Ear:
             end=_sample(entry.end),
             endpointing=round((now - entry.end) * 1000, 1),
             end_key=entry.end_key,
-            is_secret=self._manner.keys.is_secret,
+            is_secret=entry.is_secret,
         )
         self._said(Said(digits=entry.digits or entry.end_key, spoken=spoken))
 

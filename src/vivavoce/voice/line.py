@@ -21,6 +21,7 @@ class Arrived(Struct, frozen=True):
     frame: bytes | None = None
     keys: str = ""
     is_gone: bool = False
+    is_lost: bool = False  # not by the other side's own wish
 
 
 class Line(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -10,9 +11,11 @@ from msgspec import Struct
 from vivavoce.audio import pcm, tones
 from vivavoce.speech.interface import SpeechError, Synthesizer
 from vivavoce.voice.conduct import Saying
+from vivavoce.voice.dtmf import MOST_KEYS
 from vivavoce.voice.playout import Piece, Playout
 from vivavoce.voice.pronouncing import pronounced, readable, sentences
 
+log = logging.getLogger(__name__)
 KEY_SECONDS, GAP_SECONDS = 0.12, 0.08
 
 
@@ -50,7 +53,7 @@ class Mouth:
             self.marks.first_text = self._seconds()
         if saying.digits:
             piece = Piece("", is_interim=True)
-            for key in saying.digits:
+            for key in saying.digits[:MOST_KEYS]:
                 if key in "0123456789*#ABCD":
                     piece.add(tones.tone(key, seconds=KEY_SECONDS) + pcm.silence(round(GAP_SECONDS * pcm.RATE)))
             piece.complete()
@@ -69,7 +72,12 @@ class Mouth:
             try:
                 await self._speak(piece, saying)
             except SpeechError as error:
+                piece.has_failed = True
                 self._failed(error)
+            except Exception as error:  # whatever it is, the next sentence has to be spoken
+                log.error("a sentence could not be spoken: %s", type(error).__name__, exc_info=error)
+                piece.has_failed = True
+                self._failed(SpeechError(f"Speaking failed: {type(error).__name__}."))
             finally:
                 piece.complete()
 

@@ -18,6 +18,7 @@ class Piece:
         self.is_interim = is_interim
         self.is_complete = False
         self.is_dropped = False  # nobody will hear the rest
+        self.has_failed = False  # no engine could speak it, or not to its end
         self.first: int | None = None  # sample of the call at which it began to play
         self._sound = bytearray()
         self._played = 0
@@ -49,9 +50,10 @@ class Piece:
     @property
     def heard(self) -> str:
         """The words of it that were played, to the nearest whole one."""
-        if self.is_played:
+        if self.is_played and not self.has_failed:
             return self.text
-        whole = len(self._sound) if self.is_complete else len(self.text) / CHARACTERS_PER_SECOND * pcm.RATE * 2
+        is_known = self.is_complete and not self.has_failed
+        whole = len(self._sound) if is_known else len(self.text) / CHARACTERS_PER_SECOND * pcm.RATE * 2
         share = min(1.0, self._played / max(whole, len(self._sound), 1))
         return up_to_word(self.text, round(len(self.text) * share))
 
@@ -126,11 +128,21 @@ class Playout:
             piece.is_dropped = piece.is_interim and piece.first is None
         self._pieces = [piece for piece in self._pieces if not piece.is_dropped]
 
+    @property
+    def has_failed(self) -> bool:
+        return any(piece.has_failed for piece in (*self._done, *self._pieces) if not piece.is_interim)
+
+    @property
+    def heard(self) -> str:
+        """The text of the reply that was heard so far."""
+        texts = (piece.heard.strip() for piece in (*self._done, *self._pieces) if not piece.is_interim)
+        return " ".join(filter(None, texts))
+
     def cut(self) -> str:
         """Gives up what is left; the text of the reply that was heard."""
-        heard = [p.heard for p in (*self._done, *self._pieces) if not p.is_interim]
+        heard = self.heard
         for piece in self._pieces:
             piece.is_dropped = True
         self._pieces = []
         self.is_paused = False
-        return " ".join(filter(None, (text.strip() for text in heard)))
+        return heard

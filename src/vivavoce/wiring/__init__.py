@@ -170,7 +170,9 @@ async def running(
             loaded,
             can_speak=engines is not None or can_speak(settings),
         )
-        erasure = Erasure(store, clock, random, keyring, deployments, chats, audit, recordings, turn_audio.forget)
+        erasure = Erasure(
+            store, clock, random, keyring, deployments, chats, audit, recordings, calls.drop, turn_audio.forget
+        )
         reviews = Reviews(store, clock, finders, model=_reviewer(settings, model), embedder=embedder)
         rules = RedactionRules(store, clock, deployments, audit, finders, reviews)
         work = WorkLoop(
