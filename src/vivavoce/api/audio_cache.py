@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -26,6 +27,7 @@ from vivavoce.wire.audio_cache import (
 from vivavoce.wire.chat import encode
 
 _PATH = "/v1/agents/{agentId}/audio-cache"
+MOST_PARTS = 12  # boundaries of a form
 _BODY = MAX_BYTES + (1 << 16)
 _decode_settings = msgspec.json.Decoder(AudioCacheSettings).decode
 
@@ -59,7 +61,7 @@ async def put_file(call: Call) -> Answer:
 
 
 async def put_details(call: Call) -> Answer:
-    parts = _parts(call.raw, call.request.headers.get("content-type", ""))
+    parts = await asyncio.to_thread(_parts, call.raw, call.request.headers.get("content-type", ""))
     if "file" not in parts or "settings" not in parts:
         raise Invalid("The form should have a part `file`, which is a WAV file, and a part `settings`, which is JSON.")
     try:
@@ -130,6 +132,8 @@ def _parts(body: bytes, content_type: str) -> dict[str, bytes]:
     if kind != b"multipart/form-data" or not boundary:
         raise Invalid("The body should be multipart/form-data.")
     found: dict[str, bytes] = {}
+    if body.count(b"--" + boundary) > MOST_PARTS:
+        raise Invalid("The form has more parts than `file` and `settings`.")
 
     def keep(name: bytes | None, content: bytes) -> None:
         found.setdefault((name or b"").decode("utf-8", "replace"), content)

@@ -186,9 +186,8 @@ ROUTES = (
             Query(
                 name="direction",
                 type="string",
-                default="user",
                 choices=("combined", "user", "agent"),
-                description="Both sides, or one.",
+                description="Both sides, or one; by default the caller's where it said something, else the agent's.",
             ),
             Query(name="redacted", type="boolean", default=False, description="With personal data muted."),
         ),

@@ -20,7 +20,7 @@ from vivavoce.service.conversations import Found
 from vivavoce.service.redaction import SideName, customer_of, redactor, sees_personal, shown
 from vivavoce.wire import conversations_v3
 from vivavoce.wire.chat import debug_chat
-from vivavoce.wire.conversations import annotation_item, detail, summary
+from vivavoce.wire.conversations import annotation_item, audio_url, detail, summary
 
 _WORD = re.compile(r"\w+")
 
@@ -33,7 +33,9 @@ def summary_of(listed: Listed, principal: Principal, finder: Finder) -> dict[str
 
 # Decided already: numbers are hidden by direction, what people and models wrote as it was written. To hide it again by what
 # a conversation holds would let whoever writes a note find out by trying.
-_DECIDED = frozenset(("fromNumber", "toNumber", "from_number", "to_number", "note", "shortSummary", "score"))
+_DECIDED = frozenset(
+    ("audioUrl", "fromNumber", "toNumber", "from_number", "to_number", "note", "shortSummary", "score")
+)
 
 
 def _hidden(body: dict[str, Any], known: Redactor) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def detail_of(found: Found, principal: Principal) -> dict[str, Any]:
     marks = found.listed.review.redacted.annotations
     for shown_turn, turn in zip(body["turns"], found.turns, strict=True):
         shown_turn["user_input"] = shown(turn, "input", known)
+        shown_turn["user_input_audio_url"] = audio_url(turn, found.conversation)
         shown_turn["agent_response"] = shown(turn, "reply", known)
         corrected: SideName = "input" if turn.corrected is None else "corrected"
         shown_turn["metadata"]["asr_corrected_user_input"] = shown(turn, corrected, known)

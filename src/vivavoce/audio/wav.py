@@ -17,7 +17,10 @@ from vivavoce.errors import Invalid
 HEADER_BYTES = 44
 MOST_BYTES = 0xFFFFFFFF - HEADER_BYTES  # that a header can tell of
 MEDIA_TYPE = "audio/wav"
-MOST_SECONDS = 4 * 3600  # of a file that is read whole
+MOST_SECONDS = 3600.0  # of a file that is read whole
+RATES = (4_000, 192_000)
+MOST_CHANNELS = 8
+BLOCK = 1 << 16  # frames that are read at once
 
 
 class AudioInvalid(Invalid):
@@ -67,16 +70,27 @@ def parsed(file: bytes) -> Format:
     raise AudioInvalid("The WAV file has no sound in it.")
 
 
-def read(source: bytes | Path) -> bytes:
-    """One channel of PCM in the house's form, from whatever file libsndfile reads; channels are mixed."""
+def read(source: bytes | Path, *, most_seconds: float = MOST_SECONDS) -> bytes:
+    """One channel of PCM in the house's form, from whatever file libsndfile reads. Of several channels the first is taken:
+    in our own recordings it is the caller."""
     import soundfile  # noqa: PLC0415  # loads a library that most commands do not need
 
     try:
         with soundfile.SoundFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
-            if file.frames > MOST_SECONDS * file.samplerate:
-                raise AudioInvalid(f"The file is longer than {MOST_SECONDS // 3600} hours.")
-            values: Any = file.read(dtype="float32", always_2d=True)
             rate = file.samplerate
+            # Before anything is read: a small file can tell of much sound.
+            if not RATES[0] <= rate <= RATES[1] or file.channels > MOST_CHANNELS:
+                raise AudioInvalid(
+                    f"The file has {file.channels} channels at {rate:,} Hz; up to {MOST_CHANNELS} at {RATES[0]:,} to "
+                    f"{RATES[1]:,} Hz are taken."
+                )
+            if file.frames > most_seconds * rate:
+                raise AudioInvalid(f"The file is longer than {most_seconds:,.0f} seconds.")
+            parts = [block[:, 0].copy() for block in file.blocks(BLOCK, dtype="float32", always_2d=True)]
     except (soundfile.LibsndfileError, OSError) as error:
-        raise AudioInvalid(f"The file cannot be read as sound: {error}") from error
-    return pcm.of_floats(resampled(np.mean(values, axis=1), rate))
+        reason = (
+            "it is not there" if isinstance(error, FileNotFoundError) else "its format is not known, or it is damaged"
+        )
+        raise AudioInvalid(f"The file cannot be read as sound: {reason}.") from error
+    values: Any = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    return pcm.of_floats(resampled(values, rate))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from vivavoce.speech.interface import Synthesizer
     from vivavoce.voice.simulated import Act
 
+NOT_INTERRUPTED = (
+    "The caller did not interrupt: the agent does not allow it (barge_in in voice/speech_recognition/asr_settings.yaml, or of "
+    "the step), or had finished by then."
+)
 KEYS = frozenset("0123456789*#ABCD")
 FIELDS = ("say", "press", "silent", "hang_up", "interrupts_after")
 
@@ -23,14 +28,18 @@ FIELDS = ("say", "press", "silent", "hang_up", "interrupts_after")
 @click.option("--script", type=click.Path(exists=True, dir_okay=False), help="What the caller says, as YAML.")
 @click.option("--wav", type=click.Path(exists=True, dir_okay=False), help="A recording of the caller's side.")
 @click.option("--fast", is_flag=True, help="As fast as the engines allow, not in real time.")
-@click.option("--out", type=click.Path(dir_okay=False), help="Write the recording here: caller left, agent right.")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False),
+    help="Where the recording is written, caller left, agent right; CONVERSATION.wav when left out.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print everything as one JSON object.")
 @click.option("--variant", help="The variant to begin with.")
 @click.option("--lang", help="Language tag, such as en-GB.")
 @click.option("--env", "environment", default="sandbox", show_default=True, help="sandbox, pre-release, live or draft.")
 @click.option("--caller", help="The caller's number; the script may say it too.")
 @click.option("--model", help="local, scripted:FILE or PROVIDER:MODEL.")
-@click.option("--data", help="Folder of the database and recordings.")
+@click.option("--data", help="Folder of the database and recordings; ~/.local/share/vivavoce when left out.")
 def command(
     folder: str, script: str | None, wav: str | None, fast: bool, out: str | None, as_json: bool, variant: str | None,
     lang: str | None, environment: str, caller: str | None, model: str | None, data: str | None,
@@ -41,6 +50,9 @@ def command(
     if (script is None) == (wav is None):
         raise click.UsageError("Give the caller's side with --script FILE or --wav FILE.")
     config = settings.load(data=data, model=model)
+    logging.getLogger("faster_whisper").setLevel(logging.WARNING)
+    if out is not None and not Path(out).absolute().parent.is_dir():
+        raise UsageError(f"{Path(out).parent} is not a folder; --out cannot be written there.")
     asked = read_script(Path(script)) if script is not None else {"lines": []}
     opening = {
         "environment": environment,
@@ -65,20 +77,29 @@ def read_script(path: Path) -> dict[str, Any]:
         found = {"lines": found}
     if not isinstance(found, dict) or not isinstance(found.get("lines"), list):
         raise UsageError(f"{path} should have a list `lines`, such as: lines: [{{say: When are you open?}}]")
-    found["lines"] = [
-        _line(item, f"{path}, line {number} of the caller") for number, item in enumerate(found["lines"], 1)
-    ]
+    for key, value in found.items():
+        if key not in ("caller", "language", "variant", "lines"):
+            raise UsageError(f"{path}: {key!r} is not one of caller, language, variant and lines.")
+        if key != "lines" and not isinstance(value, str):
+            raise UsageError(f'{path}: {key} should be text; put it in quotes, such as {key}: "+447700900461".')
+    found["lines"] = [_line(item, f"{path}, item {number}") for number, item in enumerate(found["lines"], 1)]
     return found
 
 
 def _line(item: Any, where: str) -> dict[str, Any]:
     if isinstance(item, str):
-        return {"say": item}
-    if not isinstance(item, dict) or sum(key in item for key in ("say", "press", "silent", "hang_up")) != 1:
+        item = {"say": item}
+    if not isinstance(item, dict):
         raise UsageError(f"{where}: it should be text, or one of say, press, silent and hang_up.")
     for key in item:
         if key not in FIELDS:
             raise UsageError(f"{where}: {key!r} is not one of {', '.join(FIELDS)}.")
+    if sum(key in item for key in ("say", "press", "silent", "hang_up")) != 1:
+        raise UsageError(f"{where}: it should be one of say, press, silent and hang_up, not several.")
+    if "say" in item and not (isinstance(item["say"], str) and any(c.isalnum() for c in item["say"])):
+        raise UsageError(f"{where}: say should be words; a caller who says nothing is `silent: true`.")
+    if any(item.get(key, True) is not True for key in ("silent", "hang_up")):
+        raise UsageError(f"{where}: silent and hang_up are true, or left out.")
     if "press" in item and not (str(item["press"]) and set(str(item["press"]).upper()) <= KEYS):
         raise UsageError(f"{where}: press should be keys, 0-9, *, # and A-D, in quotes.")
     after = item.get("interrupts_after", 0)
@@ -147,7 +168,12 @@ async def _call(
         )
         if ended.conversation is None:
             raise UsageError("The call could not be held; the log above says why.")
-        await started.work.run_due()
+        with call_report.waiting("listening for personal data…", is_quiet=as_json):
+            await started.work.run_due()
         found = await started.services.conversations.get(OPERATOR, agent, ended.conversation.id)
         path = await call_report.written(started.services, OPERATOR, found, out or f"{found.conversation.id}.wav")
+        if any("interrupts_after" in line for line in lines) and not any(
+            turn.input.spoken is not None and turn.input.spoken.is_barge_in for turn in found.turns
+        ):
+            screen.note(NOT_INTERRUPTED)
         call_report.show(found, lines, ended, path, as_json=as_json)

@@ -23,10 +23,14 @@ from vivavoce.wire import speech
 from vivavoce.wire.chat import encode
 from vivavoce.wire.conversations import detail
 
-COMPONENTS = {
-    "endpointing": "end of speech", "recognition": "heard", "first_text": "answered", "synthesis": "voiced", "transport": "sent",
-    "perceived": "in all",
-}  # fmt: skip
+COMPONENTS = (
+    "endpointing",
+    "recognition",
+    "first_text",
+    "synthesis",
+    "transport",
+    "perceived",
+)  # as the record names them
 
 
 def waiting(what: str, *, is_quiet: bool) -> contextlib.AbstractContextManager[Any]:
@@ -42,14 +46,28 @@ class Live:
         self._console = Console(highlight=False)
 
     def tell(self, event: dict[str, object]) -> None:
-        if self._is_quiet or event.get("type") != "transcript":
+        if self._is_quiet:
+            return
+        if event.get("type") == "interrupted":
+            self.note(f"       (interrupted; of this was heard: {event['heard'] or 'nothing'})")
+        if event.get("type") != "transcript":
             return
         text = str(event["text"])
         if event["role"] == "user":
-            self._console.print(Text.assemble(("caller ", "bold cyan"), text or "(silence)"))
+            self._print("caller", "bold cyan", Text(text or "(silence)"))
         else:
-            style = "dim italic" if event.get("interim") else ""
-            self._console.print(Text.assemble(("agent  ", "bold green"), (text, style)))
+            self._print("agent", "bold green", Text(text, style="dim italic" if event.get("interim") else ""))
+
+    def _print(self, who: str, style: str, text: Text) -> None:
+        row = Table.grid(padding=(0, 1))
+        row.add_column(width=6, style=style)
+        row.add_column()
+        row.add_row(who, text)
+        self._console.print(row)
+
+    def note(self, text: str) -> None:
+        if not self._is_quiet:
+            self._console.print(Text(text, style="yellow"))
 
 
 async def written(services: Services, principal: Principal, found: Found, path: str) -> Path | None:
@@ -87,10 +105,10 @@ def show(found: Found, lines: Sequence[dict[str, Any]], ended: Ended, path: Path
         click.echo(encode(report).decode())
         return
     console = Console(highlight=False)
-    table = Table(box=None, padding=(0, 2), title="milliseconds", title_justify="left", title_style="dim")
+    table = Table(box=None, padding=(0, 1), title="milliseconds", title_justify="left", title_style="dim")
     table.add_column("turn", justify="right")
     for name in COMPONENTS:
-        table.add_column(COMPONENTS[name], justify="right", no_wrap=True)
+        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
     for turn in found.turns:
         if turn.played is not None:
             parts = speech.breakdown(turn)

@@ -180,7 +180,11 @@ def get(conversation: str, agent: str, as_json: bool, **where: Any) -> None:
             click.secho(
                 f"        {event['name']}({', '.join(f'{k}={v!r}' for k, v in event['arguments'].items())})", dim=True
             )
-        click.echo(f"{click.style('agent', fg='green', bold=True)}  {body['agent_response'] or '(says nothing)'}")
+        speech = body["metadata"].get("speech") or {}
+        cut = click.style("  (interrupted)", dim=True) if speech.get("interrupted") else ""
+        click.echo(f"{click.style('agent', fg='green', bold=True)}  {body['agent_response'] or '(says nothing)'}{cut}")
+        if "perceived" in speech.get("latency", {}):
+            click.secho(f"        heard after {speech['latency']['perceived'] / 1000:.1f} s", dim=True)
         for mark in body["reviews"]:
             click.secho(
                 f"        [{turn}] {mark['role']}: {mark['annotationType']} {mark['text']} ({mark['author']})",
@@ -193,6 +197,7 @@ def get(conversation: str, agent: str, as_json: bool, **where: Any) -> None:
 @_agent
 @click.option("--direction", type=click.Choice(["combined", "user", "agent"]), default="combined", show_default=True)
 @click.option("--redacted", is_flag=True, help="With personal data muted.")
+@click.option("--channels", type=click.IntRange(1, 2), default=2, show_default=True, help="1 mixes both sides.")
 @click.option(
     "-o",
     "--output",
@@ -200,9 +205,11 @@ def get(conversation: str, agent: str, as_json: bool, **where: Any) -> None:
     help="File to write; CONVERSATION.wav when left out.",
 )
 @connection
-def audio(conversation: str, agent: str, direction: str, redacted: bool, output: Path | None, **where: Any) -> None:
+def audio(
+    conversation: str, agent: str, direction: str, redacted: bool, channels: int, output: Path | None, **where: Any
+) -> None:
     """Fetch the recording of a call."""
-    query = urlencode({"direction": direction, "redacted": str(redacted).lower()})
+    query = urlencode({"direction": direction, "redacted": str(redacted).lower(), "channels": channels})
     body = fetch(where, f"{_path(agent, conversation)}/audio?{query}")
     target = output or Path(f"{conversation}.wav")
     target.write_bytes(body)

@@ -36,7 +36,12 @@ def command(
     logging.basicConfig(
         level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
     )
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    for name in (
+        "watchfiles",
+        "faster_whisper",
+        "python_multipart",
+    ):  # they log more than anybody wants, or client data
+        logging.getLogger(name).setLevel(logging.WARNING if name != "python_multipart" else logging.CRITICAL)
     paths = tuple(Path(folder) for folder in folders)
 
     def announce(started: Any, address: str) -> None:
@@ -66,6 +71,7 @@ def command(
         click.echo(
             f"Or talk in another terminal:  {own_name()} chat {folders[0]} --url {address} --api-key {started.api_key}"
         )
+        click.echo(f"Or let a script be the caller: {own_name()} call {folders[0]} --script FILE --data OTHER_FOLDER")
         for served in started.services.deployments.served:
             for fault in served.loaded.faults:
                 click.echo(f"  {fault.severity}: {fault.path}:{fault.line}: {fault.message}", err=True)

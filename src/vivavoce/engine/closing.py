@@ -14,6 +14,10 @@ async def close(session: Session, ports: Ports) -> Closing:
         return Closing()
     draft = Draft(session, UserInput(), ports)
     await draft.call(function, {}, tool_call=ToolCall(id="end", name=function.name))
+    if draft.discards_recording:
+        draft.notice(
+            "discard_too_late", "discard_recording does nothing in end_function: the recording has been stored."
+        )
     return Closing(
         calls=tuple(draft.calls),
         exchanges=tuple(draft.asked),

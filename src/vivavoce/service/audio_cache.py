@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -26,8 +27,10 @@ from vivavoce.errors import Invalid, NotFound, PayloadTooLarge
 from vivavoce.recordings.interface import Name, Recordings, RecordingsError
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
+from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.finders import Finders
+from vivavoce.service.redaction import customer_of, redactor
 from vivavoce.speech.cached import CachedSynthesizer
 from vivavoce.speech.interface import Sound, Synthesizer, Voice
 from vivavoce.store.interface import Store
@@ -36,10 +39,12 @@ from vivavoce.voice.call import Engines
 log = logging.getLogger(__name__)
 FACT = "audio_cache"
 MAX_BYTES = 6_000_000  # of one entry's file
+MAX_SECONDS = MAX_BYTES / (pcm.RATE * pcm.SAMPLE_BYTES)
 MAX_CHARACTERS = 5_000
 MOST_ENTRIES = 2_000  # of one agent
 MOST_MADE = 20_000  # utterances of all agents that are remembered as made once
 MOST_SOUNDS = 200  # kept in memory
+WRITE_HITS_AFTER = timedelta(minutes=1)
 REPEATED_WITHIN = timedelta(hours=24)
 SORTS = ("hit_count", "cached_at", "duration", "transcript")
 
@@ -98,6 +103,8 @@ class AudioCache:
         self._entries: dict[_Agent, dict[str, Entry]] = {}  # name of the utterance -> entry; read once
         self._made: OrderedDict[str, tuple[str, datetime]] = OrderedDict()  # who made it first, and when
         self._sounds: OrderedDict[tuple[str, str], bytes] = OrderedDict()  # (agent, id) -> pcm
+        self._written: dict[tuple[str, str, str], datetime] = {}  # when the hits of an entry were written last
+        self._claims = Claims()
         self._lock = asyncio.Lock()
 
     def over(self, synthesizer: Synthesizer, account_id: str, agent_id: str, conversation_id: str) -> Synthesizer:
@@ -115,8 +122,38 @@ class AudioCache:
         except RecordingsError as error:  # then it is made again
             log.warning("an entry of the audio cache cannot be read: %s", error.code)
             return None
-        await self._put(agent, replace(entry, hits=entry.hits + 1))
+        await self._hit(agent, entry.id)
         return Sound(sound, f"{entry.provider} (cached)")
+
+    async def _hit(self, agent: _Agent, id: str) -> None:
+        """Counted at once, written once a minute: a call does not wait for the disk to count."""
+        known = await self._known(agent)
+        name = next((name for name, entry in known.items() if entry.id == id), None)
+        if name is None:  # removed meanwhile
+            return
+        known[name] = replace(known[name], hits=known[name].hits + 1)
+        now = self._clock.now()
+        if now - self._written.setdefault((*agent, id), now) > WRITE_HITS_AFTER:
+            self._written[(*agent, id)] = now
+            await self._write(agent, name)
+
+    async def close(self) -> None:
+        """Writes what was counted since."""
+        for account_id, agent_id, id_ in list(self._written):
+            known = await self._known((account_id, agent_id))
+            name = next((name for name, entry in known.items() if entry.id == id_), None)
+            if name is not None:
+                await self._write((account_id, agent_id), name)
+
+    async def _write(self, agent: _Agent, name: str) -> None:
+        """The entry as it is by then, unless it is gone."""
+        async with self._claims.hold(agent):
+            entry = (await self._known(agent)).get(name)
+            if entry is not None:
+                body = {"name": name, "entry": msgspec.to_builtins(entry)}
+                now = self._clock.now()
+                fact = Fact(account_id=agent[0], agent_id=agent[1], kind=FACT, key=entry.id, body=body, at=now)
+                await self._store.put_fact(fact)
 
     async def made(self, agent: _Agent, conversation_id: str, text: str, voice: Voice, sound: Sound) -> None:
         now = self._clock.now()
@@ -132,8 +169,7 @@ class AudioCache:
         is_worth = before[0] != conversation_id and len(sound.pcm) + wav.HEADER_BYTES <= MAX_BYTES
         if not is_worth or name in known or len(known) >= MOST_ENTRIES or len(text) > MAX_CHARACTERS:
             return
-        finder = await self._finders(*agent)
-        if await asyncio.to_thread(finder.thorough, text):
+        if await self._is_personal(agent, conversation_id, text):
             return
         entry = Entry(
             id=str(self._random.seed() % 10**15),
@@ -150,7 +186,17 @@ class AudioCache:
         except RecordingsError as error:
             log.warning("an utterance could not be kept in the audio cache: %s", error.code)
             return
-        await self._put(agent, entry, name=name)
+        known[name] = entry
+        await self._write(agent, name)
+
+    async def _is_personal(self, agent: _Agent, conversation_id: str, text: str) -> bool:
+        """By the rules that hold for an agent's words, and by all that its conversation knows."""
+        finder = await self._finders(*agent)
+        conversation = await self._store.get(*agent, conversation_id)
+        said = await self._store.transcripts([conversation]) if conversation is not None else []
+        others = [customer_of(conversation)] if conversation is not None else []
+        known = redactor([turn for transcript in said for turn in transcript.turns], others, finder)
+        return bool(await asyncio.to_thread(partial(known.spans, text, is_thorough=False)))
 
     # The seven operations.
 
@@ -257,38 +303,38 @@ class AudioCache:
             raise CacheEntryNotFound
         return entry
 
-    async def _put(self, agent: _Agent, entry: Entry, *, name: str | None = None) -> None:
-        known = await self._known(agent)
-        name = name or next((n for n, e in known.items() if e.id == entry.id), None)
-        if name is None:  # removed meanwhile
-            return
-        known[name] = entry
-        body = {"name": name, "entry": msgspec.to_builtins(entry)}
-        fact = Fact(account_id=agent[0], agent_id=agent[1], kind=FACT, key=entry.id, body=body, at=self._clock.now())
-        await self._store.put_fact(fact)
-
     async def _sound(self, agent: _Agent, entry: Entry) -> bytes:
         place = ("\0".join(agent), entry.id)
         known = self._sounds.get(place)
         if known is None:
-            file = await self._recordings.read(_file(agent, entry.id), wav.HEADER_BYTES, entry.samples * 2)
-            known = self._sounds[place] = file
+            known = await self._recordings.read(_file(agent, entry.id), wav.HEADER_BYTES, entry.samples * 2)
+            current = next((e for e in (await self._known(agent)).values() if e.id == entry.id), None)
+            if current is not None and current.cached_at == entry.cached_at:  # not replaced meanwhile
+                self._sounds[place] = known
             while len(self._sounds) > MOST_SOUNDS:
                 self._sounds.popitem(last=False)
         return known
 
     async def _replace(self, agent: _Agent, old: Entry, sound: bytes, entry: Entry) -> None:
         await self._recordings.put(_file(agent, old.id), wav.of(sound))
+        known = await self._known(agent)
+        name = next((name for name, e in known.items() if e.id == old.id), None)
+        if name is None:  # removed meanwhile
+            await self._recordings.remove(_file(agent, old.id))
+            raise CacheEntryNotFound
+        known[name] = replace(entry, hits=known[name].hits, samples=len(sound) // 2, cached_at=self._clock.now())
         self._sounds.pop(("\0".join(agent), old.id), None)
-        await self._put(agent, replace(entry, samples=len(sound) // 2, cached_at=self._clock.now()))
+        await self._write(agent, name)
 
     async def _remove(self, agent: _Agent, entry: Entry) -> None:
         known = await self._known(agent)
-        await self._store.remove_fact(*agent, FACT, entry.id)
-        await self._recordings.remove(_file(agent, entry.id))
-        self._sounds.pop(("\0".join(agent), entry.id), None)
         for name in [n for n, e in known.items() if e.id == entry.id]:
             del known[name]
+        self._sounds.pop(("\0".join(agent), entry.id), None)
+        self._written.pop((*agent, entry.id), None)
+        async with self._claims.hold(agent):
+            await self._store.remove_fact(*agent, FACT, entry.id)
+        await self._recordings.remove(_file(agent, entry.id))
 
 
 class _OfConversation:
@@ -316,7 +362,9 @@ def _file(agent: _Agent, id: str) -> Name:
 async def _read(file: bytes) -> bytes:
     if len(file) > MAX_BYTES:
         raise PayloadTooLarge(f"The file has more than {MAX_BYTES / 1e6:g} MB.")
-    sound = await asyncio.to_thread(wav.read, file)
+    if file[:4] != b"RIFF" or file[8:12] != b"WAVE":
+        raise wav.AudioInvalid("The file is not a WAV file.")
+    sound = await asyncio.to_thread(partial(wav.read, file, most_seconds=MAX_SECONDS))
     if not sound:
         raise Invalid("The file has no sound in it.")
     return sound

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -14,6 +15,7 @@ from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.conversation import Conversation, EndReason
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
+from vivavoce.engine.tools import is_plain
 from vivavoce.errors import ConversationExists, Invalid, Unauthenticated, Unavailable, VivavoceError
 from vivavoce.recordings.interface import RecordingsError
 from vivavoce.recordings.spool import SpoolFile
@@ -31,7 +33,10 @@ from vivavoce.voice.pace import Pace, RealTime
 log = logging.getLogger(__name__)
 CHANNEL = "sip.polyai"
 TOKEN_LIFE = timedelta(seconds=60)
-MOST_TOKENS = 10_000  # that wait to be used
+OPEN_DOOR = "calls"  # for lines that are no carrier's
+MOST_TOKENS = 2_000  # that wait to be used
+MOST_TOKENS_OF_A_KEY = 200
+MOST_OPENING_BYTES = 32 << 10  # of what a caller may say about a call
 RETRY_AFTER_SECONDS = 10.0
 DROP_SECONDS = 40.0  # for a call to end; a turn that runs is waited for
 
@@ -53,6 +58,7 @@ class _Expected(Struct, frozen=True):
     agent_id: str
     opening: Opening
     until: object  # datetime
+    door: str
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -99,15 +105,19 @@ class Calls:
 
     # Who may call.
 
-    async def invite(self, principal: Principal, agent_id: str, opening: Opening) -> Invitation:
-        """Lets one line in, within a minute. The engines are there by then, or this says what is missing."""
+    async def invite(
+        self, principal: Principal, agent_id: str, opening: Opening, *, door: str = OPEN_DOOR
+    ) -> Invitation:
+        """Lets one line in through that door, within a minute. The engines are there by then, or this says what is missing."""
         require(principal, "chat", agent_id)
         await self._deployments.resolve(principal, agent_id, opening.environment)
         self._check_room()
+        _check(opening)
         await self._engines()
         now = self._clock.now()
         self._expected = {token: e for token, e in self._expected.items() if e.until > now}  # type: ignore[operator]
-        if len(self._expected) >= MOST_TOKENS:
+        own = sum(e.principal.key_id == principal.key_id for e in self._expected.values())
+        if len(self._expected) >= MOST_TOKENS or own >= MOST_TOKENS_OF_A_KEY:
             raise TooManyCalls("Too many calls wait to begin; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
         if opening.id is not None:
             account_id = await self._deployments.account_of(principal, agent_id)
@@ -120,15 +130,18 @@ class Calls:
                     f"There is already a conversation {opening.id!r}; leave conversationId out to get a new one."
                 )
         opening = replace(opening, id=opening.id or f"LOCAL-{self._random.uuid()}")
+        # One for a conversation: a webhook that is sent again makes the socket before worthless.
+        for known in [t for t, e in self._expected.items() if (e.agent_id, e.opening.id) == (agent_id, opening.id)]:
+            del self._expected[known]
         token = self._random.uuid()
-        self._expected[token] = _Expected(principal, agent_id, opening, now + TOKEN_LIFE)
+        self._expected[token] = _Expected(principal, agent_id, opening, now + TOKEN_LIFE, door)
         assert opening.id is not None
         return Invitation(token=token, conversation_id=opening.id, seconds=TOKEN_LIFE.total_seconds())
 
-    def accept(self, token: str) -> _Expected:
+    def accept(self, token: str, door: str = OPEN_DOOR) -> _Expected:
         """Takes a token in; it is not worth anything any more. Raises Unauthenticated."""
         expected = self._expected.pop(token, None)
-        if expected is None or expected.until <= self._clock.now():  # type: ignore[operator]
+        if expected is None or expected.door != door or expected.until <= self._clock.now():  # type: ignore[operator]
             raise Unauthenticated("The call's token is not valid, or was used before; ask for a new one.")
         return expected
 
@@ -227,6 +240,14 @@ class Calls:
     async def close(self) -> None:
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+def _check(opening: Opening) -> None:
+    """What waits in memory for a minute has to be small, and what a conversation takes."""
+    if not is_plain(opening.integration_attributes):
+        raise Invalid("integrationAttributes may be nested 32 levels deep, with whole numbers of at most 64 bits.")
+    if len(msgspec.json.encode(opening)) > MOST_OPENING_BYTES:
+        raise Invalid(f"A call may be opened with {MOST_OPENING_BYTES >> 10} KiB of attributes and headers.")
 
 
 class _Live:

@@ -74,12 +74,22 @@ class TurnAudio:
         return f"/v1/agents/{agent_id}/conversations/{conversation_id}/turns/{turn.index}/audio?direction=agent"
 
     async def sound(
-        self, principal: Principal, agent_id: str, id: str, index: int, *, direction: Direction, is_redacted: bool
+        self,
+        principal: Principal,
+        agent_id: str,
+        id: str,
+        index: int,
+        *,
+        direction: Direction | None,
+        is_redacted: bool,
     ) -> Sound | File:
         found = await self._conversations.get(principal, agent_id, id)
         turn = next((turn for turn in found.turns if turn.index == index), None)
         if turn is None:
             raise TurnNotFound(f"The conversation has turns 0 to {len(found.turns) - 1}.")
+        if direction is None:
+            spoken = turn.input.spoken
+            direction = "user" if spoken is not None and spoken.end > spoken.start else "agent"
         if found.conversation.is_recorded:
             whole = await self._recordings.sound(
                 principal,

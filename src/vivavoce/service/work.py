@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
 
 from vivavoce.domain.clock import Clock
+from vivavoce.domain.conversation import Subject
 from vivavoce.domain.work import Work
 from vivavoce.errors import VivavoceError
 from vivavoce.store.interface import Claimed, Store
@@ -25,9 +26,17 @@ Handler = Callable[[Work], Awaitable[datetime | None]]
 
 
 class WorkLoop:
-    """`handlers` by kind; one that returns a time wants to be asked again then. They must be safe to run twice."""
+    """`handlers` by kind; one that returns a time wants to be asked again then. They must be safe to run twice.
 
-    def __init__(self, store: Store, clock: Clock, handlers: Mapping[str, Handler]) -> None:
+    Those of `slow` kinds run one at a time beside the others, which do not wait for them.
+    """
+
+    def __init__(
+        self, store: Store, clock: Clock, handlers: Mapping[str, Handler], *, slow: frozenset[str] = frozenset()
+    ) -> None:
+        self._slow = slow
+        self._lane = asyncio.Lock()
+        self._running: dict[tuple[str, str, Subject | None], asyncio.Task[None]] = {}
         self._store = store
         self._clock = clock
         self._handlers = handlers
@@ -42,24 +51,50 @@ class WorkLoop:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
+        for task in self._running.values():
+            task.cancel()
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def run_due(self) -> int:
-        """Does all that is due now; returns how much that was."""
+        """Does all that is due now, the slow work included; returns how much that was."""
+        done = await self._begin_due()
+        while self._running:
+            await asyncio.gather(*self._running.values())
+            done += await self._begin_due()
+        return done
+
+    async def _begin_due(self) -> int:
+        """The same, but slow work is only begun."""
         done = 0
         while True:
             now = self._clock.now()
             claimed = await self._store.claim_work(now, now + LEASE, limit=BATCH)
             if not claimed:
                 return done
-            await asyncio.gather(*(self._do(item) for item in claimed))
+            for item in claimed:
+                if item.work.kind in self._slow:
+                    self._begin(item)
+            await asyncio.gather(*(self._do(item) for item in claimed if item.work.kind not in self._slow))
             done += len(claimed)
+
+    def _begin(self, claimed: Claimed) -> None:
+        """Unless it is going on, and its lease has only run out."""
+        work = claimed.work
+        name = (work.kind, work.key, work.subject)
+        if name not in self._running:
+            task = self._running[name] = asyncio.create_task(self._in_lane(claimed))
+            task.add_done_callback(lambda _: self._running.pop(name, None))
+
+    async def _in_lane(self, claimed: Claimed) -> None:
+        async with self._lane:
+            await self._do(claimed)
 
     async def _run(self) -> None:
         while True:
             try:
                 due = await self._store.next_due()
                 if due is not None and due <= self._clock.now():
-                    await self.run_due()
+                    await self._begin_due()
             except VivavoceError as error:
                 log.warning("background work waits: %s", error.code)
             await asyncio.sleep(LONGEST_SLEEP_SECONDS)

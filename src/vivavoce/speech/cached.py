@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Protocol
 
+from vivavoce.errors import VivavoceError
 from vivavoce.speech.interface import Sound, Synthesizer, Voice
+
+log = logging.getLogger(__name__)
 
 
 class Cache(Protocol):
@@ -25,7 +29,7 @@ class CachedSynthesizer:
         self._cache = cache
 
     async def speak(self, text: str, voice: Voice) -> AsyncIterator[Sound]:
-        known = await self._cache.find(text, voice)
+        known = await self._found(text, voice)
         if known is not None:
             yield known
             return
@@ -38,7 +42,18 @@ class CachedSynthesizer:
                 engine = sound.engine
                 made += sound.pcm
                 yield sound
-        await self._cache.made(text, voice, Sound(bytes(made), engine))
+        try:
+            await self._cache.made(text, voice, Sound(bytes(made), engine))
+        except VivavoceError as error:
+            log.warning("what was spoken could not be kept: %s", error.code)
+
+    async def _found(self, text: str, voice: Voice) -> Sound | None:
+        """A cache that cannot be asked is an empty one."""
+        try:
+            return await self._cache.find(text, voice)
+        except VivavoceError as error:
+            log.warning("the audio cache could not be asked: %s", error.code)
+            return None
 
     async def close(self) -> None:
         await self._inner.close()

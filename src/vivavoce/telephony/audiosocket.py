@@ -26,6 +26,8 @@ from vivavoce.voice.line import Arrivals, Arrived
 log = logging.getLogger(__name__)
 NAME = "audiosocket"
 START_SECONDS = 10.0  # to say which call it is
+MOST_LINES = 1_000  # that are open at once
+MOST_BYTES = 16_384  # of a frame
 SHUTDOWN_SECONDS = 35.0  # for calls to end; a turn that waits for its model may take as long
 ON_ITS_WAY_SECONDS = 0.2  # what was sent last, until it is heard
 MOST_UNSENT_BYTES = 8_192  # that the system holds before we do: what it holds cannot be taken back
@@ -79,6 +81,9 @@ class AudioSocketServer:
             await asyncio.gather(*late, return_exceptions=True)
 
     def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._lines) >= MOST_LINES:
+            writer.close()
+            return
         line = AudioSocketLine(reader, writer)
         task = asyncio.create_task(self._answer(line))
         self._lines[line] = task
@@ -194,7 +199,9 @@ class AudioSocketLine:
         try:
             while not self._is_gone:
                 kind, length = _HEADER.unpack(await self._reader.readexactly(_HEADER.size))
-                self._take(kind, await self._reader.readexactly(length))
+                payload = await self._reader.readexactly(length)
+                if length <= MOST_BYTES:  # what is longer is no 20 ms of anything
+                    self._take(kind, payload)
                 await asyncio.sleep(0)  # what has been read ahead would keep everybody else waiting
         except (asyncio.IncompleteReadError, OSError):
             pass  # it has gone: what follows is the same
@@ -203,6 +210,8 @@ class AudioSocketLine:
     def _take(self, kind: int, payload: bytes) -> None:
         match kind:
             case _ if kind in RATES:
+                if not self._begun.is_set():  # nobody is listened to who has not said which call it is
+                    return
                 self._speak_as(kind)
                 self._arrivals.put(self._heard.feed(payload[: len(payload) // 2 * 2]))
             case Kind.HANG_UP:

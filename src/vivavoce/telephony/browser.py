@@ -47,7 +47,7 @@ class BrowserDialect:
 
     def read(self, message: Message) -> Event | None:
         if isinstance(message, bytes):
-            if len(message) % 2 or len(message) > MOST_BYTES:
+            if not message or len(message) % 2 or len(message) > MOST_BYTES:
                 raise Malformed
             return Heard(message)
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from time import monotonic
 from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -19,6 +20,7 @@ MOST_KEYS = 100  # that wait
 START_SECONDS = 10.0
 SERVER_STOPS = 1012  # close code
 MOST_A_SECOND = 1_000  # messages: twenty times what a call needs, so that a burst after a stall is none
+MOST_FLOODED = 100_000  # that are thrown away, before the line is ended
 
 
 class SocketLine:
@@ -59,9 +61,19 @@ class SocketLine:
         return self.call
 
     async def _read(self) -> None:
+        second = count = flooded = 0
         try:
             while not self._is_gone:
                 message = await self._socket.receive()
+                now = int(monotonic())
+                second, count = now, count + 1 if now == second else 1
+                if count > MOST_A_SECOND and message["type"] == "websocket.receive":
+                    self.problems.add("flood")
+                    flooded += 1
+                    if flooded > MOST_FLOODED:
+                        break
+                    await asyncio.sleep(0)  # others are not kept waiting for what is thrown away
+                    continue
                 if message["type"] == "websocket.disconnect":
                     self._is_lost = message.get("code") == SERVER_STOPS
                     break

@@ -8,14 +8,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 import aiohttp
 import msgspec
 from msgspec import Struct
 
+from vivavoce.errors import Invalid
 from vivavoce.telephony.coded import Ulaw
 from vivavoce.telephony.dialect import (
     CarrierError,
@@ -35,6 +38,7 @@ NAME = "twilio"
 STREAM = "/voice/twilio/stream/{token}"
 SECONDS = 10.0
 _SIP_HEADER = "SipHeader_"
+_CALL = re.compile(r"CA[0-9a-f]{32}")
 
 
 class _Start(Struct, frozen=True, rename="camel"):
@@ -169,7 +173,9 @@ def transfer_twiml(transfer: Transfer) -> str | None:
         return None
     is_sip = number.lower().startswith(("sip:", "sips:"))
     if is_sip:
-        pairs = "&".join(f"{name}={value}" for name, value in transfer.headers.items() if name.lower().startswith("x-"))
+        pairs = "&".join(
+            f"{quote(name)}={quote(value)}" for name, value in transfer.headers.items() if name.lower().startswith("x-")
+        )
         target = f"<Sip>{escape(number + ('?' + pairs if pairs else ''))}</Sip>"
     else:
         target = f"<Number>{escape(number)}</Number>"
@@ -187,8 +193,12 @@ def is_signed(token: str, url: str, fields: Mapping[str, str], signature: str) -
 
 
 def caller_of(fields: Mapping[str, str]) -> Caller:
+    """The signature covers names and values in one row, so that a value could swallow the next field: its form is checked."""
+    call = fields.get("CallSid", "")
+    if not _CALL.fullmatch(call):
+        raise Invalid("The call's id is none of Twilio's.")
     headers = {name.removeprefix(_SIP_HEADER): v for name, v in fields.items() if name.startswith(_SIP_HEADER)}
-    return Caller(call=fields.get("CallSid", ""), number=fields.get("From"), called=fields.get("To"), headers=headers)
+    return Caller(call=call, number=fields.get("From"), called=fields.get("To"), headers=headers)
 
 
 def stream_answer(url: str) -> str:

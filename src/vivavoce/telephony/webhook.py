@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qsl, urlsplit
@@ -21,6 +22,7 @@ from vivavoce.service.keys import OPERATOR
 
 log = logging.getLogger(__name__)
 MOST_BYTES = 64 << 10
+SECONDS = 10.0  # for the body to arrive
 MOST_FIELDS = 200
 
 
@@ -49,8 +51,9 @@ def webhook(carrier: Carrier, calls: Calls, deployments: Deployments, public_url
 
     async def endpoint(request: Request) -> Response:
         try:
-            raw = await _body(request)
-        except ClientDisconnect:
+            async with asyncio.timeout(SECONDS):
+                raw = await _body(request)
+        except (ClientDisconnect, TimeoutError):
             return Response(status_code=400)
         try:
             fields = dict(parse_qsl(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MOST_FIELDS))
@@ -90,7 +93,7 @@ def webhook(carrier: Carrier, calls: Calls, deployments: Deployments, public_url
             callee_number=caller.called,
             sip_headers=caller.headers,
         )
-        return (await calls.invite(principal, agent_id, opening)).token
+        return (await calls.invite(principal, agent_id, opening, door=carrier.name)).token
 
     return Route(f"/voice/{carrier.name}/{{agentId}}/{{env}}", endpoint, methods=["POST"])
 

@@ -14,6 +14,8 @@ from vivavoce.domain.agent import Pronunciation
 MATCH_SECONDS = 0.02  # for one pattern on one text
 ALL_SECONDS = 0.06
 MAX_CHARACTERS = 8_192
+MOST_SLOW = 1_000  # patterns that are remembered
+_slow: set[str] = set()
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,200}>")
 _LINK = re.compile(r"\[([^\]\[]{1,200})\]\(https?://[^)\s]{1,500}\)")
 _MARKS = re.compile(r"[*_`#|~]{1,3}")
@@ -26,12 +28,15 @@ def pronounced(text: str, rules: tuple[Pronunciation, ...], language: str) -> st
     for rule in rules:
         if perf_counter() > until:
             break
-        if rule.language and not _is_same(rule.language, language):
+        if rule.pattern in _slow or (rule.language and not _is_same(rule.language, language)):
             continue
         try:
             text = _compiled(rule.pattern, rule.case_sensitive).sub(rule.replacement, text, timeout=MATCH_SECONDS)
-        except (TimeoutError, IndexError, regex.error):
-            continue  # a pattern that takes too long, or a replacement that names a group that is not there
+        except TimeoutError:
+            if len(_slow) < MOST_SLOW:
+                _slow.add(rule.pattern)  # from now on it is left out: every caller would hear the pause
+        except (IndexError, regex.error):
+            continue  # a replacement that names a group that is not there
         text = text[:MAX_CHARACTERS]
     return text
 

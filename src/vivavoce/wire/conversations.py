@@ -294,6 +294,13 @@ def standard_metrics(conversation: Conversation, written: Sequence[Metric]) -> l
     return [Metric(name=name, value=value, at=at) for name, value in values.items() if name not in known]
 
 
+def audio_url(turn: Turn, conversation: Conversation) -> str:
+    """Where what the caller said can be heard; "" where nothing can."""
+    spoken = turn.input.spoken
+    is_there = conversation.is_recorded and conversation.is_ended and spoken is not None and spoken.end > spoken.start
+    return f"conversations/{conversation.id}/turns/{turn.index}/audio" if is_there else ""
+
+
 def _turn(
     turn: Turn,
     conversation: Conversation,
@@ -310,9 +317,7 @@ def _turn(
         "turn_index": turn.index,
         "user_input": turn.input.text,
         "user_input_datetime": iso(turn.started_at),
-        "user_input_audio_url": f"conversations/{conversation.id}/turns/{turn.index}/audio"
-        if conversation.is_recorded and conversation.is_ended and spoken.end > spoken.start
-        else "",
+        "user_input_audio_url": audio_url(turn, conversation),
         "user_input_dtmf": turn.input.shown_dtmf,
         "user_input_dtmf_finish_key": spoken.end_key,
         "agent_response": turn.reply,

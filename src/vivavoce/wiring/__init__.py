@@ -188,6 +188,7 @@ async def running(
                 STORE_RECORDING: recordings.store_again,
                 REDACT_AUDIO: AudioRedaction(store, clock, finders, recordings, loaded).redact,
             },
+            slow=frozenset((REDACT_AUDIO,)),
         )
         services = Services(
             chats=chats,
@@ -230,6 +231,7 @@ async def running(
             )
         finally:
             await calls.close()
+            await cache_of_speech.close()
             await loaded.close()
             await work.stop()
             await keys.close()

@@ -80,7 +80,7 @@ def _twilio(account_sid: str, auth_token: str, base_url: str) -> _Entrance:
         stream=twilio.STREAM,
     )
     control = twilio.TwilioControl(account_sid=account_sid, auth_token=auth_token, base_url=base_url)
-    return _Entrance(carrier, Door(path=twilio.STREAM, dialect=twilio.TwilioDialect, control=control))
+    return _Entrance(carrier, Door(name=twilio.NAME, path=twilio.STREAM, dialect=twilio.TwilioDialect, control=control))
 
 
 def _telnyx(api_key: str, public_key: str, base_url: str) -> _Entrance:
@@ -98,7 +98,7 @@ def _telnyx(api_key: str, public_key: str, base_url: str) -> _Entrance:
         stream=telnyx.STREAM,
     )
     control = telnyx.TelnyxControl(api_key=api_key, base_url=base_url)
-    return _Entrance(carrier, Door(path=telnyx.STREAM, dialect=telnyx.TelnyxDialect, control=control))
+    return _Entrance(carrier, Door(name=telnyx.NAME, path=telnyx.STREAM, dialect=telnyx.TelnyxDialect, control=control))
 
 
 def _plivo(auth_id: str, auth_token: str, base_url: str, public_url: str) -> _Entrance:
@@ -116,5 +116,5 @@ def _plivo(auth_id: str, auth_token: str, base_url: str, public_url: str) -> _En
     control = plivo.PlivoControl(
         auth_id=auth_id, auth_token=auth_token, base_url=base_url, public_url=public_url, random=SystemRandom()
     )
-    door = Door(path=plivo.STREAM, dialect=plivo.PlivoDialect, control=control)
+    door = Door(name=plivo.NAME, path=plivo.STREAM, dialect=plivo.PlivoDialect, control=control)
     return _Entrance(carrier, door, (control.route,))

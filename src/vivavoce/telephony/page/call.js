@@ -17,6 +17,19 @@ function line(role, text, note) {
   item.scrollIntoView({ block: "nearest" });
 }
 
+function cut(heard) {  // what the agent had said since, as far as it was heard
+  const said = [];
+  for (let item = $("transcript").lastElementChild; item && !(item.classList.contains("agent") === false && said.length); item = item.previousElementSibling) {
+    if (item.classList.contains("agent") && !item.classList.contains("interim")) said.unshift(item);
+  }
+  const [first, ...rest] = said;
+  if (!first) return;
+  rest.forEach((item) => item.remove());
+  const who = document.createElement("small");
+  who.textContent = "Agent, interrupted";
+  first.replaceChildren(who, heard || "(nothing of it was heard)");
+}
+
 async function invite() {
   const reply = await fetch(`/v1/agents/${encodeURIComponent($("agent").value.trim())}/calls`, {
     method: "POST",
@@ -34,10 +47,14 @@ async function begin() {
   say("Asking for the microphone…");
   const microphone = await navigator.mediaDevices.getUserMedia({
     audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-  }).catch(() => { throw new Error("The page may not use a microphone; allow it in the browser, then call again."); });
+  }).catch((error) => {
+    throw new Error(error.name === "NotFoundError"
+      ? "There is no microphone; connect one, then call again."
+      : "The page may not use the microphone; allow it in the browser, then call again.");
+  });
   const context = new AudioContext();
   try {
-    await context.audioWorklet.addModule("/call/microphone.js");
+    await context.audioWorklet.addModule("/call/microphone.js").catch(() => { throw new Error("The server cannot be reached."); });
     await context.resume();
     say("Calling…");
     const invited = await invite();
@@ -82,8 +99,13 @@ function connect(current) {
     }
     const told = JSON.parse(data);
     switch (told.type) {
-      case "start": say("You are on the phone."); $("live").hidden = false; $("call").disabled = true; break;
+      case "start":
+        say("You are on the phone.");
+        $("live").hidden = false;
+        $("settings").hidden = true;
+        break;
       case "transcript": line(told.role, told.text, told.interim ? "interim" : ""); break;
+      case "interrupted": cut(told.heard); break;
       case "clear": telephone.port.postMessage("clear"); $("theirs").value = 0; break;
       case "mark": telephone.port.postMessage({ mark: told.mark }); break;
       case "transfer": current.ended = `You would now be transferred to ${told.destination}${told.number ? " (" + told.number + ")" : ""}.`; break;
@@ -91,7 +113,7 @@ function connect(current) {
       case "end": break;
     }
   };
-  socket.onclose = (event) => finish(current, event.reason);
+  socket.onclose = (event) => finish(current, event.reason || (event.code === 1006 ? "The connection to the server was lost." : ""));
   current.timer = setInterval(() => {
     const seconds = Math.floor((Date.now() - current.since) / 1000);
     $("clock").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
@@ -105,6 +127,7 @@ async function finish(current, reason) {
   current.microphone.getTracks().forEach((track) => track.stop());
   await current.context.close();
   $("live").hidden = true;
+  $("settings").hidden = false;
   $("call").disabled = false;
   say(current.problem ?? (reason || current.ended || "The call is over."), Boolean(current.problem || reason));
   $("record").hidden = false;
@@ -132,12 +155,16 @@ $("mute").addEventListener("click", () => {
   $("mute").setAttribute("aria-pressed", String(call.isMuted));
   $("mute").textContent = call.isMuted ? "Unmute" : "Mute";
 });
+const press = (key) => call?.socket.readyState === WebSocket.OPEN && call.socket.send(JSON.stringify({ type: "key", key }));
+document.addEventListener("keydown", (event) => {
+  if (call && !event.ctrlKey && !event.metaKey && !event.altKey && "0123456789*#".includes(event.key)) press(event.key);
+});
 for (const key of "123456789*0#") {
   const button = document.createElement("button");
   button.type = "button";
   button.textContent = key;
   button.setAttribute("aria-label", `Key ${key}`);
-  button.addEventListener("click", () => call?.socket.readyState === WebSocket.OPEN && call.socket.send(JSON.stringify({ type: "key", key })));
+  button.addEventListener("click", () => press(key));
   $("keypad").append(button);
 }
 
