@@ -28,6 +28,7 @@ from vivavoce.speech.silero import SileroActivity
 from vivavoce.speech.whisper import WhisperRecognizer
 
 DATA = Path(__file__).parent / "data" / "spoken_personal.json"
+TUNING = DATA.with_name("spoken_personal_tuning.json")
 COMMON = frozenset("a an and at the of on in to is it i my for".split())  # that any recogniser hears in noise
 PAUSE = float(os.environ.get("BENCH_PAUSE", "0.12"))
 
@@ -84,11 +85,11 @@ async def judge(item: dict[str, str], voice: HibariSynthesizer, recognizer: Whis
     is_suspect = bool(BUILT_IN.thorough(text))
     listener = Listener(recognizer, known.spans, "en")
     spans: list[muting.Span] = []
-    rounds = 0
+    rounds, is_whole = 0, False
     for utterance in utterances(sound, SileroActivity()):
         done = await listener.mute(sound, Utterance(start=utterance.start, end=utterance.end, is_suspect=is_suspect and utterance.start < end and start < utterance.end))
         spans += done.spans
-        rounds = max(rounds, done.rounds)
+        rounds, is_whole = max(rounds, done.rounds), is_whole or done.is_whole
     redacted = muting.muted(sound, spans)
     rest = pcm.floats(redacted[start * 2 : end * 2])
     left = float(np.count_nonzero(rest)) / max(1, np.count_nonzero(pcm.samples(personal)))
@@ -99,7 +100,7 @@ async def judge(item: dict[str, str], voice: HibariSynthesizer, recognizer: Whis
     said = sphinx(redacted) if sphinx is not None else ""
     raw = sphinx(sound) if sphinx is not None else ""
     return {
-        "item": item, "text": text, "is_suspect": is_suspect, "left": left, "lost": lost, "rounds": rounds,
+        "item": item, "text": text, "is_suspect": is_suspect, "left": left, "lost": lost, "rounds": rounds, "is_whole": is_whole,
         "sphinx": sorted(own & set(pieces(said))), "sphinx_raw": sorted(own & set(pieces(raw))),
     }  # fmt: skip
 
@@ -107,8 +108,11 @@ async def judge(item: dict[str, str], voice: HibariSynthesizer, recognizer: Whis
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tune", action="store_true", help="the half that the margins were chosen on, item by item")
+    parser.add_argument("--more", action="store_true", help="and a second set that was written for tuning")
     arguments = parser.parse_args()
     tuning, held_out = halves(json.loads(DATA.read_text()))
+    if arguments.tune:
+        tuning = [*tuning, *json.loads(TUNING.read_text())] if arguments.more else tuning
     items = tuning if arguments.tune else held_out
     voice, recognizer = HibariSynthesizer(), WhisperRecognizer()
     try:
@@ -122,9 +126,11 @@ async def main() -> None:
             if one["left"] > 0 or one["sphinx"]:
                 print(f"{one['left']:.2f} left, {one['lost']:.2f} lost, {one['rounds']} rounds: {one['item']} heard {one['text']!r} {one['sphinx']}")
     clean = [one for one in found if one["left"] == 0]
+    whole = sum(one["is_whole"] for one in found)
     print(f"items                                        {len(found)} ({'tuning' if arguments.tune else 'held out'})")
     print(f"nothing left in the known span               {len(clean)}")
     print(f"something left                               {len(found) - len(clean)}, of which not noticed at all: {sum(not o['is_suspect'] for o in found if o['left'] > 0)}")
+    print(f"muted from end to end                        {whole}")
     print(f"share of other speech that was muted as well {np.mean([o['lost'] for o in found]):.2f}")
     if sphinx is not None:
         print(f"words of it that another recogniser hears    raw: {sum(len(o['sphinx_raw']) for o in found)}, redacted: {sum(len(o['sphinx']) for o in found)}")

@@ -89,7 +89,7 @@ def test_one_turn_of_a_call_can_be_heard(tmp_path: Path) -> None:
             assert phone.say("You said good day").sound in agent
             for path, code in (
                 (f"{base}/9/audio", "TURN_NOT_FOUND"),
-                (f"{base}/0/audio", "CONVERSATIONS_RECORDING_NOT_FOUND"),
+                (f"{base}/0/audio?direction=user", "CONVERSATIONS_RECORDING_NOT_FOUND"),
             ):
                 status, refused, _ = await http.call("GET", path)
                 assert (status, refused["error_code"]) == (404, code)
