@@ -24,10 +24,11 @@ def manner_after(agent: Agent, turn: Turn, snapshot: Snapshot, language: str) ->
     settings = _step_settings(agent, turn)
     listen = turn.listen or {}
     biasing = settings.asr_biasing or AsrBiasing()
+    may_interrupt = _may_interrupt(agent, settings, _table(listen, "barge_in"))
     return Manner(
         endpointing=_endpointing(agent, biasing, settings.vad or Vad()),
-        barge_in=barge_in.Settings(is_enabled=_may_interrupt(agent, settings, _table(listen, "barge_in"))),
-        keys=_keys(agent, settings, _table(listen, "dtmf"), listen),
+        barge_in=barge_in.Settings(is_enabled=may_interrupt),
+        keys=_keys(agent, settings, listen, may_interrupt=may_interrupt),
         hears_speech=_hears_speech(agent, turn, listen),
         silence_seconds=_silence(agent, turn, listen),
         hints=Hints(
@@ -72,9 +73,11 @@ def _may_interrupt(agent: Agent, settings: StepSettings, listen: dict[str, Any])
     return agent.speech.barge_in
 
 
-def _keys(agent: Agent, settings: StepSettings, asked: dict[str, Any], listen: dict[str, Any]) -> dtmf.Settings:
-    calls = agent.experimental.calls
+def _keys(agent: Agent, settings: StepSettings, listen: dict[str, Any], *, may_interrupt: bool) -> dtmf.Settings:
+    """Where nobody says how, keys are taken, and interrupt an agent that speech may interrupt."""
+    calls, asked = agent.experimental.calls, _table(listen, "dtmf")
     found = settings.dtmf or calls.keys
+    early = found.collect_while_agent_speaking if found is not None else may_interrupt
     is_enabled = found is not None or bool(asked) or not calls.has_no_keys
     found = found or Dtmf()
     end_key = asked.get("finish_on_key", found.end_key)
@@ -83,7 +86,7 @@ def _keys(agent: Agent, settings: StepSettings, asked: dict[str, Any], listen: d
         most=int(_number(asked, "num_digits", found.max_digits)),
         end_key=end_key if isinstance(end_key, str) and len(end_key) <= 1 else found.end_key,
         between=_number(asked, "inter_digit_timeout", found.inter_digit_timeout) or BETWEEN_KEYS_SECONDS,
-        while_agent_speaks=bool(asked.get("early_listening", found.collect_while_agent_speaking)),
+        while_agent_speaks=bool(asked.get("early_listening", early)),
         is_secret=bool(asked.get("is_pii", found.is_pii)),
     )
 

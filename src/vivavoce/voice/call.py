@@ -257,6 +257,9 @@ class Call:
         except VivavoceError as error:
             log.warning("a call's turn failed: %s", error.code)
             self._problems.append("turn_failed")
+        except Exception as error:  # whatever it is, the caller is not left alone with it
+            log.error("a call's turn failed: %s", type(error).__name__, exc_info=error)
+            self._problems.append("turn_failed")
         if outcome is None:
             return await self._apologise_and_leave()
         return outcome
