@@ -14,6 +14,7 @@ Stretch: TypeAlias = tuple[float, float]
 BRIDGED_WORDS = 2  # between two personal ones that are hidden with them
 BRIDGED_SECONDS = 1.0
 NEAR_SECONDS = 1.2  # from what is muted: where a rest of it may be heard
+_MARKS = re.compile(r"[.,;:?!…]+(?=\s|$)")
 _WORD = re.compile(r"[^\W_]+")
 # Of what numbers, spellings and addresses are made: beside a muted stretch such a word is a rest of it.
 _PIECES = frozenset(
@@ -32,15 +33,21 @@ class Timed(Struct, frozen=True):
 
 
 def stretches(words: Sequence[Timed], find: Callable[[str], Sequence[Span]]) -> list[Stretch]:
-    """Where what `find` calls personal is said. Neighbours with little between them are one stretch."""
-    text, places = _joined(words)
-    spans = find(text)
-    personal = [
-        number
-        for number, (start, end) in enumerate(places)
-        if any(span.start < end and start < span.end for span in spans)
-    ]
-    return _merged(words, personal)
+    """Where what `find` calls personal is said. Neighbours with little between them are one stretch.
+
+    A recogniser guesses where sentences end: the words are looked at with its marks and without them.
+    """
+    bare = [Timed(_MARKS.sub("", word.text), word.start, word.end) for word in words]
+    personal: set[int] = set()
+    for said in (words, bare):
+        text, places = _joined(said)
+        spans = find(text)
+        personal |= {
+            number
+            for number, (start, end) in enumerate(places)
+            if any(span.start < end and start < span.end for span in spans)
+        }
+    return _merged(words, sorted(personal))
 
 
 def rests(words: Sequence[Timed], muted: Sequence[Stretch], secrets: frozenset[str]) -> list[Stretch]:
