@@ -77,6 +77,7 @@ def own_share(turn: Turn) -> float | None:
 
 
 async def many(calls: int, seconds: float) -> None:
+    floor = await timekeeping(calls)
     with tempfile.TemporaryDirectory() as folder:
         async with scripted(Path(folder), calls) as phone:
             await phone.call("warm up")
@@ -102,7 +103,6 @@ async def many(calls: int, seconds: float) -> None:
                 for a, b in zip(line.at, line.at[1:], strict=False)
                 if b - a < 0.2  # within one reply
             ]
-            floor = await timekeeping(calls)
             print(f"{calls} calls at once, {took:.0f} s, {len(shares)} turns, {cpu / took:.0%} of a core (floor {floor:.0%})")
             print(f"own share of the wait      p50 {statistics.median(shares):6.1f}   p95 {percentile(shares, 0.95):6.1f} ms   (aim: p95 60)")
             print(f"jitter of outgoing frames  p50 {statistics.median(gaps):6.1f}   p99 {percentile(gaps, 0.99):6.1f} ms   (aim: p99 20)")
