@@ -33,6 +33,9 @@ bench: $(VENV)/.dev ## what a turn and a call cost, and how well the embedded mo
 	@$(BIN)/python bench/local.py
 	@$(BIN)/python bench/voice.py
 
+listening: $(VENV)/.dev ## what of spoken personal data is left in redacted sound; five minutes
+	@$(BIN)/python bench/audio_redaction.py
+
 acceptance: $(VENV)/.dev ## the public example agents; AGENTS=folder that holds them
 	@test -d "$(AGENTS)" || { echo "Set AGENTS to the folder that holds restaurant-table-booking and healthcare-appointment-scheduling."; exit 1; }
 	@AGENTS="$(AGENTS)" $(BIN)/python -m pytest tests/acceptance/public
@@ -52,4 +55,4 @@ lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test check bench acceptance contract browser lock clean
+.PHONY: help demo test check bench listening acceptance contract browser lock clean

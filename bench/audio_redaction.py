@@ -29,7 +29,9 @@ from vivavoce.speech.whisper import WhisperRecognizer
 
 DATA = Path(__file__).parent / "data" / "spoken_personal.json"
 TUNING = DATA.with_name("spoken_personal_tuning.json")
-COMMON = frozenset("a an and at the of on in to is it i my for".split())  # that any recogniser hears in noise
+COMMON = frozenset(
+    ["a", "an", "and", "at", "the", "of", "on", "in", "to", "is", "it", "i", "my", "for"]
+)  # that any recogniser hears in noise
 PAUSE = float(os.environ.get("BENCH_PAUSE", "0.12"))
 
 
@@ -73,7 +75,9 @@ class Sphinx:
         return found.hypstr if found is not None else ""
 
 
-async def judge(item: dict[str, str], voice: HibariSynthesizer, recognizer: WhisperRecognizer, sphinx: Sphinx | None) -> dict[str, Any]:
+async def judge(
+    item: dict[str, str], voice: HibariSynthesizer, recognizer: WhisperRecognizer, sphinx: Sphinx | None
+) -> dict[str, Any]:
     gap = pcm.silence(round(PAUSE * pcm.RATE))
     before, personal, after = [await spoken(voice, item[part]) for part in ("before", "personal", "after")]
     lead = pcm.silence(pcm.RATE)
@@ -87,7 +91,14 @@ async def judge(item: dict[str, str], voice: HibariSynthesizer, recognizer: Whis
     spans: list[muting.Span] = []
     rounds, is_whole = 0, False
     for utterance in utterances(sound, SileroActivity()):
-        done = await listener.mute(sound, Utterance(start=utterance.start, end=utterance.end, is_suspect=is_suspect and utterance.start < end and start < utterance.end))
+        done = await listener.mute(
+            sound,
+            Utterance(
+                start=utterance.start,
+                end=utterance.end,
+                is_suspect=is_suspect and utterance.start < end and start < utterance.end,
+            ),
+        )
         spans += done.spans
         rounds, is_whole = max(rounds, done.rounds), is_whole or done.is_whole
     redacted = muting.muted(sound, spans)
@@ -124,16 +135,24 @@ async def main() -> None:
     if arguments.tune:
         for one in found:
             if one["left"] > 0 or one["sphinx"]:
-                print(f"{one['left']:.2f} left, {one['lost']:.2f} lost, {one['rounds']} rounds: {one['item']} heard {one['text']!r} {one['sphinx']}")
+                print(
+                    f"{one['left']:.2f} left, {one['lost']:.2f} lost, {one['rounds']} rounds: {one['item']} heard {one['text']!r} {one['sphinx']}"
+                )
     clean = [one for one in found if one["left"] == 0]
     whole = sum(one["is_whole"] for one in found)
+    lefts = sorted(f"{one['left']:.2f}" for one in found if one["left"] > 0)
     print(f"items                                        {len(found)} ({'tuning' if arguments.tune else 'held out'})")
     print(f"nothing left in the known span               {len(clean)}")
-    print(f"something left                               {len(found) - len(clean)}, of which not noticed at all: {sum(not o['is_suspect'] for o in found if o['left'] > 0)}")
+    print(
+        f"something left                               {len(found) - len(clean)}, of which not noticed at all: {sum(not o['is_suspect'] for o in found if o['left'] > 0)}"
+    )
+    print(f"share of its samples that is left in these   {', '.join(lefts) or '-'}")
     print(f"muted from end to end                        {whole}")
     print(f"share of other speech that was muted as well {np.mean([o['lost'] for o in found]):.2f}")
     if sphinx is not None:
-        print(f"words of it that another recogniser hears    raw: {sum(len(o['sphinx_raw']) for o in found)}, redacted: {sum(len(o['sphinx']) for o in found)}")
+        print(
+            f"words of it that another recogniser hears    raw: {sum(len(o['sphinx_raw']) for o in found)}, redacted: {sum(len(o['sphinx']) for o in found)}"
+        )
     print(f"seconds                                      {time.monotonic() - began:.0f}")
     await voice.close()
     await recognizer.close()

@@ -37,7 +37,9 @@ from vivavoce.voice.pace import AsFastAsPossible, RealTime
 from vivavoce.voice.simulated import HangUp, SimulatedCaller, Speak, Wait
 from vivavoce.wire import speech
 
-MODEL = 'rules: [{when: {said: "user is silent"}, say: "Are you there?"}]\notherwise: "Certainly. I can do that for you."'
+MODEL = (
+    'rules: [{when: {said: "user is silent"}, say: "Are you there?"}]\notherwise: "Certainly. I can do that for you."'
+)
 ROOT = Path(__file__).parents[1]
 
 
@@ -103,10 +105,18 @@ async def many(calls: int, seconds: float) -> None:
                 for a, b in zip(line.at, line.at[1:], strict=False)
                 if b - a < 0.2  # within one reply
             ]
-            print(f"{calls} calls at once, {took:.0f} s, {len(shares)} turns, {cpu / took:.0%} of a core (floor {floor:.0%})")
-            print(f"own share of the wait      p50 {statistics.median(shares):6.1f}   p95 {percentile(shares, 0.95):6.1f} ms   (aim: p95 60)")
-            print(f"jitter of outgoing frames  p50 {statistics.median(gaps):6.1f}   p99 {percentile(gaps, 0.99):6.1f} ms   (aim: p99 20)")
-            print(f"memory                     {(max(peaks, default=before) - before) / calls / 1024:6.2f} MB a call      (aim: 3)")
+            print(
+                f"{calls} calls at once, {took:.0f} s, {len(shares)} turns, {cpu / took:.0%} of a core (floor {floor:.0%})"
+            )
+            print(
+                f"own share of the wait      p50 {statistics.median(shares):6.1f}   p95 {percentile(shares, 0.95):6.1f} ms   (aim: p95 60)"
+            )
+            print(
+                f"jitter of outgoing frames  p50 {statistics.median(gaps):6.1f}   p99 {percentile(gaps, 0.99):6.1f} ms   (aim: p99 20)"
+            )
+            print(
+                f"memory                     {(max(peaks, default=before) - before) / calls / 1024:6.2f} MB a call      (aim: 3)"
+            )
 
 
 async def watch(peaks: list[int]) -> None:
@@ -173,14 +183,18 @@ async def growth(calls: int) -> None:
             seconds = 0.0
             for block in range(6):
                 held = [
-                    await asyncio.gather(*(phone.call("one", "two", "three", pace=AsFastAsPossible()) for _ in range(4)))
+                    await asyncio.gather(
+                        *(phone.call("one", "two", "three", pace=AsFastAsPossible()) for _ in range(4))
+                    )
                     for _ in range(calls // 24)
                 ]
                 seconds += sum(h.ended.seconds for four in held for h in four)
                 await phone.started.work.run_due() if block == 5 else None
                 gc.collect()
                 marks.append(memory() / 1024)
-            print(f"{calls} calls, {seconds / 60:.0f} minutes of sound: resident MB after each sixth: {', '.join(f'{m:.1f}' for m in marks)}")
+            print(
+                f"{calls} calls, {seconds / 60:.0f} minutes of sound: resident MB after each sixth: {', '.join(f'{m:.1f}' for m in marks)}"
+            )
 
 
 def main() -> None:

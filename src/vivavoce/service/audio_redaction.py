@@ -31,7 +31,7 @@ from vivavoce.voice.call import Engines
 from vivavoce.voice.endpointing import Endpointing, Settings, SpeechEnded
 
 log = logging.getLogger(__name__)
-PAD = 0.35  # seconds around what is personal; word times are this uncertain
+PAD = 0.5  # seconds around what is personal; word times are this uncertain
 REACH = 0.35  # seconds further, to the next pause
 KEY_ROOM = 0.5  # seconds before the first key and after the last: it is told of late
 STEP = 0.3  # seconds more in each round
