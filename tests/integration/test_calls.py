@@ -20,8 +20,9 @@ from vivavoce.service.keys import OPERATOR
 from vivavoce.service.recordings import RecordingNotFound
 from vivavoce.speech.interface import SpeechError
 from vivavoce.speech.scripted import ScriptedRecognizer, ScriptedSynthesizer, Tongue
+from vivavoce.voice.line import Arrived
 from vivavoce.voice.pace import RealTime
-from vivavoce.voice.simulated import HangUp, Press, Speak, Wait
+from vivavoce.voice.simulated import HangUp, Press, SimulatedCaller, Speak, Wait
 
 FUNCTION = "from _gen import *\n\n@func_description('does it')\ndef {name}(conv: Conversation):\n    {body}\n"
 RULES = {"agent_settings/rules.txt": "Call {{fn:act}}."}
@@ -619,5 +620,43 @@ def test_the_record_tells_where_the_time_went(tmp_path: Path) -> None:
             assert speech["latency"]["perceived"] >= 600 and turn["latency"]["perceived_latency"] >= 0.6
             assert turn["user_input_audio_url"].endswith("/turns/1/audio") and shown["channel"] == "VOICE-SIP"
             assert shown["audioUrl"].endswith("/audio") and shown["latency"]["perceived"]["turns"] == 1
+
+    run(scenario())
+
+
+def test_words_for_the_wait_are_spoken_and_are_no_part_of_the_reply(tmp_path: Path) -> None:
+    body = (
+        "from _gen import *\nimport time\n\n@func_description('does it')\n"
+        "@func_latency_control(delay_before_responses_start=0, silence_after_each_response=0, delay_responses=[('One moment', 5)])\n"
+        "def act(conv: Conversation):\n    time.sleep(0.8)\n    return {'utterance': 'Here it is'}\n"
+    )
+    tongue = Tongue()
+    voice = ScriptedSynthesizer(tongue)
+
+    async def scenario() -> None:
+        files = {**VOICE, **RULES, "functions/act.py": body}
+        async with exchange(write(tmp_path, files), ACT, synthesizers=[voice], tongue=tongue) as phone:
+            held = await phone.call("act")
+            assert [text for text, _ in voice.spoken] == ["Hello", "One moment", "Here it is"]
+            assert held.said[1] == ("act", "Here it is")
+            interims = [event["text"] for event in held.caller.told if event.get("interim")]
+            assert interims == ["One moment"]
+
+    run(scenario())
+
+
+def test_a_line_that_brings_no_sound_any_more_is_lost_and_the_record_says_so(tmp_path: Path) -> None:
+    class HalfOpen(SimulatedCaller):
+        def take(self) -> Arrived:
+            arrived = super().take()
+            return Arrived() if self._now > 2.0 else arrived
+
+    async def scenario() -> None:
+        async with exchange(write(tmp_path, VOICE)) as phone:
+            line = HalfOpen([Wait(), Wait(), Wait()])
+            held = await phone.call(line=line)
+            assert held.ended.reason == held.found.conversation.end_reason == "lost"
+            assert 11.9 <= held.ended.seconds <= 12.2
+            assert len(await held.sound("user")) == round(held.ended.seconds * pcm.RATE) * 2
 
     run(scenario())
