@@ -27,7 +27,6 @@ from vivavoce.telephony.coded import Ulaw
 from vivavoce.telephony.dialect import (
     CarrierError,
     Event,
-    Heard,
     Malformed,
     Message,
     Pressed,
@@ -80,7 +79,6 @@ class PlivoDialect:
 
     def __init__(self) -> None:
         self._coding = Ulaw()
-        self._number = -1  # of the last piece of sound
         self._stream = ""
 
     def read(self, message: Message) -> Event | None:
@@ -92,7 +90,7 @@ class PlivoDialect:
             case "start":
                 return self._started(said.start)
             case "media":
-                return self._heard(said.media)
+                return self._coding.heard(said.media.track, said.media.chunk, said.media.payload)
             case "dtmf" if said.dtmf.digit:
                 return Pressed(said.dtmf.digit[0])
             case "playedStream":
@@ -103,16 +101,6 @@ class PlivoDialect:
                 raise Malformed
             case _:  # "clearedAudio", and what Plivo may come to send one day
                 return None
-
-    def _heard(self, media: _Media) -> Heard | None:
-        if media.track != "inbound":
-            return None
-        number = int(media.chunk) if re.fullmatch(r"[0-9]{1,17}", str(media.chunk)) else None
-        if number is not None:
-            if number <= self._number:  # doubled or late: what decodes the sound must not get it either
-                return None
-            self._number = number
-        return Heard(self._coding.read(media.payload), number)
 
     def _started(self, start: _Start) -> Started:
         encoding, rate = start.media_format.get("encoding"), start.media_format.get("sampleRate")

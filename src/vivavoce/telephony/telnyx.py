@@ -23,7 +23,6 @@ from vivavoce.telephony.coded import Ulaw
 from vivavoce.telephony.dialect import (
     CarrierError,
     Event,
-    Heard,
     Malformed,
     Message,
     Pressed,
@@ -91,7 +90,6 @@ class TelnyxDialect:
 
     def __init__(self) -> None:
         self._coding = Ulaw()
-        self._number = -1  # of the last piece of sound
         self._unsent = b""
         self._has_complained = False
 
@@ -104,7 +102,7 @@ class TelnyxDialect:
             case "start":
                 return _started(said.start)
             case "media":
-                return self._heard(said.media)
+                return self._coding.heard(said.media.track, said.media.chunk, said.media.payload)
             case "dtmf" if said.dtmf.digit:
                 return Pressed(said.dtmf.digit[0])
             case "mark":
@@ -118,16 +116,6 @@ class TelnyxDialect:
                 raise Malformed
             case _:  # "connected", and what Telnyx may come to send one day
                 return None
-
-    def _heard(self, media: _Media) -> Heard | None:
-        if media.track != "inbound":
-            return None
-        number = int(media.chunk) if re.fullmatch(r"[0-9]{1,17}", str(media.chunk)) else None
-        if number is not None:
-            if number <= self._number:  # doubled or late: what decodes the sound must not get it either
-                return None
-            self._number = number
-        return Heard(self._coding.read(media.payload), number)
 
     def _complain(self, complaint: _Complaint) -> None:
         if not self._has_complained:  # it may say so of every message

@@ -23,7 +23,6 @@ from vivavoce.telephony.coded import Ulaw
 from vivavoce.telephony.dialect import (
     CarrierError,
     Event,
-    Heard,
     Malformed,
     Message,
     Pressed,
@@ -78,7 +77,6 @@ class TwilioDialect:
     def __init__(self) -> None:
         self._coding = Ulaw()
         self._stream = ""
-        self._last = 0  # chunk
 
     def read(self, message: Message) -> Event | None:
         try:
@@ -95,7 +93,7 @@ class TwilioDialect:
             case "media":
                 if said.media.track != "inbound":
                     return None
-                return self._heard(said.media)
+                return self._coding.heard(said.media.track, said.media.chunk, said.media.payload)
             case "dtmf" if said.dtmf.digit:
                 return Pressed(said.dtmf.digit[0])
             case "mark":
@@ -104,15 +102,6 @@ class TwilioDialect:
                 return Stopped()
             case _:  # `connected`, and what Twilio may send one day
                 return None
-
-    def _heard(self, media: _Media) -> Event | None:
-        """What comes twice or late is not decoded: it would disturb the sound that follows."""
-        number = int(media.chunk) if media.chunk.isdecimal() and len(media.chunk) < 18 else None
-        if number is not None:
-            if number <= self._last:
-                return None
-            self._last = number
-        return Heard(self._coding.read(media.payload), number)
 
     def sound(self, frame: bytes) -> Message | None:
         payload = self._coding.write(frame)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from time import time
+from typing import Any
 
 from msgspec import Struct
 from starlette.routing import BaseRoute
@@ -15,6 +16,7 @@ from vivavoce.errors import UsageError
 from vivavoce.service.services import Services
 from vivavoce.settings import Settings
 from vivavoce.telephony import browser, doors, plivo, telnyx, twilio
+from vivavoce.telephony.dialect import Control, Dialect
 from vivavoce.telephony.doors import Door
 from vivavoce.telephony.webhook import Carrier, webhook
 from vivavoce.wiring import SystemRandom
@@ -67,20 +69,30 @@ def _entrances(settings: Settings, public_url: str) -> Iterator[_Entrance]:
         yield _plivo(settings.plivo_auth_id, settings.plivo_auth_token, settings.plivo_url, public_url)
 
 
+_IsSigned = Callable[[str, Mapping[str, str], bytes, Mapping[str, str]], bool]
+
+
+def _entrance(
+    module: Any, is_signed: _IsSigned, dialect: Callable[[], Dialect], control: Control, *routes: BaseRoute
+) -> _Entrance:
+    """A carrier's module names its webhook, its socket and its answers alike."""
+    carrier = Carrier(
+        name=module.NAME,
+        is_signed=is_signed,
+        caller_of=module.caller_of,
+        stream_answer=module.stream_answer,
+        busy_answer=module.busy_answer,
+        stream=module.STREAM,
+    )
+    return _Entrance(carrier, Door(name=module.NAME, path=module.STREAM, dialect=dialect, control=control), routes)
+
+
 def _twilio(account_sid: str, auth_token: str, base_url: str) -> _Entrance:
     def is_signed(address: str, headers: Mapping[str, str], raw: bytes, fields: Mapping[str, str]) -> bool:
         return twilio.is_signed(auth_token, address, fields, headers.get("x-twilio-signature", ""))
 
-    carrier = Carrier(
-        name=twilio.NAME,
-        is_signed=is_signed,
-        caller_of=twilio.caller_of,
-        stream_answer=twilio.stream_answer,
-        busy_answer=twilio.busy_answer,
-        stream=twilio.STREAM,
-    )
     control = twilio.TwilioControl(account_sid=account_sid, auth_token=auth_token, base_url=base_url)
-    return _Entrance(carrier, Door(name=twilio.NAME, path=twilio.STREAM, dialect=twilio.TwilioDialect, control=control))
+    return _entrance(twilio, is_signed, twilio.TwilioDialect, control)
 
 
 def _telnyx(api_key: str, public_key: str, base_url: str) -> _Entrance:
@@ -89,32 +101,15 @@ def _telnyx(api_key: str, public_key: str, base_url: str) -> _Entrance:
     def is_signed(address: str, headers: Mapping[str, str], raw: bytes, fields: Mapping[str, str]) -> bool:
         return telnyx.is_signed(key, headers, raw, time)
 
-    carrier = Carrier(
-        name=telnyx.NAME,
-        is_signed=is_signed,
-        caller_of=telnyx.caller_of,
-        stream_answer=telnyx.stream_answer,
-        busy_answer=telnyx.busy_answer,
-        stream=telnyx.STREAM,
-    )
     control = telnyx.TelnyxControl(api_key=api_key, base_url=base_url)
-    return _Entrance(carrier, Door(name=telnyx.NAME, path=telnyx.STREAM, dialect=telnyx.TelnyxDialect, control=control))
+    return _entrance(telnyx, is_signed, telnyx.TelnyxDialect, control)
 
 
 def _plivo(auth_id: str, auth_token: str, base_url: str, public_url: str) -> _Entrance:
     def is_signed(address: str, headers: Mapping[str, str], raw: bytes, fields: Mapping[str, str]) -> bool:
         return plivo.is_signed(auth_token, address, fields, headers)
 
-    carrier = Carrier(
-        name=plivo.NAME,
-        is_signed=is_signed,
-        caller_of=plivo.caller_of,
-        stream_answer=plivo.stream_answer,
-        busy_answer=plivo.busy_answer,
-        stream=plivo.STREAM,
-    )
     control = plivo.PlivoControl(
         auth_id=auth_id, auth_token=auth_token, base_url=base_url, public_url=public_url, random=SystemRandom()
     )
-    door = Door(name=plivo.NAME, path=plivo.STREAM, dialect=plivo.PlivoDialect, control=control)
-    return _Entrance(carrier, door, (control.route,))
+    return _entrance(plivo, is_signed, plivo.PlivoDialect, control, control.route)
