@@ -71,7 +71,7 @@ def read_script(path: Path) -> dict[str, Any]:
 
     try:
         found = YAML(typ="safe", pure=True).load(path.read_text("utf-8"))
-    except (YAMLError, UnicodeDecodeError) as error:
+    except (YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
         raise UsageError(f"{path} is not readable YAML: {' '.join(str(error).split())[:200]}") from None
     if isinstance(found, list):
         found = {"lines": found}
@@ -100,11 +100,14 @@ def _line(item: Any, where: str) -> dict[str, Any]:
         raise UsageError(f"{where}: say should be words; a caller who says nothing is `silent: true`.")
     if any(item.get(key, True) is not True for key in ("silent", "hang_up")):
         raise UsageError(f"{where}: silent and hang_up are true, or left out.")
-    if "press" in item and not (str(item["press"]) and set(str(item["press"]).upper()) <= KEYS):
+    pressed = item.get("press", "0")
+    if not (isinstance(pressed, str) and pressed and set(pressed.upper()) <= KEYS):
         raise UsageError(f"{where}: press should be keys, 0-9, *, # and A-D, in quotes.")
     after = item.get("interrupts_after", 0)
-    if isinstance(after, bool) or not isinstance(after, (int, float)) or after < 0:
+    if isinstance(after, bool) or not isinstance(after, (int, float)) or not 0 <= after < 3600:
         raise UsageError(f"{where}: interrupts_after should be seconds.")
+    if "interrupts_after" in item and "say" not in item:
+        raise UsageError(f"{where}: interrupts_after belongs to say.")
     return item
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vivavoce.domain.principal import Principal
+from vivavoce.errors import UsageError
 from vivavoce.service.calls import Ended
 from vivavoce.service.conversations import Found
 from vivavoce.service.recordings import RecordingNotFound
@@ -81,7 +82,12 @@ async def written(services: Services, principal: Principal, found: Found, path: 
         return None
     target = Path(path)
     body = b"".join([piece async for piece in sound.read(0, sound.size)])
-    await asyncio.to_thread(target.write_bytes, body)
+    try:
+        await asyncio.to_thread(target.write_bytes, body)
+    except OSError as error:  # the call is kept, and can be fetched
+        raise UsageError(
+            f"{target} cannot be written ({error.strerror}); vivavoce conversations audio {conversation.id} fetches it again."
+        ) from None
     return target
 
 

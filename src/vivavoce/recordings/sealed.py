@@ -26,7 +26,7 @@ def seal_file(source: Path, target: Path, key: bytes) -> None:
 
 
 async def read_sealed(recordings: Recordings, name: Name, key: bytes, start: int, length: int) -> bytes:
-    """Bytes of the file as it was. Raises RecordingsError where it is not what was stored."""
+    """Bytes of the file as it was, all of which have to be there. Raises RecordingsError where it is not what was stored."""
     if length <= 0:
         return b""
     first, last = start // PIECE, (start + length - 1) // PIECE
@@ -39,7 +39,10 @@ async def read_sealed(recordings: Recordings, name: Name, key: bytes, start: int
     except InvalidTag:
         raise RecordingsError("The recording is not what was stored: somebody has changed it.") from None
     skip = start - first * PIECE
-    return bytes(opened[skip : skip + length])
+    found = bytes(opened[skip : skip + length])
+    if len(found) < length:
+        raise RecordingsError("The recording is not what was stored: its end is missing.")
+    return found
 
 
 def _nonce(number: int) -> bytes:

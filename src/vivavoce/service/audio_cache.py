@@ -23,7 +23,7 @@ from vivavoce.audio import pcm, wav
 from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
-from vivavoce.errors import Invalid, NotFound, PayloadTooLarge
+from vivavoce.errors import Invalid, NotFound, PayloadTooLarge, VivavoceError
 from vivavoce.recordings.interface import Name, Recordings, RecordingsError
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
@@ -105,6 +105,8 @@ class AudioCache:
         self._sounds: OrderedDict[tuple[str, str], bytes] = OrderedDict()  # (agent, id) -> pcm
         self._written: dict[tuple[str, str, str], datetime] = {}  # when the hits of an entry were written last
         self._claims = Claims()
+        self._making: set[str] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
 
     def over(self, synthesizer: Synthesizer, account_id: str, agent_id: str, conversation_id: str) -> Synthesizer:
@@ -138,12 +140,16 @@ class AudioCache:
             await self._write(agent, name)
 
     async def close(self) -> None:
-        """Writes what was counted since."""
+        """Ends what is being kept, and writes what was counted since."""
+        await asyncio.gather(*self._tasks)
         for account_id, agent_id, id_ in list(self._written):
             known = await self._known((account_id, agent_id))
             name = next((name for name, entry in known.items() if entry.id == id_), None)
             if name is not None:
-                await self._write((account_id, agent_id), name)
+                try:
+                    await self._write((account_id, agent_id), name)
+                except VivavoceError as error:
+                    log.warning("the hits of the audio cache were not written: %s", error.code)
 
     async def _write(self, agent: _Agent, name: str) -> None:
         """The entry as it is by then, unless it is gone."""
@@ -155,7 +161,8 @@ class AudioCache:
                 fact = Fact(account_id=agent[0], agent_id=agent[1], kind=FACT, key=entry.id, body=body, at=now)
                 await self._store.put_fact(fact)
 
-    async def made(self, agent: _Agent, conversation_id: str, text: str, voice: Voice, sound: Sound) -> None:
+    def made(self, agent: _Agent, conversation_id: str, text: str, voice: Voice, sound: Sound) -> None:
+        """Keeps it, beside the call, when it was made before for another conversation; nobody else makes the same entry."""
         now = self._clock.now()
         name = _name(text, voice)
         place = hashlib.sha256("\0".join((*agent, name)).encode()).hexdigest()
@@ -165,9 +172,23 @@ class AudioCache:
             while len(self._made) > MOST_MADE:
                 self._made.popitem(last=False)
             return
-        known = await self._known(agent)
         is_worth = before[0] != conversation_id and len(sound.pcm) + wav.HEADER_BYTES <= MAX_BYTES
-        if not is_worth or name in known or len(known) >= MOST_ENTRIES or len(text) > MAX_CHARACTERS:
+        if is_worth and len(text) <= MAX_CHARACTERS and place not in self._making:
+            self._making.add(place)
+            task = asyncio.create_task(self._keep(agent, conversation_id, text, voice, sound))
+            self._tasks.add(task)
+            task.add_done_callback(lambda _: self._making.discard(place))
+            task.add_done_callback(self._tasks.discard)
+
+    async def _keep(self, agent: _Agent, conversation_id: str, text: str, voice: Voice, sound: Sound) -> None:
+        try:
+            await self._keep_new(agent, conversation_id, text, voice, sound)
+        except VivavoceError as error:
+            log.warning("an utterance could not be kept in the audio cache: %s", error.code)
+
+    async def _keep_new(self, agent: _Agent, conversation_id: str, text: str, voice: Voice, sound: Sound) -> None:
+        known, name = await self._known(agent), _name(text, voice)
+        if name in known or len(known) >= MOST_ENTRIES:
             return
         if await self._is_personal(agent, conversation_id, text):
             return
@@ -178,14 +199,10 @@ class AudioCache:
             provider=sound.engine,
             voice_id=voice.id,
             parameters=voice.parameters,
-            cached_at=now,
+            cached_at=self._clock.now(),
             samples=len(sound.pcm) // 2,
         )
-        try:
-            await self._recordings.put(_file(agent, entry.id), wav.of(sound.pcm))
-        except RecordingsError as error:
-            log.warning("an utterance could not be kept in the audio cache: %s", error.code)
-            return
+        await self._recordings.put(_file(agent, entry.id), wav.of(sound.pcm))
         known[name] = entry
         await self._write(agent, name)
 
@@ -288,6 +305,7 @@ class AudioCache:
 
     async def _agent(self, principal: Principal, permission: Any, agent_id: str) -> _Agent:
         require(principal, permission, agent_id)
+        await asyncio.gather(*self._tasks)  # what was said before it is asked is in it
         return await self._deployments.account_of(principal, agent_id), agent_id
 
     async def _known(self, agent: _Agent) -> dict[str, Entry]:
@@ -306,7 +324,9 @@ class AudioCache:
     async def _sound(self, agent: _Agent, entry: Entry) -> bytes:
         place = ("\0".join(agent), entry.id)
         known = self._sounds.get(place)
-        if known is None:
+        if known is not None:
+            self._sounds.move_to_end(place)
+        else:
             known = await self._recordings.read(_file(agent, entry.id), wav.HEADER_BYTES, entry.samples * 2)
             current = next((e for e in (await self._known(agent)).values() if e.id == entry.id), None)
             if current is not None and current.cached_at == entry.cached_at:  # not replaced meanwhile
@@ -316,6 +336,10 @@ class AudioCache:
         return known
 
     async def _replace(self, agent: _Agent, old: Entry, sound: bytes, entry: Entry) -> None:
+        async with self._claims.hold((agent, old.id)):
+            await self._replaced(agent, old, sound, entry)
+
+    async def _replaced(self, agent: _Agent, old: Entry, sound: bytes, entry: Entry) -> None:
         await self._recordings.put(_file(agent, old.id), wav.of(sound))
         known = await self._known(agent)
         name = next((name for name, e in known.items() if e.id == old.id), None)
@@ -346,8 +370,8 @@ class _OfConversation:
     async def find(self, text: str, voice: Voice) -> Sound | None:
         return await self._cache.find(self._agent, text, voice)
 
-    async def made(self, text: str, voice: Voice, sound: Sound) -> None:
-        await self._cache.made(self._agent, self._conversation_id, text, voice, sound)
+    def made(self, text: str, voice: Voice, sound: Sound) -> None:
+        self._cache.made(self._agent, self._conversation_id, text, voice, sound)
 
 
 def _name(text: str, voice: Voice) -> str:

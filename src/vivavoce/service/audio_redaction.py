@@ -260,7 +260,7 @@ def _keyed(turns: Sequence[Turn], samples: int) -> list[muting.Span]:
     return [
         (max(0, turn.input.spoken.start - room), min(samples, turn.input.spoken.end + room))
         for turn in turns
-        if turn.input.spoken is not None and len(turn.input.dtmf) > 2
+        if turn.input.spoken is not None and (len(turn.input.dtmf) > 2 or turn.input.spoken.is_secret)
     ]
 
 

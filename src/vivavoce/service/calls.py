@@ -16,8 +16,7 @@ from vivavoce.domain.conversation import Conversation, EndReason
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
 from vivavoce.engine.tools import is_plain
-from vivavoce.errors import ConversationExists, Invalid, Unauthenticated, Unavailable, VivavoceError
-from vivavoce.recordings.interface import RecordingsError
+from vivavoce.errors import ConversationBusy, ConversationExists, Invalid, Unauthenticated, Unavailable, VivavoceError
 from vivavoce.recordings.spool import SpoolFile
 from vivavoce.service.access import require
 from vivavoce.service.chats import Chats, Opening
@@ -167,6 +166,21 @@ class Calls:
         """A whole call, from the greeting until it is over and its recording is kept."""
         require(principal, "chat", agent_id)
         self._check_room()
+        self.going_on += 1  # at once: what follows waits
+        try:
+            return await self._hold(principal, agent_id, opening, line, pace or RealTime(), engines)
+        finally:
+            self.going_on -= 1
+
+    async def _hold(
+        self,
+        principal: Principal,
+        agent_id: str,
+        opening: Opening,
+        line: Line,
+        pace: Pace,
+        engines: Engines | None,
+    ) -> Ended:
         engines = engines or await self._engines()
         deployment = await self._deployments.resolve(principal, agent_id, opening.environment)
         agent = (await self._deployments.prepared(deployment.tree)).agent
@@ -179,13 +193,11 @@ class Calls:
             account_id = deployment.account_id
             engines = replace(engines, synthesizer=self._speaker(engines.synthesizer, account_id, agent_id, id_))
         recorder = _Recorder(self._recordings, conducting)
-        call = Call(conducting, line, engines, recorder, pace or RealTime())
-        self.going_on += 1
+        call = Call(conducting, line, engines, recorder, pace)
         self._live.add(live := _Live(call, conducting))
         try:
             reason = await call.run()
         finally:
-            self.going_on -= 1
             # Whatever ended this, the sound that there is is kept, and nobody waits for the disk.
             keeping = asyncio.ensure_future(self._over(conducting, recorder))
             self._tasks.add(keeping)
@@ -202,8 +214,14 @@ class Calls:
         """Ends the call of a conversation that is being erased, and returns when nothing of it goes on."""
         for live in [live for live in self._live if live.is_of(conversation)]:
             live.call.stop()
-            async with asyncio.timeout(DROP_SECONDS):
-                await live.is_over.wait()
+            try:
+                async with asyncio.timeout(DROP_SECONDS):
+                    await live.is_over.wait()
+            except TimeoutError:
+                raise ConversationBusy(
+                    "The conversation is on a call that does not end; try again shortly.",
+                    retry_after=RETRY_AFTER_SECONDS,
+                ) from None
 
     async def _over(self, conducting: Conducting, recorder: _Recorder) -> None:
         """Ends what has not ended, and keeps or discards the recording."""
@@ -221,11 +239,15 @@ class Calls:
             if spool.error is not None:
                 log.error("a recording is not whole: the disk failed with %s", type(spool.error).__name__)
             await self._recordings.keep(conversation, spool.path, is_whole=spool.error is None)
-        except RecordingsError as error:
-            log.warning("a recording waits on disk until the object store is back: %s", error.code)
-            await self._recordings.store_later(conversation)
         except (VivavoceError, OSError) as error:
-            log.error("a recording could not be kept: %s", type(error).__name__)
+            log.warning("a recording waits on disk until it can be stored: %s", type(error).__name__)
+            await self._store_later(conversation, is_whole=spool.error is None)
+
+    async def _store_later(self, conversation: Conversation, *, is_whole: bool) -> None:
+        try:
+            await self._recordings.store_later(conversation, is_whole=is_whole)
+        except VivavoceError as error:  # the next start finds it
+            log.error("a recording stays on disk until the next start: %s", error.code)
 
     async def recover(self) -> None:
         """After a crash: what was recorded of the calls that it cut is kept, and they have ended."""

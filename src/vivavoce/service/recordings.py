@@ -172,10 +172,12 @@ class CallRecordings:
                 log.error("a recording on disk cannot be kept: %s", type(error).__name__)
         return found
 
-    async def store_later(self, conversation: Conversation) -> None:
+    async def store_later(self, conversation: Conversation, *, is_whole: bool = True) -> None:
         """For when the object store is away: the recording waits on disk."""
         due = self._clock.now() + STORE_AGAIN
-        await self._store.add_work([Work(kind=STORE_RECORDING, key="", subject=conversation.subject, due_at=due)])
+        payload = {"is_whole": is_whole}
+        work = Work(kind=STORE_RECORDING, key="", subject=conversation.subject, due_at=due, payload=payload)
+        await self._store.add_work([work])
 
     async def store_again(self, work: Work) -> datetime | None:
         """Background work: tries until it is stored, however long that takes."""
@@ -187,9 +189,9 @@ class CallRecordings:
         if not await asyncio.to_thread(path.is_file):
             return None
         try:
-            await self.keep(conversation, path)
-        except RecordingsError as error:
-            log.warning("a recording waits on disk: %s", error.code)
+            await self.keep(conversation, path, is_whole=bool(work.payload.get("is_whole", True)))
+        except (RecordingsError, OSError) as error:
+            log.warning("a recording waits on disk: %s", type(error).__name__)
             return self._clock.now() + STORE_AGAIN
         return None
 

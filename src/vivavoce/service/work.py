@@ -20,8 +20,10 @@ LEASE = timedelta(seconds=120)
 BATCH = 16
 LONGEST_SLEEP_SECONDS = 1.0
 MOST_ATTEMPTS = 8
+MOST_CLAIMS = 400  # of slow work
 FIRST_BACKOFF_SECONDS = 2.0
 
+_Name = tuple[str, str, Subject | None]
 Handler = Callable[[Work], Awaitable[datetime | None]]
 
 
@@ -36,7 +38,8 @@ class WorkLoop:
     ) -> None:
         self._slow = slow
         self._lane = asyncio.Lock()
-        self._running: dict[tuple[str, str, Subject | None], asyncio.Task[None]] = {}
+        self._running: dict[_Name, asyncio.Task[None]] = {}
+        self._latest: dict[_Name, Claimed] = {}
         self._store = store
         self._clock = clock
         self._handlers = handlers
@@ -51,9 +54,14 @@ class WorkLoop:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        for task in self._running.values():
+        given_up = list(self._latest.values())
+        running = list(self._running.values())
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
+        for claimed in given_up:  # whoever comes next need not wait for the lease
+            with contextlib.suppress(VivavoceError):
+                await self._store.retry_work(claimed, self._clock.now())
 
     async def run_due(self) -> int:
         """Does all that is due now, the slow work included; returns how much that was."""
@@ -81,13 +89,18 @@ class WorkLoop:
         """Unless it is going on, and its lease has only run out."""
         work = claimed.work
         name = (work.kind, work.key, work.subject)
+        self._latest[name] = claimed  # the lease by which it can be settled
         if name not in self._running:
-            task = self._running[name] = asyncio.create_task(self._in_lane(claimed))
-            task.add_done_callback(lambda _: self._running.pop(name, None))
+            task = self._running[name] = asyncio.create_task(self._in_lane(name))
+            task.add_done_callback(lambda _: self._forget(name))
 
-    async def _in_lane(self, claimed: Claimed) -> None:
+    def _forget(self, name: _Name) -> None:
+        self._running.pop(name, None)
+        self._latest.pop(name, None)
+
+    async def _in_lane(self, name: _Name) -> None:
         async with self._lane:
-            await self._do(claimed)
+            await self._do(self._latest[name])
 
     async def _run(self) -> None:
         while True:
@@ -111,6 +124,7 @@ class WorkLoop:
         except Exception as error:  # one piece of work must not stop the loop
             await self._failed(claimed, error)
             return
+        claimed = self._latest.get((work.kind, work.key, work.subject), claimed)
         if again is None:
             await self._store.finish_work(claimed)
         else:
@@ -121,10 +135,13 @@ class WorkLoop:
         log.warning(
             "background work failed: kind=%s attempt=%d error=%s", work.kind, work.attempts, type(error).__name__
         )
-        if work.attempts >= MOST_ATTEMPTS:
+        claimed = self._latest.get((work.kind, work.key, work.subject), claimed)
+        # Slow work is claimed again and again while it waits its turn.
+        if work.attempts >= (MOST_CLAIMS if work.kind in self._slow else MOST_ATTEMPTS):
             log.error("background work was given up: kind=%s after %d attempts", work.kind, work.attempts)
             await self._store.finish_work(claimed)
             return
         await self._store.retry_work(
-            claimed, self._clock.now() + timedelta(seconds=FIRST_BACKOFF_SECONDS * 2**work.attempts)
+            claimed,
+            self._clock.now() + timedelta(seconds=FIRST_BACKOFF_SECONDS * 2 ** min(work.attempts, MOST_ATTEMPTS)),
         )

@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 class Cache(Protocol):
     async def find(self, text: str, voice: Voice) -> Sound | None: ...
 
-    async def made(self, text: str, voice: Voice, sound: Sound) -> None:
-        """Told of all that was made, whether it is worth keeping or not. The caller has heard it by then."""
+    def made(self, text: str, voice: Voice, sound: Sound) -> None:
+        """Told of all that was made, whether it is worth keeping or not. Returns at once: the next sentence waits."""
         ...
 
 
@@ -42,10 +42,7 @@ class CachedSynthesizer:
                 engine = sound.engine
                 made += sound.pcm
                 yield sound
-        try:
-            await self._cache.made(text, voice, Sound(bytes(made), engine))
-        except VivavoceError as error:
-            log.warning("what was spoken could not be kept: %s", error.code)
+        self._cache.made(text, voice, Sound(bytes(made), engine))
 
     async def _found(self, text: str, voice: Voice) -> Sound | None:
         """A cache that cannot be asked is an empty one."""

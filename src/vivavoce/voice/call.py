@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from time import monotonic
 from typing import Protocol
@@ -30,6 +31,7 @@ LOST_SECONDS = 10.0  # without any sound from the other side: nobody is there an
 LONGEST_SECONDS = 4 * 3600.0
 MOST_FAILURES = 3  # in a row, of hearing or of speaking, before the call is given up
 PLAYED_SECONDS = 5.0  # to wait for the other side to have heard the last words
+HELD_FRAMES = 25
 SECRET_SAMPLES = round(0.5 * pcm.RATE)  # after secret keys were collected, that the caller's side stays silent
 TURN_SECONDS = 30.0  # to wait for a turn that runs when the caller hangs up
 
@@ -71,9 +73,11 @@ class Call:
         self._mouth = Mouth(engines.synthesizer, failed=self._failed_to_speak, seconds=seconds)
         self._samples = 0
         self._secret_until = 0
+        self._held: deque[tuple[bytes, bytes]] = deque()  # the last half second, before it is recorded
         self._last_arrival = 0.0
         self._turn: asyncio.Task[Outcome] | None = None
         self._asked = Said()  # what the turn answers
+        self._reply = 0  # counts up
         self._outcome: Outcome | None = None  # of the reply that is being played
         self._pending: list[tuple[Said, float]] = []  # what the caller has contributed, and when it was understood
         self._waited = 0.0  # seconds, of what is answered
@@ -151,9 +155,13 @@ class Call:
             caller = agent = pcm.SILENCE
         if self._ear.is_taking_secret:
             self._secret_until = self._samples + SECRET_SAMPLES
-        if self._samples < self._secret_until:  # a tone cannot be told from speech for sure, nor where it begins
+            # A tone is heard before its key is told, and cannot be told from speech for sure: what is held back goes too.
+            self._held = deque((pcm.SILENCE, agent_) for _, agent_ in self._held)
+        if self._samples < self._secret_until:
             caller = pcm.SILENCE
-        self._recorder.write(caller, agent)
+        self._held.append((caller, agent))
+        if len(self._held) > HELD_FRAMES:
+            self._recorder.write(*self._held.popleft())
 
     def _settle(self, now: float, arrived: Arrived) -> tuple[EndReason, Transfer | None] | None:
         """What follows from where things stand now."""
@@ -185,17 +193,18 @@ class Call:
 
     def _settle_turn(self, outcome: Outcome) -> None:
         self._mouth.playout.drop_interims()
-        self._manner = outcome.manner
+        # A turn that failed says nothing of how to go on: what is not to be recorded still is not.
+        if outcome.index >= 0:
+            self._manner = outcome.manner
         if outcome.ending is not None:  # the goodbye is played to its end
             self._mouth.playout.is_paused = False
-            self._ear.settle(Manner(hears_speech=False))
-        else:
-            self._ear.settle(outcome.manner)
+            self._manner = replace(self._manner, hears_speech=False)
+        self._ear.settle(self._manner)
 
     def _replied(self, outcome: Outcome) -> tuple[EndReason, Transfer | None] | None:
         """The reply has been played to its end."""
         playout = self._mouth.playout
-        self._amend(outcome, heard=playout.heard if playout.has_failed else None)
+        self._amend(outcome, heard=playout.heard if playout.has_broken_off else None)
         self._outcome = None
         if outcome.ending is not None:
             return outcome.ending, outcome.transfer
@@ -229,7 +238,7 @@ class Call:
         self._waited = self._seconds() - at
         if self._outcome is not None:
             heard = self._mouth.playout.cut()
-            self._line.tell({"type": "interrupted", "heard": heard})
+            self._line.tell({"type": "interrupted", "heard": heard, "reply": self._reply})
             self._amend(self._outcome, heard=heard)
             self._outcome = None
         else:
@@ -240,6 +249,7 @@ class Call:
 
     def _begin_turn(self, said: Said, conducted: AsyncIterator[Conducted]) -> None:
         self._asked = said
+        self._reply += 1
         self._mouth.begin(self._seconds())
         self._turn = asyncio.create_task(self._run_turn(conducted))
 
@@ -265,7 +275,7 @@ class Call:
         return outcome
 
     def _say(self, saying: Saying) -> None:
-        self._line.tell(_told("agent", saying.text, is_interim=saying.is_interim))
+        self._line.tell({**_told("agent", saying.text, is_interim=saying.is_interim), "reply": self._reply})
         self._mouth.say(saying)
 
     async def _apologise_and_leave(self) -> Outcome:
@@ -342,6 +352,9 @@ class Call:
         if self._turn is not None:  # its effects stand, so its record is waited for
             done, _ = await asyncio.wait({self._turn}, timeout=TURN_SECONDS)
             self._outcome = self._turn.result() if done else None
+            if not done:  # it holds the conversation, which has to be ended
+                self._turn.cancel()
+                await asyncio.gather(self._turn, return_exceptions=True)
         if self._outcome is not None:
             self._amend(self._outcome, heard=self._mouth.playout.cut())
         await asyncio.gather(*self._amending)
@@ -373,6 +386,9 @@ class Call:
             return False
 
     async def _close(self) -> None:
+        for caller, agent in self._held:
+            self._recorder.write(caller, agent)
+        self._held.clear()
         await self._ear.close()
         await self._mouth.close()
         for task in (self._turn, *self._amending):

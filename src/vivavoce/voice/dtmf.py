@@ -37,8 +37,14 @@ class Keypad:
     def __init__(self, settings: Settings = DEFAULT) -> None:
         self.settings = settings
         self._next: Settings | None = None
+        self._is_secret = False  # the entry: one key of it is enough
         self._keys = ""
         self._start = self._last = 0.0
+
+    @property
+    def is_secret(self) -> bool:
+        """What is being keyed in is nobody's business."""
+        return self._is_secret or self.settings.is_secret
 
     @property
     def is_active(self) -> bool:
@@ -48,6 +54,7 @@ class Keypad:
         """From the next entry on: one that has been begun is completed, and kept secret, as it was begun."""
         if self.is_active:
             self._next = settings
+            self._is_secret = self._is_secret or settings.is_secret
         else:
             self.settings, self._next = settings, None
 
@@ -59,6 +66,7 @@ class Keypad:
             return None
         if not self._keys:
             self._start = now
+        self._is_secret = self._is_secret or settings.is_secret
         self._last = now
         if settings.end_key and key == settings.end_key:
             return self._done(key)
@@ -71,8 +79,8 @@ class Keypad:
         return self._done("") if self._keys and now - self._last >= self.settings.between - 1e-9 else None
 
     def _done(self, end_key: str) -> Entry:
-        entry = Entry(self._keys, end_key, self._start, self._last, self.settings.is_secret)
-        self._keys = ""
+        entry = Entry(self._keys, end_key, self._start, self._last, self._is_secret)
+        self._keys, self._is_secret = "", False
         if self._next is not None:
             self.settle(self._next)
         return entry

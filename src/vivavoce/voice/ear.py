@@ -76,7 +76,7 @@ class Ear:
 
     @property
     def is_taking_secret(self) -> bool:
-        return self._manner.keys.is_secret or self._keypad.settings.is_secret
+        return self._manner.keys.is_secret or self._keypad.is_secret
 
     def press(self, keys: str, now: float, *, is_agent_speaking: bool) -> bool:
         """True when the agent has to stop for it."""

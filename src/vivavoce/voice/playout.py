@@ -129,14 +129,22 @@ class Playout:
         self._pieces = [piece for piece in self._pieces if not piece.is_dropped]
 
     @property
-    def has_failed(self) -> bool:
-        return any(piece.has_failed for piece in (*self._done, *self._pieces) if not piece.is_interim)
+    def _reply(self) -> list[Piece]:
+        return [piece for piece in (*self._done, *self._pieces) if not piece.is_interim]
+
+    @property
+    def has_broken_off(self) -> bool:
+        """The end of the reply could not be spoken."""
+        return bool(self._reply) and self._reply[-1].has_failed
 
     @property
     def heard(self) -> str:
-        """The text of the reply that was heard so far."""
-        texts = (piece.heard.strip() for piece in (*self._done, *self._pieces) if not piece.is_interim)
-        return " ".join(filter(None, texts))
+        """The text of the reply up to where it was heard last. A sentence within it that could not be spoken counts, since
+        what was heard after it is told of by where it stands."""
+        texts = [piece.text.strip() for piece in self._reply]
+        heard = [piece.heard.strip() for piece in self._reply]
+        last = max((number for number, text in enumerate(heard) if text), default=-1)
+        return " ".join(filter(None, (*texts[:last], *heard[last : last + 1]))) if last >= 0 else ""
 
     def cut(self) -> str:
         """Gives up what is left; the text of the reply that was heard."""

@@ -6,9 +6,10 @@ function say(text, isProblem = false) {
   $("status").classList.toggle("problem", isProblem);
 }
 
-function line(role, text, note) {
+function line(role, text, note, reply) {
   if (!text && role === "agent") return;
   const item = document.createElement("li");
+  item.dataset.reply = reply ?? "";
   item.className = role + (note === "interim" ? " interim" : "");
   const who = document.createElement("small");
   who.textContent = role === "user" ? "You" : "Agent";
@@ -17,12 +18,8 @@ function line(role, text, note) {
   item.scrollIntoView({ block: "nearest" });
 }
 
-function cut(heard) {  // what the agent had said since, as far as it was heard
-  const said = [];
-  for (let item = $("transcript").lastElementChild; item && !(item.classList.contains("agent") === false && said.length); item = item.previousElementSibling) {
-    if (item.classList.contains("agent") && !item.classList.contains("interim")) said.unshift(item);
-  }
-  const [first, ...rest] = said;
+function cut(heard, reply) {  // what of a reply was heard takes the place of all of it
+  const [first, ...rest] = [...$("transcript").querySelectorAll(`.agent:not(.interim)[data-reply="${Number(reply)}"]`)];
   if (!first) return;
   rest.forEach((item) => item.remove());
   const who = document.createElement("small");
@@ -104,8 +101,8 @@ function connect(current) {
         $("live").hidden = false;
         $("settings").hidden = true;
         break;
-      case "transcript": line(told.role, told.text, told.interim ? "interim" : ""); break;
-      case "interrupted": cut(told.heard); break;
+      case "transcript": line(told.role, told.text, told.interim ? "interim" : "", told.reply); break;
+      case "interrupted": cut(told.heard, told.reply); break;
       case "clear": telephone.port.postMessage("clear"); $("theirs").value = 0; break;
       case "mark": telephone.port.postMessage({ mark: told.mark }); break;
       case "transfer": current.ended = `You would now be transferred to ${told.destination}${told.number ? " (" + told.number + ")" : ""}.`; break;
