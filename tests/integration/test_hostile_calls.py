@@ -20,6 +20,7 @@ from vivavoce.domain.record import Criteria, Order
 from vivavoce.errors import ConversationNotFound, Invalid, Unavailable
 from vivavoce.recordings.interface import Name
 from vivavoce.recordings.objects import ObjectRecordings, path_of
+from vivavoce.service.calls import TooManyCalls
 from vivavoce.service.chats import Opening
 from vivavoce.service.keys import OPERATOR
 from vivavoce.service.recordings import RecordingNotFound
@@ -246,6 +247,28 @@ def test_a_store_that_fails_once_while_the_cache_is_asked_silences_nobody(
         async with exchange(write(tmp_path, VOICE)) as phone:
             held = await phone.call("good day")
             assert held.said == [("", "Hello"), ("good day", "You said good day")]
+
+    run(scenario())
+
+
+def test_what_many_calls_say_at_once_is_kept_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with exchange(write(tmp_path, VOICE)) as phone:
+            await asyncio.gather(*(phone.call(f"guest {number}") for number in range(6)))
+            cache = phone.started.services.audio_cache
+            found, count = await cache.entries(OPERATOR, "tiny", limit=10, offset=0, sort="")
+            assert [entry.transcript for entry in found] == ["Hello"] and count == 1
+
+    run(scenario())
+
+
+def test_calls_that_come_at_once_are_counted_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with exchange(write(tmp_path, VOICE), calls=2) as phone:
+            held = await asyncio.gather(*(phone.call("good day") for _ in range(6)), return_exceptions=True)
+            refused = [outcome for outcome in held if isinstance(outcome, BaseException)]
+            assert [type(error) for error in refused] == [TooManyCalls] * 4
+            assert (await phone.call("good day")).said[-1] == ("good day", "You said good day")
 
     run(scenario())
 

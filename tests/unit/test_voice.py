@@ -180,6 +180,18 @@ def test_no_terminator_means_that_every_key_counts() -> None:
     assert [keypad.press(key, 0.0) for key in "1#2"][-1] == Entry("1#2", "", 0.0, 0.0)
 
 
+def test_an_entry_of_which_one_key_is_secret_is_secret_and_the_next_is_what_the_step_says() -> None:
+    keypad = Keypad(dtmf.Settings(most=3))
+    keypad.press("4", 0.0)
+    keypad.settle(dtmf.Settings(most=3, is_secret=True))  # the step for a card begins with the entry under way
+    keypad.settle(dtmf.Settings(most=3))
+    assert keypad.is_secret
+    keypad.press("2", 0.1)
+    entry = keypad.press("1", 0.2)
+    assert entry is not None and entry.digits == "421" and entry.is_secret
+    assert not keypad.is_secret
+
+
 @given(st.text("0123456789*#", max_size=80), st.integers(0, 6))
 @settings(deadline=None)
 def test_no_key_is_lost(keys: str, most: int) -> None:
