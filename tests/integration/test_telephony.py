@@ -41,6 +41,7 @@ from tests.support.carriers import (
 )
 from tests.support.talk import run, script, write
 from vivavoce.audio import pcm, wav
+from vivavoce.domain.conversation import Turn
 from vivavoce.errors import UsageError
 from vivavoce.service.chats import Opening
 from vivavoce.service.keys import OPERATOR
@@ -284,6 +285,10 @@ def test_the_caller_is_greeted_heard_and_answered_and_all_of_it_is_on_record(tmp
         await each(at, LINES, fact)
 
     on_the_telephone(tmp_path, then)
+
+
+def problems_of(turns: Sequence[Turn]) -> set[str]:
+    return {problem for turn in turns if turn.played is not None for problem in turn.played.problems}
 
 
 async def recorded(at: Exchange, id: str) -> tuple[str, str]:
@@ -610,7 +615,8 @@ def test_a_flood_of_sound_costs_the_caller_no_more_than_what_is_too_much(tmp_pat
             line.say("hello")
             await line.hears("Fine.")
             await line.hang_up()
-            assert [turn.input.text for turn in (await at.ended(line.call))[1]] == ["", "hello"]
+            turns = (await at.ended(line.call))[1]
+            assert [turn.input.text for turn in turns] == ["", "hello"] and problems_of(turns) == {"flood"}
 
         await each(at, LINES, fact)
 
@@ -625,7 +631,8 @@ def test_a_line_on_which_nothing_makes_sense_is_closed(tmp_path: Path) -> None:
             for _ in range(50):
                 await line.send("nonsense")
             await line.over()
-            assert (await at.ended(line.call))[0].end_reason == "client"
+            conversation, turns = await at.ended(line.call)
+            assert conversation.end_reason == "client" and problems_of(turns) == {"malformed_message"}
 
         await each(at, WEB_LINES, fact)
         await another_is_answered(at)
@@ -772,7 +779,9 @@ def test_whatever_else_comes_to_audiosocket_disturbs_nobody(tmp_path: Path, monk
             line.say("hello")
             await line.hears("Fine.")
             await line.hang_up()
-            assert [turn.input.text for turn in (await at.ended(line.call))[1]] == ["", "hello"]
+            turns = (await at.ended(line.call))[1]
+            assert [turn.input.text for turn in turns] == ["", "hello"]
+            assert problems_of(turns) == {"carrier_error", "malformed_message"}
 
         await each(at, [Asterisk], disturbed)
 
@@ -789,8 +798,8 @@ def test_an_asterisk_that_takes_nothing_any_more_is_gone(tmp_path: Path, monkeyp
             (held,) = at.lines
             for _ in range(20):  # none of which can be written meanwhile
                 held.send(pcm.SILENCE)
-            assert held.problems == {"line_blocked"}
-            assert (await at.ended(line.call))[0].end_reason == "client"
+            conversation, turns = await at.ended(line.call)
+            assert conversation.end_reason == "client" and problems_of(turns) == {"line_blocked"}
 
         await each(at, [Asterisk], fact)
 

@@ -120,7 +120,8 @@ class AudioRedaction:
                 muted += [MutedSpan(side, start, end) for start, end in done.spans]
                 rounds, is_clean = max(rounds, done.rounds), is_clean and not done.is_whole
         async with self._recordings.closed(conversation) as current:
-            if current is not None:  # not erased meanwhile
+            kept = await self._recordings.get_fact(conversation) if current is not None else None
+            if kept is not None and kept.key == recording.key:  # neither erased nor stored anew meanwhile
                 done_ = replace(
                     recording,
                     muted=tuple(muted),

@@ -165,7 +165,6 @@ class AudioSocketLine:
         self._begun = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.call = ""
-        self.problems: set[str] = set()
 
     def _speak_as(self, kind: int) -> None:
         if kind != self._kind:
@@ -223,10 +222,10 @@ class AudioSocketLine:
                 self._keys = (self._keys + payload.decode())[-MOST_KEYS:]
             case Kind.ID | Kind.KEY:
                 self._malformed += 1
-                self.problems.add("malformed_message")
+                self._arrivals.problems.add("malformed_message")
                 self._is_gone = self._is_gone or self._malformed >= MOST_MALFORMED
             case Kind.ERROR:
-                self.problems.add("carrier_error")
+                self._arrivals.problems.add("carrier_error")
             case _:
                 pass
 
@@ -245,14 +244,14 @@ class AudioSocketLine:
             # Asterisk reads a header in one go: a message is written as one.
             self._out.put_nowait(_HEADER.pack(kind, len(payload)) + payload)
         except asyncio.QueueFull:  # half open: it takes nothing any more
-            self.problems.add("line_blocked")
+            self._arrivals.problems.add("line_blocked")
             self._is_gone = True
 
     # The call's side.
 
     def take(self) -> Arrived:
         keys, self._keys = self._keys, ""
-        return Arrived(self._arrivals.take(), keys, self._is_gone)
+        return self._arrivals.arrived(keys, is_gone=self._is_gone)
 
     def send(self, frame: bytes) -> None:
         self._speak(self._said.feed(frame))

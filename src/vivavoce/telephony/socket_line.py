@@ -40,7 +40,6 @@ class SocketLine:
         self._begun = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self.call = ""
-        self.problems: set[str] = set()
 
     async def __aenter__(self) -> SocketLine:
         self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
@@ -61,14 +60,16 @@ class SocketLine:
         return self.call
 
     async def _read(self) -> None:
-        second = count = flooded = 0
+        before, room, flooded = monotonic(), float(MOST_A_SECOND), 0
         try:
             while not self._is_gone:
                 message = await self._socket.receive()
-                now = int(monotonic())
-                second, count = now, count + 1 if now == second else 1
-                if count > MOST_A_SECOND and message["type"] == "websocket.receive":
-                    self.problems.add("flood")
+                now = monotonic()
+                before, room = now, min(MOST_A_SECOND, room + (now - before) * MOST_A_SECOND)
+                if room >= 1:
+                    room -= 1
+                elif message["type"] == "websocket.receive":
+                    self._arrivals.problems.add("flood")
                     flooded += 1
                     if flooded > MOST_FLOODED:
                         break
@@ -89,7 +90,7 @@ class SocketLine:
             event = self._dialect.read(message)
         except (Malformed, RecursionError):
             self._malformed += 1
-            self.problems.add("malformed_message")
+            self._arrivals.problems.add("malformed_message")
             if self._malformed >= MOST_MALFORMED:
                 self._leave()
             return
@@ -132,14 +133,14 @@ class SocketLine:
         try:
             self._out.put_nowait(message)
         except asyncio.QueueFull:  # half open: it takes nothing any more
-            self.problems.add("line_blocked")
+            self._arrivals.problems.add("line_blocked")
             self._leave()
 
     # The call's side.
 
     def take(self) -> Arrived:
         keys, self._keys = self._keys, ""
-        return Arrived(self._arrivals.take(), keys, self._is_gone, self._is_lost)
+        return self._arrivals.arrived(keys, is_gone=self._is_gone, is_lost=self._is_lost)
 
     def send(self, frame: bytes) -> None:
         self._put(self._dialect.sound(frame))

@@ -81,7 +81,7 @@ class Call:
         self._outcome: Outcome | None = None  # of the reply that is being played
         self._pending: list[tuple[Said, float]] = []  # what the caller has contributed, and when it was understood
         self._waited = 0.0  # seconds, of what is answered
-        self._problems: list[str] = []
+        self._problems: dict[str, None] = {}  # codes, in their order
         self._misheard = self._unsaid = 0  # in a row
         self._amending: set[asyncio.Task[None]] = set()
         self._is_giving_up = False
@@ -165,13 +165,14 @@ class Call:
 
     def _settle(self, now: float, arrived: Arrived) -> tuple[EndReason, Transfer | None] | None:
         """What follows from where things stand now."""
+        self._note(*arrived.problems)
         if arrived.is_lost:
-            self._problems.append("line_lost")
+            self._note("line_lost")
             return "lost", None
         if arrived.is_gone or self._is_stopped:
             return "client", None
         if now - self._last_arrival > LOST_SECONDS:
-            self._problems.append("line_lost")
+            self._note("line_lost")
             return "lost", None
         if now > LONGEST_SECONDS:
             return "limit", None
@@ -266,10 +267,10 @@ class Call:
             return Outcome(index=-1, manner=Manner(), ending="failed")
         except VivavoceError as error:
             log.warning("a call's turn failed: %s", error.code)
-            self._problems.append("turn_failed")
+            self._note("turn_failed")
         except Exception as error:  # whatever it is, the caller is not left alone with it
             log.error("a call's turn failed: %s", type(error).__name__, exc_info=error)
-            self._problems.append("turn_failed")
+            self._note("turn_failed")
         if outcome is None:
             return await self._apologise_and_leave()
         return outcome
@@ -293,13 +294,13 @@ class Call:
     def _give_up(self, problem: str) -> None:
         if not self._is_giving_up and self._turn is None:
             self._is_giving_up = True
-            self._problems.append(problem)
+            self._note(problem)
             self._pending.clear()
             self._begin_turn(Said(), self._conduct.give_up(problem))
 
     def _failed_to_hear(self, error: SpeechError) -> None:
         self._misheard += 1
-        self._problems.append("recognition_failed")
+        self._note("recognition_failed")
         if self._misheard >= MOST_FAILURES:
             self._give_up("recognition_failed")
         elif self._turn is None and self._outcome is None:
@@ -307,7 +308,7 @@ class Call:
 
     def _failed_to_speak(self, error: SpeechError) -> None:
         self._unsaid += 1
-        self._problems.append("synthesis_failed" if error.retryable else "text_not_speakable")
+        self._note("synthesis_failed" if error.retryable else "text_not_speakable")
 
     # What becomes of a reply.
 
@@ -332,7 +333,7 @@ class Call:
             transport=_milliseconds((first_frame if first_frame is not None else first_sound) - first_sound),
             perceived=round(before + (first_frame - marks.asked) * 1000, 1) if first_frame is not None else None,
             heard=heard,
-            problems=tuple(dict.fromkeys(self._problems)),
+            problems=tuple(self._problems),
         )
         self._problems.clear()
         self._last_played = (outcome.index, replace(played, heard=None))
@@ -346,6 +347,18 @@ class Call:
         except VivavoceError as error:
             log.warning("what was played of a turn could not be recorded: %s", error.code)
 
+    async def _tell_late(self) -> None:
+        """What went wrong after the last reply is told with it."""
+        if self._problems and self._last_played is not None:
+            index, played = self._last_played
+            played = replace(played, problems=tuple(dict.fromkeys((*played.problems, *self._problems))))
+            self._problems.clear()
+            self._last_played = (index, played)
+            await self._tell_played(index, played)
+
+    def _note(self, *problems: str) -> None:
+        self._problems.update(dict.fromkeys(problems))
+
     # The end.
 
     async def _finish(self, reason: EndReason, transfer: Transfer | None) -> None:
@@ -358,6 +371,7 @@ class Call:
         if self._outcome is not None:
             self._amend(self._outcome, heard=self._mouth.playout.cut())
         await asyncio.gather(*self._amending)
+        await self._tell_late()
         if reason in ("client", "lost", "limit"):
             try:
                 await self._conduct.end(reason)
@@ -380,9 +394,8 @@ class Call:
             return await self._line.transfer(transfer)
         except VivavoceError as error:
             log.warning("a call could not be transferred: %s", error.code)
-            if self._last_played is not None:
-                index, played = self._last_played
-                await self._tell_played(index, replace(played, problems=(*played.problems, "transfer_failed")))
+            self._note("transfer_failed")
+            await self._tell_late()
             return False
 
     async def _close(self) -> None:

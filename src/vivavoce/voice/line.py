@@ -16,12 +16,14 @@ _QUIET = 0.005  # of full scale: a pause
 
 
 class Arrived(Struct, frozen=True):
-    """Since the last time: one frame, or None when none has come; keys; whether the other side is gone."""
+    """Since the last time: one frame, or None when none has come; keys; whether the other side is gone; codes of what was
+    wrong with what it sent."""
 
     frame: bytes | None = None
     keys: str = ""
     is_gone: bool = False
     is_lost: bool = False  # not by the other side's own wish
+    problems: tuple[str, ...] = ()
 
 
 class Line(Protocol):
@@ -53,13 +55,15 @@ class Line(Protocol):
 
 
 class Arrivals:
-    """Sound in pieces of any length, given out in frames. Numbered pieces that come twice or late are dropped."""
+    """Sound in pieces of any length, given out in frames. Numbered pieces that come twice or late are dropped. `problems`
+    are codes of what was wrong with it since the last time."""
 
     def __init__(self) -> None:
         self._frames: deque[bytes] = deque()
         self._rest = b""
         self._last: int | None = None
         self.dropped = 0  # frames
+        self.problems: set[str] = set()
 
     def put(self, sound: bytes, number: int | None = None) -> None:
         if number is not None:
@@ -74,6 +78,11 @@ class Arrivals:
         while len(self._frames) > MOST_FRAMES:
             self._frames.popleft()
             self.dropped += 1
+            self.problems.add("flood")
+
+    def arrived(self, keys: str = "", *, is_gone: bool, is_lost: bool = False) -> Arrived:
+        problems, self.problems = tuple(sorted(self.problems)), set()
+        return Arrived(self.take(), keys, is_gone, is_lost, problems)
 
     def take(self) -> bytes | None:
         """After a burst the clocks are brought together by leaving out frames in which nothing is said."""
