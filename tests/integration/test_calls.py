@@ -658,5 +658,7 @@ def test_a_line_that_brings_no_sound_any_more_is_lost_and_the_record_says_so(tmp
             assert held.ended.reason == held.found.conversation.end_reason == "lost"
             assert 11.9 <= held.ended.seconds <= 12.2
             assert len(await held.sound("user")) == round(held.ended.seconds * pcm.RATE) * 2
+            last = held.turns[-1].played
+            assert last is not None and last.problems == ("line_lost",)
 
     run(scenario())
