@@ -332,6 +332,22 @@ def test_deepgram_is_not_waited_for_when_there_is_nothing_left_to_finalize() -> 
     run(check())
 
 
+def test_deepgram_is_asked_for_a_region_only_where_it_lists_one() -> None:
+    async def check() -> None:
+        async with speech_server(Tongue()) as server:
+            engine = hosted("deepgram", server.url)
+            for language in ("de-DE", "fr-FR", "en-GB"):
+                await heard(engine, pcm.SILENCE, Hints(language=language))
+            await engine.close()
+        assert [value for asked in server.asked for name, value in asked.query if name == "language"] == [
+            "de",
+            "fr",
+            "en-GB",
+        ]
+
+    run(check())
+
+
 PHRASES = (("table for two", 1.0), ("Viva: Voce", 3.0), ("\ud800", 1.0), ("x" * 2 * MOST_KEYTERM_BYTES, 2.0))
 
 

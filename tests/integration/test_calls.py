@@ -547,12 +547,60 @@ def test_what_is_said_in_two_calls_is_made_once_from_then_on(tmp_path: Path) -> 
             cache = phone.started.services.audio_cache
             (entry,), total = await cache.entries(OPERATOR, "tiny", limit=10, offset=0, sort="hit_count:desc")
             assert (entry.transcript, entry.hits, total) == ("Hello", 2, 1)
+            agent, spoken = ("acme", "tiny"), voice.spoken[0][1]
+            assert await cache.find(agent, "Hello", spoken, "another engine") is None
             own = phone.say("Good morning").sound
             await cache.replace_file(OPERATOR, "tiny", entry.id, wav.of(own), "../../hello.wav")
             held = await phone.call(HangUp())
             assert own in await held.sound("agent")
+            assert await cache.find(agent, "Hello", spoken, "another engine") is not None  # somebody wants it so
             (entry,), _ = await cache.entries(OPERATOR, "tiny", limit=10, offset=0, sort="")
             assert entry.is_imported and entry.filename == "hello.wav"
+
+    run(scenario())
+
+
+def test_an_engine_that_stands_in_for_another_leaves_nothing_in_the_audio_cache(tmp_path: Path) -> None:
+    tongue = Tongue()
+    away = {number: SpeechError("The engine is away.") for number in range(9)}
+    first, second = ScriptedSynthesizer(tongue, name="first", fails=away), ScriptedSynthesizer(tongue, name="second")
+
+    async def scenario() -> None:
+        async with exchange(write(tmp_path, VOICE), synthesizers=[first, second], tongue=tongue) as phone:
+            for _ in range(3):
+                held = await phone.call(HangUp())
+                assert held.turns[0].played is not None and held.turns[0].played.synthesizer == "second"
+            found = await phone.started.services.audio_cache.entries(OPERATOR, "tiny", limit=10, offset=0, sort="")
+            assert found == ([], 0)
+
+    run(scenario())
+
+
+def test_a_name_that_a_caller_says_in_the_same_turn_is_not_kept_in_the_audio_cache(tmp_path: Path) -> None:
+    model = 'rules: [{when: {said: "my name"}, say: "Zbigniew, thank you."}]\notherwise: "And now?"'
+
+    async def scenario() -> None:
+        async with exchange(write(tmp_path, VOICE), model) as phone:
+            for _ in range(3):
+                held = await phone.call("my name is Zbigniew")
+                assert held.said[1] == ("my name is Zbigniew", "Zbigniew, thank you.")
+            cache = phone.started.services.audio_cache
+            found, _ = await cache.entries(OPERATOR, "tiny", limit=10, offset=0, sort="")
+            assert [entry.transcript for entry in found] == ["Hello"]
+
+    run(scenario())
+
+
+def test_who_goes_on_before_the_agent_has_understood_is_heard_to_the_end(tmp_path: Path) -> None:
+    tongue = Tongue()
+    slow = ScriptedRecognizer(tongue, delay=0.5)
+
+    async def scenario() -> None:
+        async with exchange(write(tmp_path, VOICE), recognizers=[slow], tongue=tongue) as phone:
+            both = phone.say("a table").sound + pcm.silence(round(0.9 * pcm.RATE)) + phone.say("for four").sound
+            held = await phone.call(Speak(both, "a table for four"), pace=RealTime())
+            assert [turn.input.text for turn in held.turns][:3] == ["", "a table", "for four"]
+            assert held.turns[1].unplayed and held.turns[2].reply == "You said for four"
 
     run(scenario())
 

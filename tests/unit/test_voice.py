@@ -241,6 +241,19 @@ def test_a_paused_playout_goes_on_where_it_stopped() -> None:
     assert sum(playout.frame(n) is not None for n in range(10)) == 4
 
 
+def test_keys_that_the_agent_presses_are_played_however_soon_its_turn_is_over() -> None:
+    playout = Playout()
+    playout.add(said("Let me put that in.", 0.1))
+    keys = Piece("", is_interim=True, is_keys=True)
+    keys.add(bytes([1, 0]) * 3200)
+    keys.complete()
+    playout.add(keys)
+    playout.frame(0)
+    playout.drop_interims()
+    assert sum(playout.frame(n) is not None for n in range(1, 40)) == 14
+    assert playout.heard == "Let me put that in."
+
+
 def test_words_for_the_wait_are_dropped_when_the_reply_is_there_unless_they_have_begun() -> None:
     playout = Playout()
     playout.add(Piece("one moment", is_interim=True))

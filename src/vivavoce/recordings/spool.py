@@ -1,4 +1,4 @@
-"""A recording that grows on disk while the call goes on: a valid WAV file after every second, whatever happens then."""
+"""A recording that grows on disk while the call goes on: a valid WAV file twice a second, whatever happens then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from msgspec import Struct
 from vivavoce.audio import mixing, pcm, wav
 from vivavoce.recordings.interface import Name
 
-SECONDS = 1.0  # what a crash may cost at most
+SECONDS = 0.5  # what a crash may cost at most, beside what the call holds back
 SUFFIX = ".wav"
 _EVERY = round(SECONDS * pcm.RATE)
 _BLOCK = 2 * pcm.SAMPLE_BYTES
@@ -29,7 +29,7 @@ class Spooled(Struct, frozen=True):
 
 
 class SpoolFile:
-    """Whole seconds are written in a thread, one after another; the call never waits for the disk."""
+    """Half seconds are written in a thread, one after another; the call never waits for the disk."""
 
     def __init__(self, folder: Path, name: Name) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -78,7 +78,7 @@ class SpoolFile:
                 self.error = error
 
     def _append(self, sound: bytes) -> None:
-        """The sound first, then the length that tells of it: in between, the file is as it was a second ago."""
+        """The sound first, then the length that tells of it: in between, the file is as it was before."""
         at = wav.HEADER_BYTES + self._bytes
         view = memoryview(sound)
         while view:
@@ -117,7 +117,7 @@ def left_in(folder: Path) -> Iterator[Spooled]:
 
 
 def repair(path: Path) -> int:
-    """Gives the file the length that it really has: the last second may have come without its header. Its samples."""
+    """Gives the file the length that it really has: the last of it may have come without its header. Its samples."""
     with path.open("r+b") as file:
         size = file.seek(0, os.SEEK_END)
         sound = max(0, size - wav.HEADER_BYTES) // _BLOCK * _BLOCK

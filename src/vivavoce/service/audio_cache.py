@@ -27,6 +27,7 @@ from vivavoce.errors import Invalid, NotFound, PayloadTooLarge, VivavoceError
 from vivavoce.recordings.interface import Name, Recordings, RecordingsError
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
+from vivavoce.service.chats import Chats
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.finders import Finders
@@ -46,6 +47,7 @@ MOST_MADE = 20_000  # utterances of all agents that are remembered as made once
 MOST_SOUNDS = 200  # kept in memory
 WRITE_HITS_AFTER = timedelta(minutes=1)
 REPEATED_WITHIN = timedelta(hours=24)
+KEEPING_SECONDS = 1.0  # that whoever asks what is kept waits for what is being kept
 SORTS = ("hit_count", "cached_at", "duration", "transcript")
 
 
@@ -73,6 +75,11 @@ class Entry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     filename: str | None = None
 
     @property
+    def is_chosen(self) -> bool:
+        """Somebody wants these words to sound like this."""
+        return self.is_imported or self.is_regenerated
+
+    @property
     def duration(self) -> float:
         return round(self.samples / pcm.RATE, 3)
 
@@ -87,6 +94,7 @@ class AudioCache:
         clock: Clock,
         random: Random,
         deployments: Deployments,
+        chats: Chats,
         audit: Audit,
         finders: Finders,
         recordings: Recordings,
@@ -96,6 +104,7 @@ class AudioCache:
         self._clock = clock
         self._random = random
         self._deployments = deployments
+        self._chats = chats
         self._audit = audit
         self._finders = finders
         self._recordings = recordings
@@ -115,9 +124,9 @@ class AudioCache:
 
     # Use.
 
-    async def find(self, agent: _Agent, text: str, voice: Voice) -> Sound | None:
+    async def find(self, agent: _Agent, text: str, voice: Voice, engine: str) -> Sound | None:
         entry = (await self._known(agent)).get(_name(text, voice))
-        if entry is None:
+        if entry is None or not (entry.is_chosen or entry.provider == engine):
             return None
         try:
             sound = await self._sound(agent, entry)
@@ -175,25 +184,32 @@ class AudioCache:
         is_worth = before[0] != conversation_id and len(sound.pcm) + wav.HEADER_BYTES <= MAX_BYTES
         if is_worth and len(text) <= MAX_CHARACTERS and place not in self._making:
             self._making.add(place)
-            task = asyncio.create_task(self._keep(agent, conversation_id, text, voice, sound))
+            conversations = (before[0], conversation_id)
+            task = asyncio.create_task(self._keep(agent, conversations, text, voice, sound))
             self._tasks.add(task)
             task.add_done_callback(lambda _: self._making.discard(place))
             task.add_done_callback(self._tasks.discard)
 
-    async def _keep(self, agent: _Agent, conversation_id: str, text: str, voice: Voice, sound: Sound) -> None:
+    async def _keep(self, agent: _Agent, conversations: tuple[str, str], text: str, voice: Voice, sound: Sound) -> None:
         try:
-            await self._keep_new(agent, conversation_id, text, voice, sound)
+            for id_ in conversations:  # what their callers say is known when their turns are done
+                await self._chats.settled(*agent, id_)
+            await self._keep_new(agent, conversations, text, voice, sound)
         except VivavoceError as error:
             log.warning("an utterance could not be kept in the audio cache: %s", error.code)
 
-    async def _keep_new(self, agent: _Agent, conversation_id: str, text: str, voice: Voice, sound: Sound) -> None:
+    async def _keep_new(
+        self, agent: _Agent, conversations: Sequence[str], text: str, voice: Voice, sound: Sound
+    ) -> None:
         known, name = await self._known(agent), _name(text, voice)
-        if name in known or len(known) >= MOST_ENTRIES:
+        old = known.get(name)  # spoken by an engine that is no longer the one
+        if len(known) >= MOST_ENTRIES if old is None else old.is_chosen or old.provider == sound.engine:
             return
-        if await self._is_personal(agent, conversation_id, text):
-            return
+        for id_ in conversations:
+            if await self._is_personal(agent, id_, text):
+                return
         entry = Entry(
-            id=str(self._random.seed() % 10**15),
+            id=old.id if old is not None else str(self._random.seed() % 10**15),
             transcript=text,
             language=voice.language,
             provider=sound.engine,
@@ -202,17 +218,22 @@ class AudioCache:
             cached_at=self._clock.now(),
             samples=len(sound.pcm) // 2,
         )
+        if old is not None:
+            await self._replace(agent, old, sound.pcm, entry)
+            return
         await self._recordings.put(_file(agent, entry.id), wav.of(sound.pcm))
         known[name] = entry
         await self._write(agent, name)
 
     async def _is_personal(self, agent: _Agent, conversation_id: str, text: str) -> bool:
-        """By the rules that hold for an agent's words, and by all that its conversation knows."""
+        """By the rules that hold for an agent's words, and by all that the conversation knows; so taken when it is gone."""
         finder = await self._finders(*agent)
         conversation = await self._store.get(*agent, conversation_id)
-        said = await self._store.transcripts([conversation]) if conversation is not None else []
-        others = [customer_of(conversation)] if conversation is not None else []
-        known = redactor([turn for transcript in said for turn in transcript.turns], others, finder)
+        if conversation is None:
+            return True
+        said = await self._store.transcripts([conversation])
+        turns = [turn for transcript in said for turn in transcript.turns]
+        known = redactor(turns, [customer_of(conversation)], finder)
         return bool(await asyncio.to_thread(partial(known.spans, text, is_thorough=False)))
 
     # The seven operations.
@@ -305,7 +326,8 @@ class AudioCache:
 
     async def _agent(self, principal: Principal, permission: Any, agent_id: str) -> _Agent:
         require(principal, permission, agent_id)
-        await asyncio.gather(*self._tasks)  # what was said before it is asked is in it
+        if self._tasks:  # what was said just before is in it
+            await asyncio.wait(self._tasks, timeout=KEEPING_SECONDS)
         return await self._deployments.account_of(principal, agent_id), agent_id
 
     async def _known(self, agent: _Agent) -> dict[str, Entry]:
@@ -367,8 +389,8 @@ class _OfConversation:
         self._agent = agent
         self._conversation_id = conversation_id
 
-    async def find(self, text: str, voice: Voice) -> Sound | None:
-        return await self._cache.find(self._agent, text, voice)
+    async def find(self, text: str, voice: Voice, engine: str) -> Sound | None:
+        return await self._cache.find(self._agent, text, voice, engine)
 
     def made(self, text: str, voice: Voice, sound: Sound) -> None:
         self._cache.made(self._agent, self._conversation_id, text, voice, sound)

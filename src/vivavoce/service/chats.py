@@ -230,6 +230,11 @@ class Chats:
             await self._store.amend(conversation, index, change)
             self._sessions.pop(key, None)
 
+    async def settled(self, account_id: str, agent_id: str, id: str) -> None:
+        """Returns when no turn of it is under way. Raises ConversationBusy."""
+        async with self._claims.hold((account_id, agent_id, id)):
+            pass
+
     @asynccontextmanager
     async def closed(self, conversation: Conversation) -> AsyncIterator[None]:
         """Nobody takes a turn of it meanwhile, and nothing of it stays in this process: not in memory, not in a worker."""

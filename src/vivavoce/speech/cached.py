@@ -8,13 +8,16 @@ from contextlib import aclosing
 from typing import Protocol
 
 from vivavoce.errors import VivavoceError
+from vivavoce.speech.fallback import engine_of
 from vivavoce.speech.interface import Sound, Synthesizer, Voice
 
 log = logging.getLogger(__name__)
 
 
 class Cache(Protocol):
-    async def find(self, text: str, voice: Voice) -> Sound | None: ...
+    async def find(self, text: str, voice: Voice, engine: str) -> Sound | None:
+        """As `engine` speaks it, or whoever else was chosen for these words."""
+        ...
 
     def made(self, text: str, voice: Voice, sound: Sound) -> None:
         """Told of all that was made, whether it is worth keeping or not. Returns at once: the next sentence waits."""
@@ -42,12 +45,13 @@ class CachedSynthesizer:
                 engine = sound.engine
                 made += sound.pcm
                 yield sound
-        self._cache.made(text, voice, Sound(bytes(made), engine))
+        if engine == engine_of(self._inner, voice):  # not one that stood in for it
+            self._cache.made(text, voice, Sound(bytes(made), engine))
 
     async def _found(self, text: str, voice: Voice) -> Sound | None:
         """A cache that cannot be asked is an empty one."""
         try:
-            return await self._cache.find(text, voice)
+            return await self._cache.find(text, voice, engine_of(self._inner, voice))
         except VivavoceError as error:
             log.warning("the audio cache could not be asked: %s", error.code)
             return None

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from vivavoce.audio import pcm
-from vivavoce.speech.hosted import TIMEOUT_SECONDS, Http
+from vivavoce.speech.hosted import TIMEOUT_SECONDS, Http, language_of
 from vivavoce.speech.interface import Hints, SpeechError, Transcript, Word
 
 NAME = "deepgram"
@@ -20,6 +20,30 @@ PIECE_BYTES = 4 * 1600 * pcm.SAMPLE_BYTES  # 400 ms: sent at once when there is 
 MOST_WAITING_BYTES = 300 * pcm.RATE * pcm.SAMPLE_BYTES  # 5 minutes: a fallback may hand over a whole utterance
 MOST_KEYTERM_BYTES = 1_000  # of phrases: well within the 500 tokens that are taken
 MOST_KEYWORDS = 100
+_REGIONAL = frozenset(  # that it lists
+    [
+        "en-au",
+        "en-gb",
+        "en-in",
+        "en-nz",
+        "en-us",
+        "da-dk",
+        "de-ch",
+        "es-419",
+        "fr-ca",
+        "ko-kr",
+        "nl-be",
+        "pt-br",
+        "pt-pt",
+        "sv-se",
+        "th-th",
+        "zh-cn",
+        "zh-hans",
+        "zh-tw",
+        "zh-hant",
+        "zh-hk",
+    ]
+)
 CLOSE_SECONDS = 1.0  # for saying goodbye, when the transcript is there already
 _FINALIZE = '{"type":"Finalize"}'
 _CLOSE = '{"type":"CloseStream"}'
@@ -83,10 +107,15 @@ class DeepgramRecognizer:
         await self._http.close()
 
 
+def _language(tag: str) -> str:
+    """A regional tag that it does not list is refused: then the language alone."""
+    return tag if tag.lower() in _REGIONAL else language_of(tag)
+
+
 def _parameters(hints: Hints, model: str) -> list[tuple[str, str]]:
     found = [
         ("model", model),
-        ("language", hints.language),
+        ("language", _language(hints.language)),
         ("encoding", "linear16"),
         ("sample_rate", str(pcm.RATE)),
         ("channels", "1"),

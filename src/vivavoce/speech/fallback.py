@@ -116,13 +116,13 @@ class FallbackSynthesizer:
     def __init__(self, engines: Sequence[Synthesizer], *, seconds: Callable[[], float] = monotonic) -> None:
         self.name = engines[0].name
         self.provider = engines[0].provider
-        self._engines = engines
+        self.engines = engines
         self._resting = _Resting(seconds)
 
     async def speak(self, text: str, voice: Voice) -> AsyncIterator[Sound]:
         last: SpeechError | None = None
         order = sorted(
-            self._engines,
+            self.engines,
             key=lambda e: (self._resting.is_resting(e.name), bool(voice.provider) and e.provider != voice.provider),
         )
         for engine in order:
@@ -139,5 +139,12 @@ class FallbackSynthesizer:
         raise last or SpeechError("There is no engine to speak with.")
 
     async def close(self) -> None:
-        for engine in self._engines:
+        for engine in self.engines:
             await engine.close()
+
+
+def engine_of(synthesizer: Synthesizer, voice: Voice) -> str:
+    """The engine that speaks this voice when all of them are well."""
+    engines = synthesizer.engines if isinstance(synthesizer, FallbackSynthesizer) else [synthesizer]
+    own = (engine.name for engine in engines if voice.provider and engine.provider == voice.provider)
+    return next(own, engines[0].name)

@@ -49,7 +49,11 @@ class Stopped(Struct, frozen=True):
     pass
 
 
-Event: TypeAlias = Started | Heard | Pressed | Reached | Stopped
+class Complained(Struct, frozen=True):
+    """Something that it was sent is wrong, by the carrier's word."""
+
+
+Event: TypeAlias = Started | Heard | Pressed | Reached | Stopped | Complained
 Message: TypeAlias = str | bytes
 
 

@@ -9,7 +9,18 @@ from typing import Any
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from vivavoce.telephony.dialect import Control, Dialect, Heard, Malformed, Message, Pressed, Reached, Started, Stopped
+from vivavoce.telephony.dialect import (
+    Complained,
+    Control,
+    Dialect,
+    Heard,
+    Malformed,
+    Message,
+    Pressed,
+    Reached,
+    Started,
+    Stopped,
+)
 from vivavoce.voice.conduct import Transfer
 from vivavoce.voice.line import Arrivals, Arrived
 
@@ -105,6 +116,8 @@ class SocketLine:
             case Reached():
                 if event.mark == str(self._marks):
                     self._reached.set()
+            case Complained():
+                self._arrivals.problems.add("carrier_error")
             case Stopped():
                 self._leave()
             case _:

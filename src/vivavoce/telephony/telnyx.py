@@ -22,6 +22,7 @@ from vivavoce.errors import UsageError
 from vivavoce.telephony.coded import Ulaw
 from vivavoce.telephony.dialect import (
     CarrierError,
+    Complained,
     Event,
     Malformed,
     Message,
@@ -111,7 +112,7 @@ class TelnyxDialect:
                 return Stopped()
             case "error":
                 self._complain(said.payload)
-                return None
+                return Complained()
             case "" | "dtmf":
                 raise Malformed
             case _:  # "connected", and what Telnyx may come to send one day

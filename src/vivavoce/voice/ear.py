@@ -98,7 +98,8 @@ class Ear:
         if (entry := self._keypad.tick(now)) is not None:
             self._entered(entry, now)
         must_stop = False
-        if self._manner.hears_speech and (self._manner.barge_in.is_enabled or is_waiting):
+        # One who has begun before the agent had anything to say is heard to the end, interruptions allowed or not.
+        if self._manner.hears_speech and (self._manner.barge_in.is_enabled or is_waiting or self.has_floor):
             must_stop = is_agent_speaking and self._barge_in.hear(pcm.FRAME_SECONDS, probability)
             self._is_interrupting = self._is_interrupting or must_stop
             self._follow(frame, now, probability, is_agent_speaking)

@@ -52,7 +52,7 @@ class Mouth:
         if not saying.is_interim and self.marks.first_text is None:
             self.marks.first_text = self._seconds()
         if saying.digits:
-            piece = Piece("", is_interim=True)
+            piece = Piece("", is_interim=True, is_keys=True)
             for key in saying.digits[:MOST_KEYS]:
                 if key in "0123456789*#ABCD":
                     piece.add(tones.tone(key, seconds=KEY_SECONDS) + pcm.silence(round(GAP_SECONDS * pcm.RATE)))

@@ -13,9 +13,10 @@ _WORD_END = re.compile(r"\s")
 class Piece:
     """A stretch of text and its sound, which may still be growing."""
 
-    def __init__(self, text: str, *, is_interim: bool = False) -> None:
+    def __init__(self, text: str, *, is_interim: bool = False, is_keys: bool = False) -> None:
         self.text = text
-        self.is_interim = is_interim
+        self.is_interim = is_interim  # no words of the reply:
+        self.is_keys = is_keys  # either for the wait, or keys that are to be pressed
         self.is_complete = False
         self.is_dropped = False  # nobody will hear the rest
         self.has_failed = False  # no engine could speak it, or not to its end
@@ -125,7 +126,7 @@ class Playout:
     def drop_interims(self) -> None:
         """What was to be said for the wait is not said once the reply is there, but for what has begun."""
         for piece in self._pieces:
-            piece.is_dropped = piece.is_interim and piece.first is None
+            piece.is_dropped = piece.is_interim and not piece.is_keys and piece.first is None
         self._pieces = [piece for piece in self._pieces if not piece.is_dropped]
 
     @property

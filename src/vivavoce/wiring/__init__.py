@@ -148,7 +148,7 @@ async def running(
         embedder = _embedder() if settings.retrieval != "lexical" else None
         conversations = Conversations(store, clock, random, deployments, audit, finders, embedder, recordings)
         loaded = Loaded(engines or partial(make_engines, settings))
-        cache_of_speech = AudioCache(store, clock, random, deployments, audit, finders, recordings_store, loaded)
+        cache_of_speech = AudioCache(store, clock, random, deployments, chats, audit, finders, recordings_store, loaded)
         calls = Calls(
             store,
             clock,
