@@ -593,7 +593,7 @@ def test_a_name_that_a_caller_says_in_the_same_turn_is_not_kept_in_the_audio_cac
 
 def test_who_goes_on_before_the_agent_has_understood_is_heard_to_the_end(tmp_path: Path) -> None:
     tongue = Tongue()
-    slow = ScriptedRecognizer(tongue, delay=0.5)
+    slow = ScriptedRecognizer(tongue, delay=0.8)
 
     async def scenario() -> None:
         async with exchange(write(tmp_path, VOICE), recognizers=[slow], tongue=tongue) as phone:
