@@ -48,7 +48,7 @@ from vivavoce.service.keys import OPERATOR
 from vivavoce.service.recordings import RecordingNotFound
 from vivavoce.speech.interface import Hints
 from vivavoce.speech.scripted import ScriptedRecognizer
-from vivavoce.telephony import audiosocket, plivo, socket_line, telnyx
+from vivavoce.telephony import plivo, queued_line, telnyx
 from vivavoce.telephony.audiosocket import AudioSocketServer
 from vivavoce.telephony.dialect import CarrierError, Control
 from vivavoce.telephony.plivo import PlivoControl
@@ -641,7 +641,7 @@ def test_a_line_on_which_nothing_makes_sense_is_closed(tmp_path: Path) -> None:
 
 
 def test_a_socket_that_does_not_begin_as_it_should_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket_line, "START_SECONDS", 0.5)
+    monkeypatch.setattr(queued_line, "START_SECONDS", 0.5)
 
     async def begin_wrongly(line: WebLine, wrong: str) -> None:
         *before, start = line.beginning()
@@ -743,7 +743,7 @@ def test_asterisk_is_answered_in_the_rate_in_which_it_speaks(tmp_path: Path) -> 
 
 
 def test_whatever_else_comes_to_audiosocket_disturbs_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audiosocket, "START_SECONDS", 0.5)
+    monkeypatch.setattr(queued_line, "START_SECONDS", 0.5)
 
     async def then(at: Exchange) -> None:
         def beginning_with(data: bytes) -> Callable[[Asterisk], Awaitable[None]]:
@@ -789,7 +789,7 @@ def test_whatever_else_comes_to_audiosocket_disturbs_nobody(tmp_path: Path, monk
 
 
 def test_an_asterisk_that_takes_nothing_any_more_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audiosocket, "MOST_WAITING", 5)
+    monkeypatch.setattr(queued_line, "MOST_WAITING", 5)
 
     async def then(at: Exchange) -> None:
         async def fact(line: Asterisk) -> None:

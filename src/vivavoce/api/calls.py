@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
+from vivavoce.api.opening import opening_of
 from vivavoce.api.route import Answer, Call, Route
-from vivavoce.service.chats import Opening
 from vivavoce.wire.calls import CreateCallBody, CreateCallResponse
 from vivavoce.wire.chat import encode
 
 
 async def create(call: Call) -> Answer:
-    body: CreateCallBody = call.body
-    opening = Opening(
-        environment=body.client_env,
-        id=body.conversation_id,
-        variant=body.variant_id,
-        asr_language=body.asr_lang_code,
-        tts_language=body.tts_lang_code,
-        caller_number=body.caller_number,
-        callee_number=body.callee_number,
-        sip_headers=body.sip_headers or {},
-        integration_attributes=body.integration_attributes or {},
-    )
+    opening = opening_of(call.body)
     invited = await call.services.calls.invite(call.principal, call.request.path_params["agentId"], opening)
     reply = CreateCallResponse(
         conversation_id=invited.conversation_id,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
+from msgspec.structs import replace
+
 from vivavoce.api import hiding
+from vivavoce.api.opening import opening_of
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.errors import Invalid
-from vivavoce.service.chats import Answered, Idempotency, Opening, Said, Taken
+from vivavoce.service.chats import Answered, Idempotency, Said, Taken
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire.chat import CreateDebugChatBody, DebugChatResponse, RespondDebugChatBody, encode
 
@@ -16,19 +19,7 @@ MAX_IDEMPOTENCY_KEY = 255
 
 async def create(call: Call) -> Answer:
     body: CreateDebugChatBody = call.body
-    opening = Opening(
-        environment=body.client_env,
-        id=body.conversation_id,
-        variant=body.variant_id,
-        channel=body.channel,
-        asr_language=body.asr_lang_code,
-        tts_language=body.tts_lang_code,
-        integration_attributes=body.integration_attributes or {},
-        caller_number=body.caller_number,
-        callee_number=body.callee_number,
-        sip_headers=body.sip_headers or {},
-        simulated_at=body.simulated_at,
-    )
+    opening = replace(opening_of(body), channel=body.channel, simulated_at=body.simulated_at)
     agent_id = call.request.path_params["agentId"]
     taken = await call.services.chats.open(call.principal, agent_id, opening, idempotency=_idempotency(call, 201, None))
     return _answer(call, taken, 201)

@@ -97,10 +97,6 @@ class SpoolFile:
         finally:
             os.close(self._file)
 
-    def discard(self) -> None:
-        """After `close`."""
-        remove(self.path)
-
 
 def path_in(folder: Path, name: Name) -> Path:
     """Where the recording of a conversation grows, whether it does or not."""

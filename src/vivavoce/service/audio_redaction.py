@@ -13,7 +13,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from vivavoce.audio import muting, pcm
+from vivavoce.audio import muting, pcm, wav
 from vivavoce.domain.call import MutedSpan, Recording
 from vivavoce.domain.clock import Clock
 from vivavoce.domain.conversation import Conversation, Turn
@@ -134,7 +134,7 @@ class AudioRedaction:
 
     async def _sound(self, conversation: Conversation, recording: Recording, side: Direction) -> bytes:
         sound = self._recordings.view(conversation, recording, direction=side)
-        return b"".join([piece async for piece in sound.read(44, sound.size - 44)])
+        return b"".join([piece async for piece in sound.read(wav.HEADER_BYTES, sound.size - wav.HEADER_BYTES)])
 
 
 _SIDES: tuple[Literal["user"], Literal["agent"]] = ("user", "agent")

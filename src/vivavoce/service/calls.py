@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import msgspec
 from msgspec import Struct
@@ -56,7 +56,7 @@ class _Expected(Struct, frozen=True):
     principal: Principal
     agent_id: str
     opening: Opening
-    until: object  # datetime
+    until: datetime
     door: str
 
 
@@ -114,7 +114,7 @@ class Calls:
         _check(opening)
         await self._engines()
         now = self._clock.now()
-        self._expected = {token: e for token, e in self._expected.items() if e.until > now}  # type: ignore[operator]
+        self._expected = {token: e for token, e in self._expected.items() if e.until > now}
         own = sum(e.principal.key_id == principal.key_id for e in self._expected.values())
         if len(self._expected) >= MOST_TOKENS or own >= MOST_TOKENS_OF_A_KEY:
             raise TooManyCalls("Too many calls wait to begin; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
@@ -140,7 +140,7 @@ class Calls:
     def accept(self, token: str, door: str = OPEN_DOOR) -> _Expected:
         """Takes a token in; it is not worth anything any more. Raises Unauthenticated."""
         expected = self._expected.pop(token, None)
-        if expected is None or expected.door != door or expected.until <= self._clock.now():  # type: ignore[operator]
+        if expected is None or expected.door != door or expected.until <= self._clock.now():
             raise Unauthenticated("The call's token is not valid, or was used before; ask for a new one.")
         return expected
 

@@ -19,13 +19,11 @@ from vivavoce.service.calls import Calls
 from vivavoce.service.chats import Opening
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.keys import OPERATOR
-from vivavoce.telephony.socket_line import MOST_KEYS, MOST_MALFORMED, MOST_WAITING
+from vivavoce.telephony.queued_line import QueuedLine
 from vivavoce.voice.conduct import Transfer
-from vivavoce.voice.line import Arrivals, Arrived
 
 log = logging.getLogger(__name__)
 NAME = "audiosocket"
-START_SECONDS = 10.0  # to say which call it is
 MOST_LINES = 1_000  # that are open at once
 MOST_BYTES = 16_384  # of a frame
 SHUTDOWN_SECONDS = 35.0  # for calls to end; a turn that waits for its model may take as long
@@ -147,24 +145,17 @@ def _agent(text: str) -> tuple[str, str]:
     return agent_id, environment
 
 
-class AudioSocketLine:
-    """One task reads, one writes, the call itself never waits for either. It is answered in the rate that comes in."""
+class AudioSocketLine(QueuedLine[bytes]):
+    """It is answered in the rate that comes in."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        super().__init__()
         self._reader = reader
         self._writer = writer
         self._writer.transport.set_write_buffer_limits(high=MOST_UNSENT_BYTES)
-        self._arrivals = Arrivals()
-        self._keys = ""
-        self._out: asyncio.Queue[bytes] = asyncio.Queue(MOST_WAITING)
         self._unsent = b""  # less than a frame
         self._kind = 0
         self._speak_as(0x10)
-        self._is_gone = False
-        self._malformed = 0
-        self._begun = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self.call = ""
 
     def _speak_as(self, kind: int) -> None:
         if kind != self._kind:
@@ -172,27 +163,6 @@ class AudioSocketLine:
             self._heard = Resampler(RATES[kind], pcm.RATE)
             self._said = Resampler(pcm.RATE, RATES[kind])
             self._unsent = b""
-
-    async def __aenter__(self) -> AudioSocketLine:
-        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._close()
-
-    async def begun(self) -> str:
-        """The UUID, or "" when the other side has gone before it said one. Raises TimeoutError."""
-        async with asyncio.timeout(START_SECONDS):
-            await self._begun.wait()
-        return self.call
-
-    def leave(self) -> None:
-        """Takes the other side for gone."""
-        self._is_gone = True
-        self._begun.set()
 
     async def _read(self) -> None:
         try:
@@ -219,11 +189,9 @@ class AudioSocketLine:
                 self.call = self.call or str(UUID(bytes=payload))
                 self._begun.set()
             case Kind.KEY if len(payload) == 1 and payload.isascii():
-                self._keys = (self._keys + payload.decode())[-MOST_KEYS:]
+                self._press(payload.decode())
             case Kind.ID | Kind.KEY:
-                self._malformed += 1
-                self._arrivals.problems.add("malformed_message")
-                self._is_gone = self._is_gone or self._malformed >= MOST_MALFORMED
+                self._count_malformed()
             case Kind.ERROR:
                 self._arrivals.problems.add("carrier_error")
             case _:
@@ -237,21 +205,11 @@ class AudioSocketLine:
         except OSError:
             self._is_gone = True
 
-    def _put(self, kind: int, payload: bytes) -> None:
-        if self._is_gone:
-            return
-        try:
-            # Asterisk reads a header in one go: a message is written as one.
-            self._out.put_nowait(_HEADER.pack(kind, len(payload)) + payload)
-        except asyncio.QueueFull:  # half open: it takes nothing any more
-            self._arrivals.problems.add("line_blocked")
-            self._is_gone = True
+    def _say(self, kind: int, payload: bytes) -> None:
+        # Asterisk reads a header in one go: a message is written as one.
+        self._put(_HEADER.pack(kind, len(payload)) + payload)
 
     # The call's side.
-
-    def take(self) -> Arrived:
-        keys, self._keys = self._keys, ""
-        return self._arrivals.arrived(keys, is_gone=self._is_gone)
 
     def send(self, frame: bytes) -> None:
         self._speak(self._said.feed(frame))
@@ -261,7 +219,7 @@ class AudioSocketLine:
         size = RATES[self._kind] // 50 * 2
         self._unsent += sound
         while len(self._unsent) >= size:
-            self._put(self._kind, self._unsent[:size])
+            self._say(self._kind, self._unsent[:size])
             self._unsent = self._unsent[size:]
 
     def clear(self) -> None:
@@ -284,12 +242,11 @@ class AudioSocketLine:
         return False
 
     async def hang_up(self) -> None:
-        self._put(Kind.HANG_UP, b"")
+        self._say(Kind.HANG_UP, b"")
 
     def tell(self, event: dict[str, object]) -> None: ...
 
     async def _close(self) -> None:
-        """With what was still to be written, as long as that is quick."""
         try:
             async with asyncio.timeout(1.0):
                 while not self._out.empty():

@@ -1,4 +1,4 @@
-"""A call over a WebSocket, whatever the dialect: one task reads, one writes, the call itself never waits for either."""
+"""A call over a WebSocket, whatever the dialect."""
 
 from __future__ import annotations
 
@@ -21,54 +21,30 @@ from vivavoce.telephony.dialect import (
     Started,
     Stopped,
 )
+from vivavoce.telephony.queued_line import QueuedLine
 from vivavoce.voice.conduct import Transfer
-from vivavoce.voice.line import Arrivals, Arrived
 
 log = logging.getLogger(__name__)
-MOST_WAITING = 250  # messages that the other side has not taken: 5 s of sound, then it is gone
-MOST_MALFORMED = 50  # messages, before the line is taken for broken
-MOST_KEYS = 100  # that wait
-START_SECONDS = 10.0
 SERVER_STOPS = 1012  # close code
 MOST_A_SECOND = 1_000  # messages: twenty times what a call needs, so that a burst after a stall is none
 MOST_FLOODED = 100_000  # that are thrown away, before the line is ended
 
 
-class SocketLine:
-    """`run` it beside the call; `begun` is there when the carrier has said which call it is."""
-
+class SocketLine(QueuedLine[Message]):
     def __init__(self, socket: WebSocket, dialect: Dialect, control: Control) -> None:
+        super().__init__()
         self._socket = socket
         self._dialect = dialect
         self._control = control
-        self._arrivals = Arrivals()
-        self._keys = ""
-        self._out: asyncio.Queue[Message] = asyncio.Queue(MOST_WAITING)
         self._marks = 0
         self._reached = asyncio.Event()
-        self._is_gone = self._is_lost = False
-        self._malformed = 0
-        self._begun = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
-        self.call = ""
-
-    async def __aenter__(self) -> SocketLine:
-        self._tasks = [asyncio.create_task(self._read()), asyncio.create_task(self._write())]
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._close()
 
     async def begun(self) -> str:
-        """The carrier's id of the call. Raises TimeoutError when it does not begin to speak."""
-        async with asyncio.timeout(START_SECONDS):
-            await self._begun.wait()
+        """Raises TimeoutError also when the other side has gone already: its carrier tells nobody of that."""
+        call = await super().begun()
         if self._is_gone:
             raise TimeoutError
-        return self.call
+        return call
 
     async def _read(self) -> None:
         before, room, flooded = monotonic(), float(MOST_A_SECOND), 0
@@ -94,16 +70,13 @@ class SocketLine:
                     self._take(data)
         except (WebSocketDisconnect, RuntimeError):
             pass  # it has gone: what follows is the same
-        self._leave()
+        self.leave()
 
     def _take(self, message: Message) -> None:
         try:
             event = self._dialect.read(message)
         except (Malformed, RecursionError):
-            self._malformed += 1
-            self._arrivals.problems.add("malformed_message")
-            if self._malformed >= MOST_MALFORMED:
-                self._leave()
+            self._count_malformed()
             return
         match event:
             case Started() if not self._begun.is_set():
@@ -112,14 +85,14 @@ class SocketLine:
             case Heard():
                 self._arrivals.put(event.sound, event.number)
             case Pressed():
-                self._keys = (self._keys + event.key)[-MOST_KEYS:]
+                self._press(event.key)
             case Reached():
                 if event.mark == str(self._marks):
                     self._reached.set()
             case Complained():
                 self._arrivals.problems.add("carrier_error")
             case Stopped():
-                self._leave()
+                self.leave()
             case _:
                 pass
 
@@ -132,34 +105,24 @@ class SocketLine:
                 else:
                     await self._socket.send_bytes(message)
         except (WebSocketDisconnect, RuntimeError, OSError):
-            self._leave()
+            self.leave()
 
-    def _leave(self) -> None:
-        """Nobody is there any more, and nobody is waited for."""
-        self._is_gone = True
-        self._begun.set()
+    def leave(self) -> None:
+        super().leave()
         self._reached.set()
 
-    def _put(self, message: Message | None) -> None:
-        if message is None or self._is_gone:
-            return
-        try:
-            self._out.put_nowait(message)
-        except asyncio.QueueFull:  # half open: it takes nothing any more
-            self._arrivals.problems.add("line_blocked")
-            self._leave()
+    def _say(self, message: Message | None) -> None:
+        """None is nothing in this dialect, or nothing yet."""
+        if message is not None:
+            self._put(message)
 
     # The call's side.
 
-    def take(self) -> Arrived:
-        keys, self._keys = self._keys, ""
-        return self._arrivals.arrived(keys, is_gone=self._is_gone, is_lost=self._is_lost)
-
     def send(self, frame: bytes) -> None:
-        self._put(self._dialect.sound(frame))
+        self._say(self._dialect.sound(frame))
 
     def clear(self) -> None:
-        self._put(self._dialect.clear())
+        self._say(self._dialect.clear())
 
     async def played(self) -> None:
         if not self._dialect.has_marks or self._is_gone:
@@ -167,7 +130,7 @@ class SocketLine:
             return
         self._marks += 1
         self._reached.clear()
-        self._put(self._dialect.mark(str(self._marks)))
+        self._say(self._dialect.mark(str(self._marks)))
         await self._reached.wait()
 
     async def transfer(self, transfer: Transfer) -> bool:
@@ -179,10 +142,9 @@ class SocketLine:
         await self._control.hang_up(self.call)
 
     def tell(self, event: dict[str, Any]) -> None:
-        self._put(self._dialect.told(event))
+        self._say(self._dialect.told(event))
 
     async def _close(self) -> None:
-        """With what was still to be written, as long as that is quick."""
         try:
             async with asyncio.timeout(1.0):
                 while not self._out.empty():

@@ -31,7 +31,7 @@ LOST_SECONDS = 10.0  # without any sound from the other side: nobody is there an
 LONGEST_SECONDS = 4 * 3600.0
 MOST_FAILURES = 3  # in a row, of hearing or of speaking, before the call is given up
 PLAYED_SECONDS = 5.0  # to wait for the other side to have heard the last words
-HELD_FRAMES = 25
+HELD_FRAMES = 25  # half a second, before it is recorded
 SECRET_SAMPLES = round(0.5 * pcm.RATE)  # after secret keys were collected, that the caller's side stays silent
 TURN_SECONDS = 30.0  # to wait for a turn that runs when the caller hangs up
 
@@ -73,7 +73,7 @@ class Call:
         self._mouth = Mouth(engines.synthesizer, failed=self._failed_to_speak, seconds=seconds)
         self._samples = 0
         self._secret_until = 0
-        self._held: deque[tuple[bytes, bytes]] = deque()  # the last half second, before it is recorded
+        self._held: deque[tuple[bytes, bytes]] = deque()  # of both sides, not recorded yet
         self._last_arrival = 0.0
         self._turn: asyncio.Task[Outcome] | None = None
         self._asked = Said()  # what the turn answers

@@ -151,9 +151,6 @@ class SilenceTimer:
         self.seconds = seconds
         self._quiet_since: float | None = None
 
-    def reset(self) -> None:
-        self._quiet_since = None
-
     def tick(self, now: float, *, is_waiting: bool) -> bool:
         """`is_waiting`: it is the caller's turn, and there is nothing of it yet. True once, when the time is up."""
         if not is_waiting:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from msgspec import Struct
 
+from vivavoce.wire.chat import OpeningBody
 
-class CreateCallBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    client_env: str
-    conversation_id: str | None = None
-    variant_id: str | None = None
-    asr_lang_code: str | None = None
-    tts_lang_code: str | None = None
-    caller_number: str | None = None
-    callee_number: str | None = None
-    sip_headers: dict[str, str] | None = None
-    integration_attributes: dict[str, Any] | None = None
+
+class CreateCallBody(
+    OpeningBody, frozen=True, kw_only=True, rename="camel"
+): ...  # nothing more: a call brings its own channel
 
 
 class CreateCallResponse(Struct, frozen=True, kw_only=True, rename="camel"):

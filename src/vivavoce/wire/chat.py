@@ -21,18 +21,23 @@ from vivavoce.wire.requests import llm_request
 _encode = msgspec.json.Encoder().encode
 
 
-class CreateDebugChatBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class OpeningBody(Struct, frozen=True, kw_only=True, rename="camel"):
+    """How a conversation begins, by text or by voice."""
+
     client_env: str
     asr_lang_code: str | None = None
     tts_lang_code: str | None = None
     conversation_id: str | None = None
     variant_id: str | None = None
-    channel: str | None = None
     integration_attributes: dict[str, Any] | None = None
-    caller_number: str | None = None  # ours, as are the next three
+    caller_number: str | None = None  # ours, as are the next two
     callee_number: str | None = None
     sip_headers: dict[str, str] | None = None
-    simulated_at: str | None = None
+
+
+class CreateDebugChatBody(OpeningBody, frozen=True, kw_only=True, rename="camel"):
+    channel: str | None = None
+    simulated_at: str | None = None  # ours
 
 
 class RespondDebugChatBody(Struct, frozen=True, kw_only=True, rename="camel"):

@@ -68,25 +68,28 @@ def make_activity() -> VoiceActivity:
 
 def _recognizers(settings: Settings) -> list[Recognizer]:
     """Those with a key of their own before the one of the model, whose server may be anybody's."""
-    has_openai = bool(settings.openai_api_key) and "api.openai.com" in settings.openai_base_url
     makers: dict[str, tuple[bool, Callable[[], Recognizer]]] = {
         "deepgram": (bool(settings.deepgram_api_key), lambda: _deepgram(settings)),
-        "openai": (has_openai, lambda: _openai_recognizer(settings)),
+        "openai": (_has_openai(settings), lambda: _openai_recognizer(settings)),
         "whisper": (True, _whisper),
     }
     return _made(makers, settings.recognizers, "VIVAVOCE_RECOGNIZERS")
 
 
 def _synthesizers(settings: Settings) -> list[Synthesizer]:
-    has_openai = bool(settings.openai_api_key) and "api.openai.com" in settings.openai_base_url
     makers: dict[str, tuple[bool, Callable[[], Synthesizer]]] = {
         "elevenlabs": (bool(settings.elevenlabs_api_key), lambda: _elevenlabs(settings)),
         "cartesia": (bool(settings.cartesia_api_key), lambda: _cartesia(settings)),
-        "openai": (has_openai, lambda: _openai_synthesizer(settings)),
+        "openai": (_has_openai(settings), lambda: _openai_synthesizer(settings)),
         "hibari": (True, _hibari),
         "espeak-ng": (espeak.is_installed(), espeak.EspeakSynthesizer),
     }
     return _made(makers, settings.synthesizers, "VIVAVOCE_SYNTHESIZERS")
+
+
+def _has_openai(settings: Settings) -> bool:
+    """The key may be for another server, which only writes."""
+    return bool(settings.openai_api_key) and "api.openai.com" in settings.openai_base_url
 
 
 def _made(makers: dict[str, tuple[bool, Callable[[], T]]], named: tuple[str, ...], variable: str) -> list[T]:
