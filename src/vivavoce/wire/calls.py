@@ -7,9 +7,8 @@ from msgspec import Struct
 from vivavoce.wire.chat import OpeningBody
 
 
-class CreateCallBody(
-    OpeningBody, frozen=True, kw_only=True, rename="camel"
-): ...  # nothing more: a call brings its own channel
+# A call brings its own channel: there is nothing more to say.
+class CreateCallBody(OpeningBody, frozen=True, kw_only=True, rename="camel"): ...
 
 
 class CreateCallResponse(Struct, frozen=True, kw_only=True, rename="camel"):
