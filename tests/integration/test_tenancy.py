@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from tests.integration.test_access import http, key
 from tests.support.http import Api
 from vivavoce.api.app import ROUTES
-from vivavoce.api.route import Query, Route
+from vivavoce.api.route import Route
 from vivavoce.domain.principal import EVERY_PERMISSION
+from vivavoce.wire.query import Query
 
 MARK = re.compile("zqxj", re.IGNORECASE)  # in everything that the first account has
 ASKED = 600

@@ -29,12 +29,12 @@ from vivavoce.api import (
     redaction,
 )
 from vivavoce.api.openapi import DOCS_PAGE, document
-from vivavoce.api.parameters import parameters
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.domain.principal import Principal
 from vivavoce.errors import Invalid, PayloadTooLarge, RequestTimeout, VivavoceError
 from vivavoce.service.access import require
 from vivavoce.service.services import Services
+from vivavoce.wire import query as queries
 
 MAX_BODY_BYTES = 2 << 20
 BODY_SECONDS = 20.0
@@ -151,7 +151,7 @@ async def _handle(services: Services, route: Route, decode: Any, request: Reques
             require(principal, route.permission)
     raw = await _body(request, route.max_body or MAX_BODY_BYTES) if decode is not None or route.takes_any_body else b""
     body = _decoded(raw, decode) if decode is not None else None
-    query = parameters(route, request)
+    query = queries.read(route.query, request.query_params, route.query_error, is_strict=not route.takes_any_body)
     answer = await route.handler(Call(request, services, principal, body, query, raw))
     if answer.stream is not None:
         return StreamingResponse(answer.stream, answer.status, answer.headers, media_type=answer.media_type)

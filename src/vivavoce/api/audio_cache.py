@@ -10,7 +10,7 @@ from python_multipart import FormParser
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 
-from vivavoce.api.route import Answer, Call, Query, Route
+from vivavoce.api.route import Answer, Call, Route
 from vivavoce.audio import wav
 from vivavoce.errors import Invalid
 from vivavoce.service.audio_cache import MAX_BYTES, CacheEntryNotFound, Entry
@@ -25,6 +25,7 @@ from vivavoce.wire.audio_cache import (
     parameters_of,
 )
 from vivavoce.wire.chat import encode
+from vivavoce.wire.query import Query
 
 _PATH = "/v1/agents/{agentId}/audio-cache"
 MOST_PARTS = 12  # boundaries of a form

@@ -6,10 +6,10 @@ import hashlib
 
 from msgspec.structs import replace
 
-from vivavoce.api import hiding
 from vivavoce.api.opening import opening_of
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.errors import Invalid
+from vivavoce.service import hiding
 from vivavoce.service.chats import Answered, Idempotency, Said, Taken
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire.chat import CreateDebugChatBody, DebugChatResponse, RespondDebugChatBody, encode

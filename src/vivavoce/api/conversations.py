@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from vivavoce.api import hiding, parts
-from vivavoce.api.route import Answer, Call, Query, Route
+from vivavoce.api.route import Answer, Call, Route
 from vivavoce.audio import wav
 from vivavoce.errors import Invalid
+from vivavoce.service import hiding
 from vivavoce.service.conversations import Mark
+from vivavoce.service.recordings import Sound
+from vivavoce.service.turn_audio import File
 from vivavoce.wire.chat import encode
 from vivavoce.wire.conversations import ConversationDetailResponse, annotation_item
+from vivavoce.wire.query import Query
+from vivavoce.wire.ranges import part_of
 from vivavoce.wire.reviews import (
     AddAnnotationsBody,
     AddAnnotationsResponse,
@@ -40,7 +44,7 @@ async def audio(call: Call) -> Answer:
         is_redacted=call.query["redacted"],
         is_mono=call.query["channels"] == 1,
     )
-    return await parts.answer(call.request, sound.size, sound.etag, sound.read, media_type=wav.MEDIA_TYPE)
+    return _file(call, sound)
 
 
 async def turn_audio(call: Call) -> Answer:
@@ -54,7 +58,13 @@ async def turn_audio(call: Call) -> Answer:
         direction=call.query["direction"],
         is_redacted=call.query["redacted"],
     )
-    return await parts.answer(call.request, sound.size, sound.etag, sound.read, media_type=wav.MEDIA_TYPE)
+    return _file(call, sound)
+
+
+def _file(call: Call, sound: Sound | File) -> Answer:
+    part = part_of(call.request.method, call.request.headers, size=sound.size, etag=sound.etag)
+    stream = sound.read(part.start, part.length) if part.length else None
+    return Answer(status=part.status, headers=part.headers, stream=stream, media_type=wav.MEDIA_TYPE)
 
 
 async def put_note(call: Call) -> Answer:

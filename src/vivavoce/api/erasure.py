@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vivavoce.api.route import Answer, Call, Query, Route
+from vivavoce.api.route import Answer, Call, Route
 from vivavoce.domain.erasure import Retention
 from vivavoce.wire.chat import encode
 from vivavoce.wire.erasure import (
@@ -14,6 +14,7 @@ from vivavoce.wire.erasure import (
     audit_item,
     receipt_response,
 )
+from vivavoce.wire.query import Query
 
 MAX_ENTRIES = 1_000
 

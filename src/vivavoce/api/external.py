@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 import msgspec
 
-from vivavoce.api.route import Answer, Call, Query, Route
+from vivavoce.api.route import Answer, Call, Route
 from vivavoce.errors import Invalid
 from vivavoce.wire.chat import encode
+from vivavoce.wire.query import Query
 from vivavoce.wire.surroundings import EventReceivedResponse, HandoffState, MemoryResponse, memory
 
 LOCATIONS = ("headers", "querystring", "payload")

@@ -7,21 +7,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
 
-from vivavoce.api import hiding
-from vivavoce.api.filters import (
-    AGENT_FILTERS,
-    ENVIRONMENTS,
-    FilterInvalid,
-    channels_of,
-    criteria_of,
-    filter_of,
-    text_of,
-)
-from vivavoce.api.route import Answer, Call, Query, Route
+from vivavoce.api.route import Answer, Call, Route
 from vivavoce.domain import words
 from vivavoce.domain.record import Criteria, Listed, Order, Page, Position
-from vivavoce.errors import Invalid
 from vivavoce.redaction.finder import Finder
+from vivavoce.service import hiding
 from vivavoce.service.concurrency import SLICES
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire import cursor
@@ -33,28 +23,29 @@ from vivavoce.wire.conversations_v3 import (
     GetConversationsV1Response,
     GetConversationsV3Response,
 )
+from vivavoce.wire.filters import (
+    AGENT_FILTERS,
+    ENVIRONMENTS,
+    SEARCH,
+    SORTS,
+    FilterInvalid,
+    channels_of,
+    criteria_of,
+    filter_of,
+    mode_of,
+    order_of,
+    text_of,
+)
+from vivavoce.wire.query import Query
 from vivavoce.wire.times import iso
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 5_000
 V3_DEFAULT_LIMIT = 1_000
 V1_DEFAULT_LIMIT = 5
-MAX_QUERY = 1_000  # characters
 NDJSON = "application/x-ndjson"
 COUNT_HEADER = "X-Vivavoce-Count"
-SORTS = {
-    "startedAt": Order(by="started_at", is_descending=False),
-    "-startedAt": Order(by="started_at"),
-    "duration": Order(by="duration", is_descending=False),
-    "-duration": Order(by="duration"),
-    "polyScore": Order(by="score", is_descending=False),
-    "-polyScore": Order(by="score"),
-}
 OLDEST_FIRST = SORTS["startedAt"]
-
-
-class SortInvalid(Invalid):
-    code = "GET_CONVERSATIONS_INVALID_SORT_PARAMETER"
 
 
 class Asked:
@@ -68,7 +59,7 @@ class Asked:
         self.limit: int = query["limit"]
         self.offset: int = query["offset"]
         self.after: Position | None = None
-        self.mode = _mode(query)
+        self.mode = mode_of(query)
         if query.get("cursor") is not None:
             try:
                 self.after = cursor.decode(query["cursor"], criteria, order, self._about)
@@ -138,10 +129,8 @@ Rendered = Callable[[Sequence[Listed]], "AsyncIterator[dict[str, Any]]"]
 
 
 async def list_conversations(call: Call) -> Answer:
-    query, criteria = call.query, criteria_of(call)
-    if query["sort"] not in SORTS:
-        raise SortInvalid(f"sort is {query['sort'][:40]!r}; it should be one of {', '.join(SORTS)}.")
-    asked = Asked(call, criteria, SORTS[query["sort"]])
+    criteria = criteria_of(call.query, is_redacted=not sees_personal(call.principal))
+    asked = Asked(call, criteria, order_of(call.query["sort"]))
     if asked.has_lines:
         return await _lines(asked, partial(_summaries, call))
     page = await asked.page()
@@ -204,7 +193,12 @@ def _asked_by_account(call: Call) -> Asked:
         channels=channels_of(query.get("channel", ())),
         variants=(variant,) if variant is not None else (),
         in_progress=query["in_progress"],
-        text=text_of(call, query.get("query_type"), query.get("turn_type")),
+        text=text_of(
+            query.get("query"),
+            query.get("query_type"),
+            query.get("turn_type"),
+            is_redacted=not sees_personal(call.principal),
+        ),
     )
     is_search = query.get("query_type") is not None or query.get("sample") is not None
     if is_search and (criteria.since is None or criteria.until is None):
@@ -298,25 +292,6 @@ async def _object(asked: Asked, render: Rendered, next_cursor: Callable[[Page], 
 # Values.
 
 
-def _mode(query: dict[str, Any]) -> str:
-    """list, transcript, semantic or random. Raises for what contradicts itself."""
-    kind = query.get("query_type") or query.get("queryType")
-    sample, text, side = query.get("sample"), query.get("query"), query.get("turn_type") or query.get("turnType")
-    if sample is not None and (kind is not None or text is not None):
-        raise FilterInvalid("sample is given together with a query; give one of them.")
-    if kind is None and text is not None:
-        raise FilterInvalid("query needs query_type: transcript for words, semantic for meaning.")
-    if kind is not None and not (text or "").strip():
-        raise FilterInvalid("query_type needs query, the words to look for.")
-    if side is not None and kind != "transcript":
-        raise FilterInvalid("turn_type goes with query_type transcript only.")
-    if text is not None and len(text) > MAX_QUERY:
-        raise FilterInvalid(f"query has {len(text):,} characters; at most {MAX_QUERY:,} are taken.")
-    if kind == "transcript" and not words.phrases(text or ""):
-        raise FilterInvalid("query has no word in it; letters or digits are looked for.")
-    return "random" if sample is not None else kind or "list"
-
-
 def _limit(default: int) -> Query:
     return Query(
         name="limit", type="integer", default=default, minimum=1, maximum=MAX_LIMIT, description="How many to return."
@@ -332,14 +307,7 @@ _AGENT_QUERY = (
     _OFFSET,
     _CURSOR,
     Query(name="sort", type="string", default="-startedAt", description=f"One of {', '.join(SORTS)}."),
-    Query(
-        name="queryType",
-        type="string",
-        choices=("transcript", "semantic"),
-        description="Look for words said, or for a meaning.",
-    ),
-    Query(name="query", type="string", description="What to look for; words in quotation marks stand together."),
-    Query(name="turnType", type="string", choices=("user", "agent"), description="Words of one side only."),
+    *SEARCH,
     Query(name="sample", type="string", choices=("random",), description="So many at random."),
     *AGENT_FILTERS,
 )

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from vivavoce import __version__
-from vivavoce.api.parameters import MAX_INTEGER
-from vivavoce.api.route import Query, Route
+from vivavoce.api.route import Route
 from vivavoce.wire.errors import ErrorEnvelope
+from vivavoce.wire.query import MAX_INTEGER, Query
 
 _TEXT = {"type": "string"}
 _FILE = {"type": "string", "format": "binary"}

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from vivavoce.domain.principal import Permission, Principal
 from vivavoce.errors import Invalid
 from vivavoce.service.services import Services
+from vivavoce.wire.query import Query
 
 Authentication: TypeAlias = Literal["key", "none"]
 
@@ -35,20 +36,6 @@ class Answer(Struct, frozen=True, kw_only=True):
 
 
 Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
-
-
-class Query(Struct, frozen=True, kw_only=True):
-    """A parameter of the query. A `list` may be given again and again; its values are alternatives."""
-
-    name: str
-    type: Literal["integer", "string", "boolean", "time", "list"]
-    default: Any = None
-    minimum: int | None = None
-    maximum: int | None = None
-    choices: tuple[str, ...] = ()
-    may_be_empty: bool = True
-    is_required: bool = False
-    description: str = ""
 
 
 class Route(Struct, frozen=True, kw_only=True):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Mapping
 
-from starlette.requests import Request
+from msgspec import Struct
 
-from vivavoce.api.route import Answer
 from vivavoce.errors import VivavoceError
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -18,30 +17,30 @@ class RangeUnsatisfiable(VivavoceError):
     status = 416
 
 
-async def answer(
-    request: Request,
-    size: int,
-    etag: str,
-    read: Callable[[int, int], AsyncIterator[bytes]],
-    *,
-    media_type: str,
-) -> Answer:
-    """`read` is given where to begin and how many bytes. A range of several parts is answered with the whole."""
+class Part(Struct, frozen=True, kw_only=True):
+    """What of a file to send; `length` 0 is nothing of it."""
+
+    status: int
+    headers: dict[str, str]
+    start: int = 0
+    length: int = 0
+
+
+def part_of(method: str, asked: Mapping[str, str], *, size: int, etag: str) -> Part:
+    """`asked` are the request's headers. A range of several parts is answered with the whole."""
     quoted = f'"{etag}"'
     headers = {"ETag": quoted, "Accept-Ranges": "bytes", "Cache-Control": "private, no-cache"}
-    if _names(request.headers.get("if-none-match", ""), quoted):
-        return Answer(status=304, headers=headers, media_type=media_type)
+    if _names(asked.get("if-none-match", ""), quoted):
+        return Part(status=304, headers=headers)
     start, end, status = 0, size, 200
-    wanted = request.headers.get("range", "")
-    is_current = request.headers.get("if-range", quoted) == quoted
-    if (match := _RANGE.fullmatch(wanted.replace(" ", ""))) and is_current and (match[1] or match[2]):
+    is_current = asked.get("if-range", quoted) == quoted
+    match = _RANGE.fullmatch(asked.get("range", "").replace(" ", ""))
+    if match and is_current and (match[1] or match[2]):
         start, end = _limits(match[1], match[2], size)
         status = 206
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     headers["Content-Length"] = str(end - start)
-    if request.method == "HEAD":
-        return Answer(status=status, headers=headers, media_type=media_type)
-    return Answer(status=status, stream=read(start, end - start), headers=headers, media_type=media_type)
+    return Part(status=status, headers=headers, start=start, length=0 if method == "HEAD" else end - start)
 
 
 def _limits(first: str, last: str, size: int) -> tuple[int, int]:

@@ -1,27 +1,39 @@
-"""Which conversations a request asks for: the filters of the agent's list and of its export, read once for both."""
+"""Which conversations are asked for, and how: the filters, searches and orders of an agent's list, wherever it is shown."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias
 
-from vivavoce.api.route import Call, Query
 from vivavoce.domain import words
-from vivavoce.domain.record import Criteria, Text
+from vivavoce.domain.record import Criteria, Order, Text
 from vivavoce.errors import Invalid
-from vivavoce.service.redaction import sees_personal
 from vivavoce.wire.conversations import LABELS, family
+from vivavoce.wire.query import Query
 
 ENVIRONMENTS = ("sandbox", "pre-release", "live", "draft")
+MAX_QUERY = 1_000  # characters
+SORTS = {
+    "startedAt": Order(by="started_at", is_descending=False),
+    "-startedAt": Order(by="started_at"),
+    "duration": Order(by="duration", is_descending=False),
+    "-duration": Order(by="duration"),
+    "polyScore": Order(by="score", is_descending=False),
+    "-polyScore": Order(by="score"),
+}
+Mode: TypeAlias = Literal["list", "transcript", "semantic", "random"]
 
 
 class FilterInvalid(Invalid):
     code = "GET_CONVERSATIONS_FILTER_PARSE_ERROR"
 
 
-def criteria_of(call: Call) -> Criteria:
-    """What the filters of the agent's list ask for."""
-    query = call.query
+class SortInvalid(Invalid):
+    code = "GET_CONVERSATIONS_INVALID_SORT_PARAMETER"
+
+
+def criteria_of(query: Mapping[str, Any], *, is_redacted: bool) -> Criteria:
+    """What the filters of the agent's list ask for. `is_redacted`: of whoever may not see personal data."""
     return Criteria(
         since=query["startTime"],
         until=query["endTime"],
@@ -44,16 +56,41 @@ def criteria_of(call: Call) -> Criteria:
         max_score=query["maxScore"],
         min_duration=query["minDuration"],
         max_duration=query["maxDuration"],
-        text=text_of(call, query.get("queryType"), query.get("turnType")),
+        text=text_of(query.get("query"), query.get("queryType"), query.get("turnType"), is_redacted=is_redacted),
     )
 
 
-def text_of(call: Call, kind: str | None, side: Any) -> Text | None:
-    if kind != "transcript" or not call.query.get("query"):
+def text_of(query: str | None, kind: str | None, side: Any, *, is_redacted: bool) -> Text | None:
+    """Without the right to see personal data, only what is left without it is searched: a hit would tell."""
+    if kind != "transcript" or not query:
         return None
-    # Without the right to see personal data, only what is left without it is searched: a hit would tell.
-    is_redacted = not sees_personal(call.principal)
-    return Text(phrases=words.phrases(call.query["query"]), role=side, is_redacted=is_redacted)
+    return Text(phrases=words.phrases(query), role=side, is_redacted=is_redacted)
+
+
+def order_of(sort: str) -> Order:
+    if sort not in SORTS:
+        raise SortInvalid(f"sort is {sort[:40]!r}; it should be one of {', '.join(SORTS)}.")
+    return SORTS[sort]
+
+
+def mode_of(query: Mapping[str, Any]) -> Mode:
+    """Raises FilterInvalid for what contradicts itself."""
+    kind = query.get("query_type") or query.get("queryType")
+    sample, text, side = query.get("sample"), query.get("query"), query.get("turn_type") or query.get("turnType")
+    if sample is not None and (kind is not None or text is not None):
+        raise FilterInvalid("sample is given together with a query; give one of them.")
+    if kind is None and text is not None:
+        raise FilterInvalid("query needs query_type: transcript for words, semantic for meaning.")
+    if kind is not None and not (text or "").strip():
+        raise FilterInvalid("query_type needs query, the words to look for.")
+    if side is not None and kind != "transcript":
+        raise FilterInvalid("turn_type goes with query_type transcript only.")
+    if text is not None and len(text) > MAX_QUERY:
+        raise FilterInvalid(f"query has {len(text):,} characters; at most {MAX_QUERY:,} are taken.")
+    if kind == "transcript" and not words.phrases(text or ""):
+        raise FilterInvalid("query has no word in it; letters or digits are looked for.")
+    mode: Mode = "random" if sample is not None else kind or "list"
+    return mode
 
 
 def channels_of(labels: Sequence[str]) -> tuple[str, ...]:
@@ -102,4 +139,15 @@ AGENT_FILTERS = (
     Query(name="maxScore", type="integer", minimum=1, maximum=5, description="Scored so much or less."),
     Query(name="minDuration", type="integer", minimum=0, description="Ended after so many seconds or more."),
     Query(name="maxDuration", type="integer", minimum=0, description="Ended after so many seconds or fewer."),
+)
+
+SEARCH = (
+    Query(
+        name="queryType",
+        type="string",
+        choices=("transcript", "semantic"),
+        description="Look for words said, or for a meaning.",
+    ),
+    Query(name="query", type="string", description="What to look for; words in quotation marks stand together."),
+    Query(name="turnType", type="string", choices=("user", "agent"), description="Words of one side only."),
 )

@@ -1,14 +1,13 @@
-"""The query of a request, read by what its route declares. A bad parameter is named, with what would do."""
+"""The query of a request, read by what is declared of it. A bad parameter is named, with what would do."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, KeysView, Sequence
+from typing import Any, Literal, Protocol
 
-from starlette.requests import Request
+from msgspec import Struct
 
-from vivavoce.api.route import Query, Route
 from vivavoce.errors import Invalid
 from vivavoce.wire import times
 
@@ -17,33 +16,56 @@ _MAX_VALUES = 100  # of one list
 IGNORED = frozenset(("include_turn_metadata", "include_context_state"))  # that older clients of version 3 still send
 
 
-def parameters(route: Route, request: Request) -> dict[str, Any]:
-    """name -> value, for every parameter that the route has."""
-    given = request.query_params
+class Query(Struct, frozen=True, kw_only=True):
+    """A parameter of the query. A `list` may be given again and again; its values are alternatives."""
+
+    name: str
+    type: Literal["integer", "string", "boolean", "time", "list"]
+    default: Any = None
+    minimum: int | None = None
+    maximum: int | None = None
+    choices: tuple[str, ...] = ()
+    may_be_empty: bool = True
+    is_required: bool = False
+    description: str = ""
+
+
+class Given(Protocol):
+    """A query string, taken apart."""
+
+    def getlist(self, key: Any, /) -> list[str]: ...
+
+    def keys(self) -> KeysView[str]: ...
+
+
+def read(
+    queries: Sequence[Query], given: Given, error: type[Invalid] = Invalid, *, is_strict: bool = True
+) -> dict[str, Any]:
+    """name -> value, for every parameter that is declared. `is_strict` refuses names that are not."""
     found: dict[str, Any] = {}
-    if route.query and not route.takes_any_body:
-        _check_names(route, given.keys())
-    for query in route.query:
+    if queries and is_strict:
+        _check_names(queries, given.keys(), error)
+    for query in queries:
         values = given.getlist(query.name)
         if query.type == "list":
-            found[query.name] = _list(query, values, route.query_error)
+            found[query.name] = _list(query, values, error)
         elif len(values) > 1:
-            raise route.query_error(f"{query.name} is given {len(values)} times; once is enough.")
+            raise error(f"{query.name} is given {len(values)} times; once is enough.")
         else:
-            found[query.name] = _one(query, values[0], route.query_error) if values else query.default
+            found[query.name] = _one(query, values[0], error) if values else query.default
     return found
 
 
-def _check_names(route: Route, given: Iterable[str]) -> None:
+def _check_names(queries: Sequence[Query], given: Iterable[str], error: type[Invalid]) -> None:
     """A misspelled filter that is passed over would hand over everything."""
-    known = [query.name for query in route.query]
+    known = [query.name for query in queries]
     for name in given:
         if name in known or name in IGNORED:
             continue
         spoken = {known_name.replace("_", "").lower(): known_name for known_name in known}
         near = difflib.get_close_matches(name.replace("_", "").lower(), spoken, n=1)
         hint = f"did you mean {spoken[near[0]]}?" if near else f"there are {', '.join(known)}."
-        raise route.query_error(f"There is no parameter {name[:40]!r} here; {hint}")
+        raise error(f"There is no parameter {name[:40]!r} here; {hint}")
 
 
 def _list(query: Query, values: list[str], error: type[Invalid]) -> tuple[str, ...]:
