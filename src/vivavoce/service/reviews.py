@@ -19,6 +19,7 @@ from vivavoce.models.interface import Model, ModelError
 from vivavoce.redaction.redact import Redactor
 from vivavoce.service import redaction
 from vivavoce.service.finders import Finders
+from vivavoce.service.statistics import Statistics
 from vivavoce.store.facets import of_record
 from vivavoce.store.interface import Store
 
@@ -38,8 +39,16 @@ class Reviews:
     """`model` None judges by rules; `embedder` None leaves out search by meaning."""
 
     def __init__(
-        self, store: Store, clock: Clock, finders: Finders, *, model: Model | None, embedder: Embedder | None
+        self,
+        store: Store,
+        clock: Clock,
+        finders: Finders,
+        statistics: Statistics,
+        *,
+        model: Model | None,
+        embedder: Embedder | None,
     ) -> None:
+        self._statistics = statistics
         self._store = store
         self._clock = clock
         self._finders = finders
@@ -54,7 +63,8 @@ class Reviews:
         listed, turns, known = looked
         conversation = listed.conversation
         if listed.review.summary is not None:
-            await self._hide_again(listed, known)
+            listed = replace(listed, review=await self._hide_again(listed, known))
+            await self._count(listed, turns)
             return None  # judged before; only the index was asked for again
         try:
             judged = await reviewing.review(conversation, turns, self._model)
@@ -63,8 +73,13 @@ class Reviews:
                 return self._clock.now() + timedelta(seconds=FIRST_WAIT_SECONDS * 2**work.attempts)
             log.warning("a conversation is judged by rules, since the model failed: %s", error.code)
             judged = await reviewing.review(conversation, turns, None)
-        await self._hide_again(listed, known, judged)
+        listed = replace(listed, review=await self._hide_again(listed, known, judged))
+        await self._count(listed, turns)
         return None
+
+    async def _count(self, listed: Listed, turns: Sequence[Turn]) -> None:
+        if listed.conversation.is_ended:
+            await self._statistics.count(listed, turns, await self._store.closing(listed.conversation))
 
     async def look_again(self, subject: Subject) -> None:
         """Decides anew what is personal in a conversation, by the rules as they are now, and hides by it what was hidden before."""
@@ -91,7 +106,7 @@ class Reviews:
             await self._index(conversation, turns, known)
         return listed, turns, known
 
-    async def _hide_again(self, listed: Listed, known: Redactor, judged: reviewing.Judged | None = None) -> None:
+    async def _hide_again(self, listed: Listed, known: Redactor, judged: reviewing.Judged | None = None) -> Review:
         """What people and models have written, by all that is known now."""
         conversation = listed.conversation
         # Looked at here, where nobody waits; what comes in meanwhile is short work for the writer.
@@ -116,7 +131,7 @@ class Reviews:
                 redacted_handoff_reason=reason,
             )
 
-        await self._store.revise(conversation, change)
+        return await self._store.revise(conversation, change)
 
     async def _index(self, conversation: Conversation, turns: Sequence[Turn], known: Redactor) -> None:
         closing = await self._store.closing(conversation)

@@ -23,6 +23,8 @@ from vivavoce.service.keys import Keys
 from vivavoce.service.memories import Memories
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.redaction_rules import RedactionRules
+from vivavoce.service.sessions import Sessions
+from vivavoce.service.statistics import Statistics
 from vivavoce.service.turn_audio import TurnAudio
 
 
@@ -44,4 +46,6 @@ class Services(Struct, frozen=True, kw_only=True):
     calls: Calls
     audio_cache: AudioCache
     turn_audio: TurnAudio
+    sessions: Sessions
+    statistics: Statistics
     readiness: Callable[[], dict[str, Any]]

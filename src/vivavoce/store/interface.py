@@ -27,6 +27,7 @@ from vivavoce.domain.record import (
     Review,
     Transcript,
 )
+from vivavoce.domain.tally import Part, Tally, Waiting
 from vivavoce.domain.work import Work
 from vivavoce.errors import Conflict, ConversationExists, VivavoceError
 
@@ -82,6 +83,10 @@ class Store(Protocol):
 
     async def accounts_of(self, agent_id: str) -> Sequence[str]:
         """The accounts in which an agent of that id was ever deployed."""
+        ...
+
+    async def agents(self) -> Sequence[tuple[str, str]]:
+        """(account, agent) of every agent that was ever deployed, by agent id."""
         ...
 
     # Conversations.
@@ -237,6 +242,24 @@ class Store(Protocol):
 
     async def receipt(self, id: str) -> ErasureReceipt | None: ...
 
+    # Counts.
+
+    async def tally(self, conversation: Conversation, day: str, counts: Mapping[Part, Mapping[str, int]]) -> bool:
+        """Adds an ended conversation to the counts of its environment on that day. False: it was counted before, or is gone."""
+        ...
+
+    async def tallies(self, account_id: str, agent_id: str, part: Part, first: str, last: str) -> list[Tally]:
+        """The counts of the days from `first` to `last`, in order."""
+        ...
+
+    async def untallied(self, *, before: datetime | None, limit: int) -> list[Listed]:
+        """Ended conversations that have not been counted and began before then, the newest first."""
+        ...
+
+    async def size(self) -> int:
+        """Bytes that the store takes up."""
+        ...
+
     # Audit.
 
     async def append_audit(self, entry: AuditEntry) -> None:
@@ -304,6 +327,10 @@ class Store(Protocol):
     async def retry_work(self, claimed: Claimed, due_at: datetime) -> None: ...
 
     async def next_due(self) -> datetime | None: ...
+
+    async def waiting(self, now: datetime) -> Sequence[Waiting]:
+        """What is in the table of work, by kind."""
+        ...
 
 
 __all__ = ["Claimed", "ConversationExists", "PositionConflict", "Reply", "Store", "StoreError"]

@@ -33,6 +33,7 @@ from vivavoce.domain.record import (
     Text,
     Transcript,
 )
+from vivavoce.domain.tally import Part, Tally, Waiting, added
 from vivavoce.domain.words import words
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
@@ -56,6 +57,7 @@ class _Kept:
         self.found_by: dict[str, frozenset[facets.Facet]] = {"head": facets.of_head(conversation)}
         self.closing: bytes | None = None
         self.deliveries: dict[str, Delivery] = {}
+        self.is_tallied = False
 
     @property
     def conversation(self) -> Conversation:
@@ -77,6 +79,7 @@ class MemoryStore:
         self._keys: dict[str, Key] = {}
         self._key_uses: dict[str, datetime] = {}
         self._work: dict[_WorkId, Work] = {}
+        self._tallies: dict[tuple[str, str, Part, str, str], dict[str, int]] = {}
         self._leases: dict[_WorkId, tuple[str, datetime]] = {}
 
     async def open(self) -> None:
@@ -104,6 +107,9 @@ class MemoryStore:
 
     async def accounts_of(self, agent_id: str) -> Sequence[str]:
         return sorted({d.account_id for d in self._deployments if d.agent_id == agent_id})
+
+    async def agents(self) -> Sequence[tuple[str, str]]:
+        return sorted({(d.account_id, d.agent_id) for d in self._deployments}, key=lambda pair: pair[::-1])
 
     async def create(
         self,
@@ -426,6 +432,33 @@ class MemoryStore:
     async def receipt(self, id: str) -> ErasureReceipt | None:
         return self._receipts.get(id)
 
+    async def tally(self, conversation: Conversation, day: str, counts: Mapping[Part, Mapping[str, int]]) -> bool:
+        kept = self._conversations.get(_id(conversation))
+        if kept is None or kept.is_tallied:
+            return False
+        kept.is_tallied = True
+        for part, more in counts.items():
+            place = (conversation.account_id, conversation.agent_id, part, day, conversation.environment)
+            self._tallies[place] = added((self._tallies.get(place, {}), more))
+        return True
+
+    async def tallies(self, account_id: str, agent_id: str, part: Part, first: str, last: str) -> list[Tally]:
+        return [
+            Tally(day=day, environment=environment, counts=dict(counts))
+            for (account, agent, kind, day, environment), counts in sorted(self._tallies.items())
+            if (account, agent, kind) == (account_id, agent_id, part) and first <= day <= last
+        ]
+
+    async def untallied(self, *, before: datetime | None, limit: int) -> list[Listed]:
+        kept = [k for k in self._conversations.values() if k.conversation.is_ended and not k.is_tallied]
+        kept = [k for k in kept if before is None or k.conversation.started_at < before]
+        kept.sort(key=lambda k: -k.number)
+        return [Listed(conversation=k.conversation, review=k.review) for k in kept[:limit]]
+
+    async def size(self) -> int:
+        kept = self._conversations.values()
+        return sum(len(said) + len(body) for k in kept for said, body in k.turns) + sum(map(len, self._texts.values()))
+
     async def append_audit(self, entry: AuditEntry) -> None:
         before = self._audit[-1].hash if self._audit else ""
         hash_ = hashlib.sha256(before.encode() + msgspec.json.encode(entry)).hexdigest()
@@ -490,6 +523,21 @@ class MemoryStore:
             place = _work_id(claimed.work)
             self._work[place] = replace(self._work[place], due_at=due_at)
             del self._leases[place]
+
+    async def waiting(self, now: datetime) -> Sequence[Waiting]:
+        kinds: dict[str, list[_WorkId]] = {}
+        for id_ in self._work:
+            kinds.setdefault(id_[0], []).append(id_)
+        return [
+            Waiting(
+                kind=kind,
+                count=len(ids),
+                leased=sum(1 for id_ in ids if id_ in self._leases and self._leases[id_][1] > now),
+                most_attempts=max(self._work[id_].attempts for id_ in ids),
+                next_due=min(self._work[id_].due_at for id_ in ids),
+            )
+            for kind, ids in sorted(kinds.items())
+        ]
 
     async def next_due(self) -> datetime | None:
         moments = [max(w.due_at, self._leases[k][1]) if k in self._leases else w.due_at for k, w in self._work.items()]

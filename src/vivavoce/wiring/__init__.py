@@ -52,6 +52,8 @@ from vivavoce.service.recordings import REDACT_AUDIO, STORE_RECORDING, CallRecor
 from vivavoce.service.redaction_rules import REDACT, RedactionRules
 from vivavoce.service.reviews import REVIEW, Reviews
 from vivavoce.service.services import Services
+from vivavoce.service.sessions import Sessions
+from vivavoce.service.statistics import TALLY, Statistics
 from vivavoce.service.turn_audio import TurnAudio
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
@@ -173,7 +175,8 @@ async def running(
         erasure = Erasure(
             store, clock, random, keyring, deployments, chats, audit, recordings, calls.drop, turn_audio.forget
         )
-        reviews = Reviews(store, clock, finders, model=_reviewer(settings, model), embedder=embedder)
+        statistics = Statistics(store, clock, deployments, time_zone=settings.time_zone)
+        reviews = Reviews(store, clock, finders, statistics, model=_reviewer(settings, model), embedder=embedder)
         rules = RedactionRules(store, clock, deployments, audit, finders, reviews)
         work = WorkLoop(
             store,
@@ -187,8 +190,9 @@ async def running(
                 REDACT: rules.go_on,
                 STORE_RECORDING: recordings.store_again,
                 REDACT_AUDIO: AudioRedaction(store, clock, finders, recordings, loaded).redact,
+                TALLY: statistics.catch_up,
             },
-            slow=frozenset((REDACT_AUDIO,)),
+            slow=frozenset((REDACT_AUDIO, TALLY)),
         )
         services = Services(
             chats=chats,
@@ -208,6 +212,8 @@ async def running(
             calls=calls,
             audio_cache=cache_of_speech,
             turn_audio=turn_audio,
+            sessions=Sessions(store, clock, keys),
+            statistics=statistics,
             readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:
@@ -217,6 +223,7 @@ async def running(
             except FunctionsUnavailable as error:  # its functions will fail; the rest of it, and other agents, work
                 log.error("the functions of %s cannot run: %s", served.agent_id, error.message)
         await calls.recover()
+        await statistics.begin_catching_up()
         work.start()
         try:
             yield Running(

@@ -172,6 +172,11 @@ class Database:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.close()
 
+    def size(self) -> int:
+        """Bytes on disk, the write-ahead log included."""
+        files = (self._path, self._path.with_name(self._path.name + "-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
     async def cut_log(self) -> bool:
         """Writes the write-ahead log into the file and empties it. False when somebody is still reading from it."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, _cut)

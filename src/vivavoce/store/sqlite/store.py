@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from vivavoce.store.sqlite.places import (
     encode,
     moment,
 )
+from vivavoce.store.sqlite.tallying import Tallying
 from vivavoce.store.sqlite.writing import Writing
 
 log = logging.getLogger(__name__)
@@ -31,7 +33,7 @@ _decode_receipt = msgspec.json.Decoder(ErasureReceipt).decode
 _decode_key = msgspec.json.Decoder(Key).decode
 
 
-class SqliteStore(Writing):
+class SqliteStore(Tallying, Writing):
     """The whole store; conversations are in `writing` and `reading`, facts and work in files of their own."""
 
     async def open(self) -> None:
@@ -65,6 +67,12 @@ class SqliteStore(Writing):
 
     async def accounts_of(self, agent_id: str) -> Sequence[str]:
         return await self._read(lambda c: [row[0] for row in c.execute(SQL["accounts_of"], {"agent_id": agent_id})])
+
+    async def agents(self) -> Sequence[tuple[str, str]]:
+        return await self._read(lambda c: [(row[0], row[1]) for row in c.execute(SQL["agents"])])
+
+    async def size(self) -> int:
+        return await asyncio.to_thread(self._database.size)
 
     async def cut_log(self) -> bool:
         return await self._database.cut_log()

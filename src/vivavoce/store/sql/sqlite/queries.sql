@@ -302,3 +302,26 @@ DELETE FROM fact_sources WHERE conversation = :conversation AND fact = :fact;
 
 -- name: put_said
 UPDATE turns SET said = :said WHERE conversation = :conversation AND position = :position;
+
+-- name: agents
+SELECT DISTINCT account_id, agent_id FROM deployments ORDER BY agent_id, account_id;
+
+-- name: mark_tallied
+UPDATE conversations SET is_tallied = 1 WHERE number = :number AND is_tallied = 0 RETURNING 1;
+
+-- name: get_tally
+SELECT body FROM tallies WHERE scope = :scope AND part = :part AND day = :day AND environment = :environment;
+
+-- name: put_tally
+INSERT INTO tallies (scope, part, day, environment, body) VALUES (:scope, :part, :day, :environment, :body)
+ON CONFLICT (scope, part, day, environment) DO UPDATE SET body = excluded.body;
+
+-- name: get_tallies
+SELECT day, environment, body FROM tallies
+WHERE scope = :scope AND part = :part AND day BETWEEN :first AND :last ORDER BY day, environment;
+
+-- name: untallied
+SELECT number, scope FROM conversations WHERE is_ended = 1 AND is_tallied = 0 AND number < :before ORDER BY number DESC LIMIT :limit;
+
+-- name: waiting_work
+SELECT kind, count(*), sum(leased_until > :now), max(attempts), min(due_at) FROM work GROUP BY kind ORDER BY kind;
