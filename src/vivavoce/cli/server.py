@@ -20,7 +20,7 @@ from watchfiles import awatch
 
 from vivavoce.errors import UsageError, VivavoceError
 from vivavoce.project import layout
-from vivavoce.service.deployments import Served
+from vivavoce.service.deployments import FolderRefused, Served
 from vivavoce.settings import Settings
 from vivavoce.wiring import Running, running
 from vivavoce.wiring.doors import application, lines
@@ -183,10 +183,11 @@ async def _follow(started: Running, served: Served) -> None:
             await started.functions.prepare(again.deployment.tree)
             settle()
         except VivavoceError as error:
-            deployments.refused[served.agent_id] = error.message
+            faults = error.faults if isinstance(error, FolderRefused) else ()
+            deployments.refuse(served.agent_id, error.message, faults)
             log.error("the change was not taken, the last good version goes on: %s", error.message)
         except Exception as error:  # a watcher that dies would leave the author puzzled
-            deployments.refused[served.agent_id] = f"Loading failed: {type(error).__name__}"
+            deployments.refuse(served.agent_id, f"Loading failed: {type(error).__name__}")
             log.error("reloading failed: %s", type(error).__name__, exc_info=error)
         else:
             log.info("reloaded %s: %s", again.agent_id, again.deployment.tree[:12])

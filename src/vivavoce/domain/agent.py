@@ -53,6 +53,7 @@ class Topic(Struct, frozen=True, kw_only=True):
     actions: str = ""
     example_queries: tuple[str, ...] = ()
     enabled: bool = True
+    path: str = ""
 
 
 class Passage(Struct, frozen=True, kw_only=True):

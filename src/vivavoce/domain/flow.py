@@ -69,6 +69,7 @@ class PromptStep(Struct, frozen=True, kw_only=True, tag="prompt"):
     conditions: tuple[Condition, ...] = ()
     extracted_entities: tuple[str, ...] = ()
     settings: StepSettings = StepSettings()
+    path: str = ""
 
 
 class FunctionStep(Struct, frozen=True, kw_only=True, tag="function"):

@@ -47,6 +47,7 @@ def step(source: Mapping) -> PromptStep:
         conditions=tuple(_condition(item) for item in source.mappings("conditions")),
         extracted_entities=source.texts("extracted_entities"),
         settings=_settings(source),
+        path=source.path,
     )
     source.close(ignore=("position",))
     return found

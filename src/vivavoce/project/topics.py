@@ -29,6 +29,7 @@ def topic(source: Mapping) -> Topic:
         actions=source.text("actions"),
         example_queries=queries,
         enabled=source.flag("enabled", True),
+        path=source.path,
     )
     source.close()
     return found

@@ -68,6 +68,7 @@ class Found(Struct, frozen=True, kw_only=True):
     closing: Closing | None
     deliveries: Sequence[Delivery]
     finder: Finder  # by which its texts are looked at
+    transcript: Transcript | None = None  # of all turns, where `turns` are some of them
 
     @property
     def conversation(self) -> Conversation:
@@ -228,6 +229,29 @@ class Conversations:
             closing=await self._store.closing(conversation),
             deliveries=await self._store.deliveries(conversation),
             finder=await self._finders(conversation.account_id, agent_id),
+        )
+
+    async def part(
+        self,
+        principal: Principal,
+        agent_id: str,
+        id: str,
+        *,
+        first: int,
+        limit: int,
+        has_history: bool = False,
+    ) -> Found:
+        """Some of its turns, and what was said in all of them. Without `has_history` model requests have no messages of turns before."""
+        listed = await self._listed(principal, agent_id, id)
+        conversation = listed.conversation
+        (transcript,) = await self._store.transcripts([conversation])
+        return Found(
+            listed=listed,
+            turns=await self._store.turns(conversation, first=first, limit=limit, has_history=has_history),
+            closing=await self._store.closing(conversation),
+            deliveries=await self._store.deliveries(conversation),
+            finder=await self._finders(conversation.account_id, agent_id),
+            transcript=transcript,
         )
 
     async def one(self, principal: Principal, agent_id: str, id: str, *, account_id: str) -> Listed:

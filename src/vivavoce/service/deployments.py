@@ -21,8 +21,9 @@ from vivavoce.errors import AgentNotFound, DraftNotFound, Invalid, UsageError
 from vivavoce.knowledge.interface import PassageRetriever, Retriever
 from vivavoce.project.cache import load_cached
 from vivavoce.project.loader import Loaded
+from vivavoce.project.source import Fault
 from vivavoce.project.tree import read_tree
-from vivavoce.service.access import require_agent
+from vivavoce.service.access import require, require_agent
 from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,23 @@ class Served(Struct, frozen=True, kw_only=True):
     agent_id: str
     deployment: Deployment
     loaded: Loaded
+
+
+class FolderRefused(UsageError):
+    """It has errors, and cannot be served."""
+
+    def __init__(self, folder: Path, faults: tuple[Fault, ...]) -> None:
+        lines = "\n".join(f"  {fault.path}:{fault.line}: {fault.message}" for fault in faults)
+        super().__init__(f"{folder} has {len(faults)} error(s) and cannot be served:\n{lines}")
+        self.faults = faults
+
+
+class KnownAgent(Struct, frozen=True, kw_only=True):
+    """An agent that a principal may see. `served` None: its folder is not served now, its record is there."""
+
+    account_id: str
+    agent_id: str
+    served: Served | None = None
 
 
 class Deployments:
@@ -61,6 +79,7 @@ class Deployments:
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
         self._loading: dict[str, asyncio.Task[Prepared]] = {}
         self.refused: dict[str, str] = {}  # agents whose folder has changed into something that cannot be served
+        self._refused_faults: dict[str, tuple[Fault, ...]] = {}
         self._sandbox: dict[tuple[str, str], Deployment | None] = {}  # asked once: only this process publishes
 
     # Folders.
@@ -70,8 +89,7 @@ class Deployments:
         tree = await asyncio.to_thread(read_tree, folder)
         loaded = await asyncio.to_thread(load_cached, tree, self._cache, name=folder.resolve().name)
         if loaded.errors:
-            lines = "\n".join(f"  {f.path}:{f.line}: {f.message}" for f in loaded.errors)
-            raise UsageError(f"{folder} has {len(loaded.errors)} error(s) and cannot be served:\n{lines}")
+            raise FolderRefused(folder, loaded.errors)
         identity = loaded.agent.identity
         known = self._served.get(identity.agent_id)
         if known is not None and known.folder != folder.resolve():
@@ -89,7 +107,22 @@ class Deployments:
         )
         self._served[identity.agent_id] = served
         self.refused.pop(identity.agent_id, None)
+        self._refused_faults.pop(identity.agent_id, None)
         return served
+
+    def refuse(self, agent_id: str, message: str, faults: tuple[Fault, ...] = ()) -> None:
+        """A folder has changed into something that cannot be served; the last good version goes on."""
+        self.refused[agent_id] = message
+        self._refused_faults[agent_id] = faults
+
+    def faults(self, principal: Principal, agent_id: str) -> tuple[Fault, ...]:
+        """What is wrong with the folder as it is on disk, errors first."""
+        require(principal, "read", agent_id)
+        served = self._served.get(agent_id)
+        if served is None or principal.account_id not in (None, served.account_id):
+            return ()
+        errors = self._refused_faults.get(agent_id)
+        return errors if errors is not None else served.loaded.faults
 
     async def _deploy(self, account_id: str, agent_id: str, tree: Tree) -> Deployment:
         current = await self._store.active_deployment(account_id, agent_id, "draft")
@@ -156,6 +189,29 @@ class Deployments:
         return prepared.agent, prepared.code
 
     # Agents and environments.
+
+    async def agents(self, principal: Principal) -> list[KnownAgent]:
+        """Every agent that the principal may see, by name."""
+        names = {(s.account_id, s.agent_id) for s in self._served.values()} | set(await self._store.agents())
+        return [
+            KnownAgent(account_id=account_id, agent_id=agent_id, served=self._served_in(account_id, agent_id))
+            for account_id, agent_id in sorted(names, key=lambda name: name[::-1])
+            if principal.account_id in (None, account_id) and (principal.agents is None or agent_id in principal.agents)
+        ]
+
+    def _served_in(self, account_id: str, agent_id: str) -> Served | None:
+        served = self._served.get(agent_id)
+        return served if served is not None and served.account_id == account_id else None
+
+    async def environments(self, principal: Principal, agent_id: str) -> dict[Environment, Deployment | None]:
+        """What a conversation that begins now would begin on, by environment."""
+        found: dict[Environment, Deployment | None] = {}
+        for environment in ENVIRONMENTS:
+            try:
+                found[environment] = await self.resolve(principal, agent_id, environment)
+            except DraftNotFound:
+                found[environment] = None
+        return found
 
     async def account_of(self, principal: Principal, agent_id: str) -> str:
         """The account in which the principal sees that agent; what it may do there is for the caller to ask."""

@@ -53,12 +53,14 @@ def _redacted(listed: Listed) -> Listed:
     return Listed(conversation=conversation, review=review.redacted)
 
 
-def detail_of(found: Found, principal: Principal) -> dict[str, Any]:
+def detail_of(found: Found, principal: Principal, *, has_requests: bool = True) -> dict[str, Any]:
+    """`has_requests` False leaves out what models were asked, which is most of a record."""
     parts = (found.turns, found.closing, found.deliveries)
     if sees_personal(principal):
-        return detail(found.listed, *parts)
-    known = _redactor(found.conversation, found.turns, found.finder)
-    body = _hidden(detail(_redacted(found.listed), *parts, is_personal_shown=False), known)
+        return detail(found.listed, *parts, has_requests=has_requests)
+    known = known_of(found)
+    shown_whole = detail(_redacted(found.listed), *parts, is_personal_shown=False, has_requests=has_requests)
+    body = _hidden(shown_whole, known)
     marks = found.listed.review.redacted.annotations
     for shown_turn, turn in zip(body["turns"], found.turns, strict=True):
         shown_turn["user_input"] = shown(turn, "input", known)
@@ -68,6 +70,12 @@ def detail_of(found: Found, principal: Principal) -> dict[str, Any]:
         shown_turn["metadata"]["asr_corrected_user_input"] = shown(turn, corrected, known)
         shown_turn["reviews"] = [annotation_item(mark) for mark in marks if mark.turn == turn.index]
     return body
+
+
+def known_of(found: Found) -> Redactor:
+    """What hides all that was found personal in a conversation, wherever in it."""
+    turns = found.transcript.turns if found.transcript is not None else found.turns
+    return _redactor(found.conversation, turns, found.finder)
 
 
 def transcript_of(

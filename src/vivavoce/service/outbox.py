@@ -99,6 +99,6 @@ class Outbox:
             closing = await self._store.closing(conversation)
             calls = closing.calls if closing is not None else ()
         else:
-            turns = await self._store.turns(conversation, first=turn)
+            turns = await self._store.turns(conversation, first=turn, limit=1, has_history=False)
             calls = turns[0].calls if turns else ()
         return next((m for call in calls for m in call.messages if m.id == message_id), None)

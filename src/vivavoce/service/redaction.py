@@ -14,6 +14,7 @@ from vivavoce.redaction.redact import WITHHELD, Redactor
 from vivavoce.redaction.text import Span
 
 LONG_CHARACTERS = 4_000
+BY_HAND = "hidden"  # category of what a reviewer has hidden: no rule finds it, and no later look takes it away
 SideName: TypeAlias = Literal["input", "corrected", "reply"]
 Side: TypeAlias = tuple[SideName, str]
 
@@ -31,12 +32,13 @@ async def look(turn: Turn, finder: Finder) -> tuple[PersonalSpan, ...]:
 
 
 def _decided(turn: Turn, finder: Finder, *, is_thorough: bool = False) -> tuple[PersonalSpan, ...]:
-    return tuple(
+    found = [
         PersonalSpan(side, span.start, span.end, span.category)
         for side, text in sides(turn)
         if text
         for span in (_looked_at(side, text, finder) if is_thorough else finder.quick(text))
-    )
+    ]
+    return (*found, *(span for span in turn.personal or () if span.category == BY_HAND))
 
 
 def _looked_at(side: SideName, text: str, finder: Finder) -> Sequence[Span]:

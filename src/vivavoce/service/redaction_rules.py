@@ -25,6 +25,7 @@ from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.finders import Finders
 from vivavoce.service.recordings import listen_again
+from vivavoce.service.redaction import BY_HAND
 from vivavoce.service.reviews import Reviews
 from vivavoce.store.interface import Store
 
@@ -154,6 +155,8 @@ def _check(rules: OwnRules) -> None:
     if strange:
         raise Invalid(f"shown has {strange[0][:40]!r}; it should be of {', '.join(sorted(known))}.")
     for category in (p.category for p in rules.patterns):
+        if category == BY_HAND:
+            raise Invalid(f"{category!r} is what is hidden by hand; give the category another name.")
         if not _CATEGORY.fullmatch(category):
             raise Invalid(
                 f"{category[:40]!r} is no category; small letters, digits and _ are taken, such as loyalty_card."

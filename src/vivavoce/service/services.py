@@ -18,14 +18,17 @@ from vivavoce.service.erasure import Erasure
 from vivavoce.service.events import Events
 from vivavoce.service.exports import Exports
 from vivavoce.service.finders import Finders
+from vivavoce.service.hand_redaction import HandRedaction
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
+from vivavoce.service.knowledge import Knowledge
 from vivavoce.service.memories import Memories
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.redaction_rules import RedactionRules
 from vivavoce.service.sessions import Sessions
 from vivavoce.service.statistics import Statistics
 from vivavoce.service.turn_audio import TurnAudio
+from vivavoce.service.views import SavedViews
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -48,4 +51,7 @@ class Services(Struct, frozen=True, kw_only=True):
     turn_audio: TurnAudio
     sessions: Sessions
     statistics: Statistics
+    knowledge: Knowledge
+    views: SavedViews
+    hand_redaction: HandRedaction
     readiness: Callable[[], dict[str, Any]]

@@ -343,12 +343,13 @@ def references(rows: Sequence[Row]) -> set[str]:
     return _references([exchange for row in rows for exchange in row.exchanges])
 
 
-def expand(rows: Sequence[Row], text: Mapping[str, bytes], earlier: Sequence[Message] = ()) -> list[Turn]:
-    """Whole turns again. `earlier` are the messages of the turns before the first row."""
-    messages = list(earlier)
+def expand(rows: Sequence[Row], text: Mapping[str, bytes], earlier: Sequence[Message] | None = ()) -> list[Turn]:
+    """Whole turns again. `earlier` are the messages of the turns before the first row; None leaves histories out."""
+    messages = list(earlier or ())
     turns = []
     for row in rows:
-        messages.extend(row.turn.messages)
+        if earlier is not None:
+            messages.extend(row.turn.messages)
         turns.append(replace(row.turn, exchanges=tuple(_unpack(e, text, messages) for e in row.exchanges)))
     return turns
 

@@ -145,8 +145,13 @@ class Store(Protocol):
 
     async def snapshot(self, conversation: Conversation) -> Snapshot: ...
 
-    async def turns(self, conversation: Conversation, *, first: int = 0) -> list[Turn]:
-        """All turns from index `first` on, in order, with their model requests expanded."""
+    async def turns(
+        self, conversation: Conversation, *, first: int = 0, limit: int | None = None, has_history: bool = True
+    ) -> list[Turn]:
+        """`limit` turns from index `first` on, in order, with their model requests expanded.
+
+        Without `has_history` the requests have no messages of turns before, and turns before are not read.
+        """
         ...
 
     async def transcripts(self, conversations: Sequence[Conversation]) -> list[Transcript]:

@@ -245,9 +245,13 @@ class MemoryStore:
     async def snapshot(self, conversation: Conversation) -> Snapshot:
         return codec.decode_snapshot(self._kept(conversation).snapshot)
 
-    async def turns(self, conversation: Conversation, *, first: int = 0) -> list[Turn]:
+    async def turns(
+        self, conversation: Conversation, *, first: int = 0, limit: int | None = None, has_history: bool = True
+    ) -> list[Turn]:
         rows = [codec.decode_turn(said, body) for said, body in self._kept(conversation).turns]
-        return codec.expand(rows, self._texts)[first:]
+        window = rows[first : None if limit is None else first + limit]
+        earlier = [message for row in rows[:first] for message in row.turn.messages]
+        return codec.expand(window, self._texts, earlier if has_history else None)
 
     async def transcripts(self, conversations: Sequence[Conversation]) -> list[Transcript]:
         found = []

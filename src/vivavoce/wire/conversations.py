@@ -235,6 +235,7 @@ def detail(
     deliveries: Sequence[Delivery] = (),
     *,
     is_personal_shown: bool = True,
+    has_requests: bool = True,
 ) -> dict[str, Any]:
     conversation = listed.conversation
     sent = {delivery.message_id: delivery for delivery in deliveries}
@@ -247,7 +248,7 @@ def detail(
             ]
     if closing is not None:
         metrics += closing.metrics
-        last = len(turns)
+        last = conversation.turns
         for call in closing.calls:
             events.setdefault(str(last), []).append(function_event(call, conversation.id, last, sent))
     reviews: dict[int, list[dict[str, Any]]] = {}
@@ -256,7 +257,14 @@ def detail(
     return {
         **summary(listed, is_personal_shown=is_personal_shown),
         "turns": [
-            _turn(turn, conversation, sent, reviews.get(turn.index, []), is_personal_shown=is_personal_shown)
+            _turn(
+                turn,
+                conversation,
+                sent,
+                reviews.get(turn.index, []),
+                is_personal_shown=is_personal_shown,
+                has_requests=has_requests,
+            )
             for turn in turns
         ],
         "latency": speech.percentiles(turns),
@@ -301,6 +309,50 @@ def audio_url(turn: Turn, conversation: Conversation) -> str:
     return f"conversations/{conversation.id}/turns/{turn.index}/audio" if is_there else ""
 
 
+def timings(turn: Turn) -> dict[str, float]:
+    """Milliseconds from the arrival of the input; `retrieval`, `model` and `functions` are parts of `total`."""
+    found = turn.timings
+    return {
+        "retrieval": found.retrieval,
+        "model": found.model,
+        "functions": found.functions,
+        "total": found.total,
+    }
+
+
+def timeline(turn: Turn) -> list[dict[str, Any]]:
+    """What took time in a turn, in order: `start` and `duration` in milliseconds, `start` from the beginning of the turn."""
+
+    def since(moment: datetime) -> float:
+        return round(max(0.0, (moment - turn.started_at).total_seconds() * 1000), 3)
+
+    found: list[dict[str, Any]] = []
+    if turn.timings.retrieval:
+        entry = {"kind": "retrieval", "name": "retrieval", "start": 0.0, "duration": turn.timings.retrieval}
+        found.append(entry)
+    for exchange in turn.exchanges:
+        start, reply = since(exchange.started_at), exchange.reply
+        found.append(
+            {
+                "kind": "model",
+                "name": (reply.model if reply is not None else "") or exchange.request.model or "model",
+                "id": exchange.id,
+                "purpose": exchange.purpose,
+                "start": start,
+                "duration": round(since(exchange.finished_at) - start, 3),
+                "first_text": since(exchange.first_text_at) if exchange.first_text_at is not None else None,
+                "prompt_tokens": reply.prompt_tokens if reply is not None else 0,
+                "completion_tokens": reply.completion_tokens if reply is not None else 0,
+                "cached_tokens": reply.cached_tokens if reply is not None else 0,
+                "error": exchange.error,
+            }
+        )
+    for call in turn.calls:
+        entry = {"kind": "function", "name": call.name, "id": call.id, "start": since(call.started_at)}
+        found.append({**entry, "duration": round(call.duration_ms, 3), "error": call.error})
+    return sorted(found, key=lambda entry: entry["start"])
+
+
 def _turn(
     turn: Turn,
     conversation: Conversation,
@@ -308,6 +360,7 @@ def _turn(
     reviews: list[dict[str, Any]],
     *,
     is_personal_shown: bool,
+    has_requests: bool,
 ) -> dict[str, Any]:
     spoken, played = turn.input.spoken or Spoken(), turn.played or Played()
     took = (turn.finished_at - turn.started_at).total_seconds()
@@ -336,7 +389,9 @@ def _turn(
             "label": None,
             "perceived_latency_percentile_1d": None,
         },
-        "llm_requests": [llm_request(exchange, conversation, turn) for exchange in turn.exchanges],
+        "llm_requests": [llm_request(exchange, conversation, turn) for exchange in turn.exchanges]
+        if has_requests
+        else [],
         "reviews": reviews,
         "metadata": {
             "asr_corrected_user_input": turn.input.text if turn.corrected is None else turn.corrected,
@@ -348,6 +403,7 @@ def _turn(
             "entities": [extraction(e) for e in turn.extractions],
             "function_events": [function_event(call, conversation.id, turn.index + 1, sent) for call in turn.calls],
             "retrieved_topics": [name for name, _ in turn.topics],
+            "topic_distances": dict(turn.topics),
             "cited_topic": turn.cited_topic,
             "handoff": handoff(turn),
             "retrieved_sources": list(dict.fromkeys(source for source, *_ in turn.sources)),
@@ -361,5 +417,7 @@ def _turn(
             "stop_keywords": list(turn.stop_keywords),
             "notices": [{"code": notice.code, "message": notice.message} for notice in turn.notices],
             "variant": turn.variant,
+            "timings": timings(turn),
+            "timeline": timeline(turn),
         },
     }

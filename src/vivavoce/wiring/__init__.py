@@ -43,8 +43,10 @@ from vivavoce.service.erasure import RETAIN, Erasure
 from vivavoce.service.events import Events
 from vivavoce.service.exports import Exports
 from vivavoce.service.finders import Finders
+from vivavoce.service.hand_redaction import HandRedaction
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
+from vivavoce.service.knowledge import Knowledge
 from vivavoce.service.memories import Memories
 from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.real_time import RealTimeConfigs
@@ -55,6 +57,7 @@ from vivavoce.service.services import Services
 from vivavoce.service.sessions import Sessions
 from vivavoce.service.statistics import TALLY, Statistics
 from vivavoce.service.turn_audio import TurnAudio
+from vivavoce.service.views import SavedViews
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
 from vivavoce.store.interface import Store
@@ -214,6 +217,9 @@ async def running(
             turn_audio=turn_audio,
             sessions=Sessions(store, clock, keys),
             statistics=statistics,
+            knowledge=Knowledge(deployments),
+            views=SavedViews(store, clock, deployments),
+            hand_redaction=HandRedaction(store, clock, deployments, audit, reviews),
             readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:

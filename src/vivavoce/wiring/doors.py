@@ -6,12 +6,15 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from time import time
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from vivavoce.api import app
+from vivavoce.console import app as console
+from vivavoce.console.visit import Setting
 from vivavoce.errors import UsageError
 from vivavoce.service.services import Services
 from vivavoce.settings import Settings
@@ -32,7 +35,8 @@ class _Entrance(Struct, frozen=True):
 
 def application(settings: Settings, services: Services) -> ASGIApp:
     sockets: list[Door] = [browser.DOOR]
-    routes: list[BaseRoute] = [*browser.page()]
+    setting = Setting(zone=ZoneInfo(settings.time_zone), public_url=settings.public_url)
+    routes: list[BaseRoute] = [*console.routes(services, setting)]
     if settings.public_url is not None:
         for entrance in _entrances(settings, settings.public_url):
             sockets.append(entrance.door)

@@ -25,6 +25,7 @@ from vivavoce.store import codec
 from vivavoce.store.interface import StoreError
 from vivavoce.store.sealing import Seal
 from vivavoce.store.sqlite import finding, meaning
+from vivavoce.store.sqlite.finding import LAST
 from vivavoce.store.sqlite.places import (
     SQL,
     Place,
@@ -62,14 +63,19 @@ class Reading(Placed):
         row = await self._read(lambda c: c.execute(SQL["get_snapshot"], {"conversation": place.number}).fetchone())
         return codec.decode_snapshot(place.seal.open(row[0], b"snapshot"))
 
-    async def turns(self, conversation: Conversation, *, first: int = 0) -> list[Turn]:
+    async def turns(
+        self, conversation: Conversation, *, first: int = 0, limit: int | None = None, has_history: bool = True
+    ) -> list[Turn]:
         place = await self._placed(conversation.subject)
+        last = LAST if limit is None else first + limit - 1
 
         def read(c: sqlite3.Connection) -> list[Turn]:
-            rows = turn_rows(c, place)
-            return codec.expand(rows, texts_of(c, codec.references(rows)))
+            rows = turn_rows(c, place, 0 if has_history else first, last)
+            before = first if has_history else 0
+            earlier = [message for row in rows[:before] for message in row.turn.messages] if has_history else None
+            return codec.expand(rows[before:], texts_of(c, codec.references(rows[before:])), earlier)
 
-        return (await self._read(read))[first:]
+        return await self._read(read)
 
     async def transcripts(self, conversations: Sequence[Conversation]) -> list[Transcript]:
         def read(c: sqlite3.Connection) -> list[Transcript]:
@@ -228,11 +234,12 @@ class Reading(Placed):
         return self._meanings.setdefault((scope, column), meaning.Signs(column))
 
 
-def turn_rows(c: sqlite3.Connection, place: Place) -> list[codec.Row]:
+def turn_rows(c: sqlite3.Connection, place: Place, first: int = 0, last: int = LAST) -> list[codec.Row]:
     open_ = place.seal.open
+    values = {"conversation": place.number, "first": first, "last": last}
     return [
         codec.decode_turn(open_(said, b"said:%d" % position), open_(body, b"body:%d" % position))
-        for position, said, body in c.execute(SQL["get_turns"], {"conversation": place.number})
+        for position, said, body in c.execute(SQL["get_turns"], values)
     ]
 
 

@@ -97,7 +97,8 @@ SELECT body FROM snapshots WHERE conversation = :conversation;
 INSERT INTO turns (conversation, position, said, body, state) VALUES (:conversation, :position, :said, :body, :state);
 
 -- name: get_turns
-SELECT position, said, body FROM turns WHERE conversation = :conversation ORDER BY position;
+SELECT position, said, body FROM turns
+WHERE conversation = :conversation AND position BETWEEN :first AND :last ORDER BY position;
 
 -- name: get_turn
 SELECT said, body FROM turns WHERE conversation = :conversation AND position = :position;

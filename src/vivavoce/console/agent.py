@@ -1,0 +1,6 @@
+"""agent"""
+
+from vivavoce.console.visit import Page
+
+PATH = "/console/agent"
+PAGES: tuple[Page, ...] = ()

@@ -1,0 +1,192 @@
+"""The table of pages and how a request passes through it: session, forgery, rights, handler; errors are pages, too."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import logging
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from vivavoce.console import agent, assets, calling, conversations, home, operations, page, review, sign_in, talk
+from vivavoce.console.visit import Page, Setting, Visit
+from vivavoce.domain.principal import Principal
+from vivavoce.errors import Forbidden, NotFound, PayloadTooLarge, RequestTimeout, Unauthenticated, VivavoceError
+from vivavoce.service.access import require
+from vivavoce.service.services import Services
+from vivavoce.service.sessions import csrf_token
+
+log = logging.getLogger(__name__)
+MAX_FORM_BYTES = 1 << 20
+FORM_SECONDS = 20.0
+_NOBODY = Principal(key_id="", name="", permissions=frozenset())
+_ANY = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # what is not taken is told by a page
+_YEAR = 31_536_000  # seconds
+
+
+async def asset(visit: Visit) -> Response:
+    found = assets.ASSETS.get(visit.path("name"))
+    if found is None or visit.path("hash") != assets.HASH:
+        raise NotFound("There is no such file; load the page again.")
+    headers = {"Cache-Control": f"public, max-age={_YEAR}, immutable", "Vary": "Accept-Encoding", **page.HEADERS}
+    if "gzip" in visit.request.headers.get("accept-encoding", ""):
+        return Response(found.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=found.media_type)
+    return Response(found.body, headers=headers, media_type=found.media_type)
+
+
+PAGES: tuple[Page, ...] = (
+    *sign_in.PAGES,
+    *home.PAGES,
+    *talk.PAGES,
+    *calling.PAGES,
+    *conversations.PAGES,
+    *review.PAGES,
+    *agent.PAGES,
+    *operations.PAGES,
+    Page(method="GET", path=assets.PATH, handler=asset, authentication="none"),
+)
+
+
+def routes(services: Services, setting: Setting) -> Sequence[BaseRoute]:
+    found: list[BaseRoute] = []
+    for path in dict.fromkeys(item.path for item in PAGES):
+        methods = {item.method: item for item in PAGES if item.path == path}
+        found.append(Route(path, _endpoint(services, setting, methods), methods=_ANY))
+    found.append(Route("/", _moved(home.PATH), methods=["GET"]))
+    found.append(Route("/call", _moved(calling.PATH), methods=["GET"]))  # where calls were made before the console
+    found.append(Route("/console/{rest:path}", _endpoint(services, setting, {}), methods=_ANY))
+    return found
+
+
+def _moved(to: str):  # type: ignore[no-untyped-def]
+    async def moved(request: Request) -> Response:
+        return page.redirect(to)
+
+    return moved
+
+
+def _endpoint(services: Services, setting: Setting, methods: Mapping[Any, Page]):  # type: ignore[no-untyped-def]
+    async def endpoint(request: Request) -> Response:
+        visit = Visit(
+            request=request, services=services, setting=setting, principal=_NOBODY, token=_visitor(request), form={}
+        )
+        try:
+            visit, response = await _handled(visit, methods)
+        except VivavoceError as error:
+            response = _problem(visit, error)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except Exception as error:  # the last line: whatever it is, the visitor gets a page
+            log.error("a page failed: error=%s", type(error).__name__, exc_info=error)
+            response = _shown(visit, 500, "Something went wrong on the server; its log has the details.")
+        return response
+
+    return endpoint
+
+
+def _visitor(request: Request) -> str:
+    return request.cookies.get(sign_in.SESSION) or request.cookies.get(sign_in.VISITOR) or ""
+
+
+async def _handled(visit: Visit, methods: Mapping[Any, Page]) -> tuple[Visit, Response]:
+    request = visit.request
+    found = methods.get("GET" if request.method == "HEAD" else request.method)
+    if found is None and methods:
+        raise _MethodNotAllowed(f"This page takes {', '.join(methods)}, not {request.method}.")
+    if found is None or found.authentication == "session":
+        visit = await _signed_in(visit)
+    if found is None:
+        raise NotFound("There is no page at this address.")
+    if found.method == "POST":
+        visit = await _posted(visit)
+    if found.permission is not None:
+        require(visit.principal, found.permission)
+    return visit, await found.handler(visit)
+
+
+class _MethodNotAllowed(VivavoceError):
+    code = "METHOD_NOT_ALLOWED"
+    status = 405
+
+
+class ForgedRequest(Forbidden):
+    code = "FORGED_REQUEST"
+
+
+async def _signed_in(visit: Visit) -> Visit:
+    token = visit.cookies.get(sign_in.SESSION, "")
+    principal = await visit.services.sessions.principal(token)
+    return Visit(
+        request=visit.request,
+        services=visit.services,
+        setting=visit.setting,
+        principal=principal,
+        token=token,
+        form={},
+    )
+
+
+async def _posted(visit: Visit) -> Visit:
+    """With its form; refused when it does not come from a page of this session."""
+    request = visit.request
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise ForgedRequest("The request comes from another site.")
+    origin = request.headers.get("origin")
+    if origin and urlsplit(origin).netloc != request.headers.get("host"):
+        raise ForgedRequest("The request comes from another site.")
+    raw = await _body(request)
+    form = parse_qs(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200)
+    given = request.headers.get("x-csrf-token") or (form.get("csrf") or [""])[0]
+    if not visit.token or not hmac.compare_digest(given.encode(), csrf_token(visit.token).encode()):
+        raise ForgedRequest("The form is not of this session; load the page again, then send it once more.")
+    return Visit(
+        request=request,
+        services=visit.services,
+        setting=visit.setting,
+        principal=visit.principal,
+        token=visit.token,
+        form=form,
+    )
+
+
+async def _body(request: Request) -> bytes:
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            async for part in request.stream():
+                size += len(part)
+                if size > MAX_FORM_BYTES:
+                    raise PayloadTooLarge(f"The form is larger than {MAX_FORM_BYTES >> 20} MiB.")
+                parts.append(part)
+    except TimeoutError:
+        raise RequestTimeout(f"The form did not arrive within {FORM_SECONDS:g} s.") from None
+    return b"".join(parts)
+
+
+def _problem(visit: Visit, error: VivavoceError) -> Response:
+    request = visit.request
+    if isinstance(error, Unauthenticated) and not _wants_json(request):
+        where = sign_in.address(request)
+        if visit.is_fragment:
+            return Response(status_code=204, headers={"HX-Redirect": where})
+        if request.method in ("GET", "HEAD"):
+            return page.redirect(where)
+    return _shown(visit, error.status, error.message, error.code)
+
+
+def _wants_json(request: Request) -> bool:
+    return "application/json" in request.headers.get("accept", "")
+
+
+def _shown(visit: Visit, status: int, message: str, code: str = "INTERNAL_ERROR") -> Response:
+    if _wants_json(visit.request):
+        return JSONResponse({"error": message, "code": code}, status, {"Cache-Control": "no-store", **page.HEADERS})
+    template = "problem_part.html" if visit.is_fragment else "problem.html"
+    return page.render(visit, template, status=status, message=message, code=code, nonce=secrets.token_urlsafe(9))

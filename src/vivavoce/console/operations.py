@@ -1,0 +1,6 @@
+"""operations"""
+
+from vivavoce.console.visit import Page
+
+PATH = "/console/operations"
+PAGES: tuple[Page, ...] = ()

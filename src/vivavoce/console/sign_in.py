@@ -1,0 +1,100 @@
+"""Signing in with an API key, and out again."""
+
+from __future__ import annotations
+
+import secrets
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from vivavoce.console import page
+from vivavoce.console.visit import Page, Visit
+from vivavoce.errors import Unauthenticated
+from vivavoce.service.sessions import LIFETIME
+
+PATH = "/console/sign-in"
+SESSION = "vivavoce_session"
+VISITOR = "vivavoce_visitor"  # stands for a session against forgery, until there is one
+HOME = "/console"
+
+
+def address(request: Request) -> str:
+    """Where to sign in, and then go on."""
+    if request.url.path in (HOME, PATH):
+        return PATH
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"{PATH}?{urlencode({'next': wanted})}"
+
+
+async def show(visit: Visit) -> Response:
+    return _form(visit, next=visit.request.query_params.get("next", ""))
+
+
+def _form(visit: Visit, *, next: str, problem: str = "", status: int = 200) -> Response:
+    token = visit.cookies.get(VISITOR) or secrets.token_urlsafe(24)
+    visit = Visit(
+        request=visit.request,
+        services=visit.services,
+        setting=visit.setting,
+        principal=visit.principal,
+        token=token,
+        form={},
+    )
+    response = page.render(visit, "sign_in.html", status=status, next=_own(next), problem=problem)
+    _set(visit, response, VISITOR, token)
+    return response
+
+
+async def enter(visit: Visit) -> Response:
+    try:
+        token = await visit.services.sessions.begin(visit.field("key").strip())
+    except Unauthenticated as error:
+        problem = error.message if visit.field("key").strip() else "Enter an API key."
+        return _form(visit, next=visit.field("next"), problem=problem, status=401)
+    response = page.redirect(_own(visit.field("next")) or HOME)
+    _set(visit, response, SESSION, token, seconds=int(LIFETIME.total_seconds()))
+    response.delete_cookie(VISITOR, path=HOME)
+    return response
+
+
+async def session(visit: Visit) -> Response:
+    """That there is one: asked by the page's own script, whose request has the cookie where a link from elsewhere had not."""
+    return Response(status_code=204, headers={"Cache-Control": "no-store"})
+
+
+async def leave(visit: Visit) -> Response:
+    await visit.services.sessions.end(visit.token)
+    response = page.redirect(PATH)
+    response.delete_cookie(SESSION, path=HOME)
+    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    return response
+
+
+def _own(address: str) -> str:
+    """An address within the console, or nothing: signing in does not lead elsewhere."""
+    is_own = address == HOME or address.startswith((HOME + "/", HOME + "?"))
+    return address if is_own and "\\" not in address and address.isprintable() else ""
+
+
+def _set(visit: Visit, response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
+    response.set_cookie(
+        name, value, max_age=seconds, path=HOME, secure=_is_secure(visit), httponly=True, samesite="strict"
+    )
+
+
+def _is_secure(visit: Visit) -> bool:
+    """Behind a proxy the request itself does not tell: the address under which the server is reached does."""
+    public = visit.setting.public_url or ""
+    host = public.partition("://")[2].partition("/")[0]
+    return visit.request.url.scheme == "https" or (
+        public.startswith("https://") and visit.request.headers.get("host") == host
+    )
+
+
+PAGES = (
+    Page(method="GET", path=PATH, handler=show, authentication="none"),
+    Page(method="POST", path=PATH, handler=enter, authentication="none"),
+    Page(method="GET", path="/console/session", handler=session),
+    Page(method="POST", path="/console/sign-out", handler=leave),
+)

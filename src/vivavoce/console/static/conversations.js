@@ -1,0 +1,15 @@
+// The list from the keyboard.
+import { isTyping } from "./console.js";
+
+document.addEventListener("keydown", (event) => {
+  if (isTyping(event)) return;
+  const rows = [...document.querySelectorAll("#live tbody tr, #table tbody tr")];
+  const chosen = rows.findIndex((row) => row.classList.contains("chosen"));
+  if (event.key === "j" || event.key === "k") {
+    const next = rows[Math.max(0, Math.min(rows.length - 1, chosen + (event.key === "j" ? 1 : -1)))];
+    rows[chosen]?.classList.remove("chosen");
+    next?.classList.add("chosen");
+    next?.querySelector("a").focus({ preventScroll: true });
+    next?.scrollIntoView({ block: "nearest" });
+  }
+});

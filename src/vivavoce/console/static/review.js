@@ -1,0 +1,87 @@
+// A conversation under review: layers, the chosen turn, marks by number, and the sound with its waveform.
+import { copy, isTyping, remember } from "./console.js";
+
+const transcript = document.getElementById("transcript");
+const turns = () => [...transcript.querySelectorAll(".turn")];
+const chosen = () => transcript.querySelector(".turn.chosen");
+
+function choose(turn, how = "nearest") {
+  if (!turn) return;
+  chosen()?.classList.remove("chosen");
+  turn.classList.add("chosen");
+  turn.focus({ preventScroll: true });
+  turn.scrollIntoView({ block: how });
+}
+
+document.getElementById("layers").addEventListener("change", () => {
+  const shown = [...document.querySelectorAll("#layers input:checked")].map((box) => box.value).join(" ");
+  transcript.dataset.layers = shown;
+  remember("vivavoce_layers", shown);
+});
+
+transcript.addEventListener("click", (event) => {
+  const turn = event.target.closest(".turn");
+  if (!turn) return;
+  if (event.target.closest("[data-play]") || event.target.closest(".bubble")) {
+    if (!getSelection().toString()) player?.playTurn(turn);
+  }
+  if (!event.target.closest("a, button, input, summary, label, select")) {
+    chosen()?.classList.remove("chosen");
+    turn.classList.add("chosen");
+  }
+});
+
+// Words that are selected in a turn are what is to be hidden.
+document.addEventListener("selectionchange", () => {
+  const selection = getSelection();
+  const words = selection.anchorNode?.parentElement?.closest(".words");
+  const turn = words?.closest(".turn");
+  const field = turn?.querySelector("[data-words]");
+  if (field && selection.toString().trim().length > 1) field.value = selection.toString().trim();
+});
+
+const MARKS = ["good_response", "bad_response", "wrong_info", "wrong_transcript", "missing_topic", "other"];
+function mark(turn, kind) {
+  const form = turn?.querySelector(".mark-form");
+  const box = form?.querySelector(`input[value=${kind}]`);
+  if (!box) return;
+  box.checked = true;
+  form.requestSubmit();
+}
+
+document.addEventListener("keydown", (event) => {
+  if (isTyping(event)) return;
+  const all = turns();
+  const at = all.indexOf(chosen());
+  const number = Number(event.key);
+  if (event.key === "j" || event.key === "k") choose(all[Math.max(0, Math.min(all.length - 1, at + (event.key === "j" ? 1 : -1)))]);
+  else if (number >= 1 && number <= MARKS.length) mark(chosen() ?? all.at(-1), MARKS[number - 1]);
+  else if (event.key === " " && player && !event.target.closest("button, summary, a")) { event.preventDefault(); player.toggle(); }
+  else if (event.key === "Enter" && chosen() && event.target === chosen()) player?.playTurn(chosen());
+  else if (event.key === "m" && chosen()) { const panel = chosen().querySelector("details.panel"); if (panel) { panel.open = true; panel.querySelector("input[type=radio]").focus(); event.preventDefault(); } }
+  else if (event.key === "n") { event.preventDefault(); document.getElementById("note")?.focus(); }
+  else if (event.key === "c" && chosen()) copy(new URL(chosen().querySelector("[data-copy]").dataset.copy, location.href).href);
+});
+
+// A turn that is put in place of itself stays the chosen one.
+let again = null;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const turn = event.detail.target?.closest?.(".turn");
+  again = turn?.classList.contains("chosen") ? turn.id : null;
+});
+document.addEventListener("htmx:afterSwap", () => {
+  if (again) document.getElementById(again)?.classList.add("chosen");
+  again = null;
+  player?.found();
+});
+
+let player = null;
+const wave = document.querySelector(".wave");
+if (wave) {
+  const { Player } = await import("./player.js");
+  player = await Player.make(wave, turns).catch(() => null);
+  if (!player) document.getElementById("sound-problem").textContent = "The recording cannot be played yet; load the page again in a while.";
+}
+
+const wanted = transcript.dataset.wanted ?? location.hash.match(/^#turn-(\d+)$/)?.[1];
+if (wanted !== undefined) choose(document.getElementById(`turn-${wanted}`), "center");

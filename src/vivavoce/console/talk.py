@@ -1,0 +1,6 @@
+"""talk"""
+
+from vivavoce.console.visit import Page
+
+PATH = "/console/talk"
+PAGES: tuple[Page, ...] = ()

@@ -1,0 +1,65 @@
+"""Words that a reviewer hides by hand: what the rules have missed, hidden from then on as if they had found it."""
+
+from __future__ import annotations
+
+import re
+
+from vivavoce.domain.clock import Clock
+from vivavoce.domain.conversation import PersonalSpan
+from vivavoce.domain.principal import Principal
+from vivavoce.errors import ConversationNotFound, Invalid
+from vivavoce.service.access import require
+from vivavoce.service.audit import Audit
+from vivavoce.service.deployments import Deployments
+from vivavoce.service.recordings import listen_again
+from vivavoce.service.redaction import BY_HAND, sides
+from vivavoce.service.reviews import Reviews
+from vivavoce.store.interface import Store
+
+MAX_WORDS = 500  # characters
+
+
+class HandRedaction:
+    def __init__(self, store: Store, clock: Clock, deployments: Deployments, audit: Audit, reviews: Reviews) -> None:
+        self._store = store
+        self._clock = clock
+        self._deployments = deployments
+        self._audit = audit
+        self._reviews = reviews
+
+    async def hide(self, principal: Principal, agent_id: str, id: str, turn: int, words: str) -> int:
+        """Hides these words of one turn, and wherever else the conversation has them; returns in how many places of the turn they were.
+
+        For who may see personal data: nobody else can tell what is to be hidden. What a recording says of them is looked for again.
+        """
+        require(principal, "write", agent_id)
+        require(principal, "pii", agent_id)
+        words = words.strip()
+        if not 2 <= len(words) <= MAX_WORDS:
+            raise Invalid(f"Give 2 to {MAX_WORDS} characters of what was said.")
+        account_id = await self._deployments.account_of(principal, agent_id)
+        conversation = await self._store.get(account_id, agent_id, id)
+        if conversation is None:
+            raise ConversationNotFound
+        (transcript,) = await self._store.transcripts([conversation])
+        if not 0 <= turn < len(transcript.turns):
+            raise Invalid(f"The conversation has no turn {turn}.")
+        said = transcript.turns[turn]
+        found = [
+            PersonalSpan(side, match.start(), match.end(), BY_HAND)
+            for side, text in sides(said)
+            for match in re.finditer(re.escape(words), text, re.IGNORECASE)
+        ]
+        if not found:
+            raise Invalid("These words are not in the turn; give them as they stand there.")
+        # A turn that nobody has looked at yet stays one: what was found by hand is kept when somebody does.
+        await self._reviews.look_again(conversation.subject)
+        (transcript,) = await self._store.transcripts([conversation])
+        said = transcript.turns[turn]
+        spans = tuple(dict.fromkeys((*(said.personal or ()), *found)))
+        await self._store.decide(conversation, {turn: spans}, said.personal_by)
+        await self._reviews.look_again(conversation.subject)
+        if conversation.is_recorded and conversation.is_ended:
+            await self._store.add_work([listen_again(conversation, self._clock.now())])
+        await self._audit.note(principal, "conversation.redact", account_id, agent_id, id, places=len(found))
+        return len(found)
