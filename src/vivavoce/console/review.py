@@ -56,8 +56,7 @@ def names(visit: Visit) -> tuple[str, str]:
     return visit.agent_id, visit.path("conversationId")
 
 
-def address(visit: Visit) -> str:
-    agent_id, id = names(visit)
+def address(agent_id: str, id: str) -> str:
     return PATH.replace("{agentId}", showing.segment(agent_id)).replace("{conversationId}", showing.segment(id))
 
 
@@ -124,7 +123,7 @@ async def show(visit: Visit) -> Response:
 async def turn_values(visit: Visit, found: Found) -> dict[str, Any]:
     """What the template of a turn needs besides the turn."""
     return {
-        "here": address(visit),
+        "here": address(found.conversation.agent_id, found.conversation.id),
         "origins": await origins_of(visit, found.conversation.tree),
         "mark_names": MARKS,
         "reasons": REASONS,
@@ -160,7 +159,7 @@ async def prompt(visit: Visit) -> Response:
         "requests": requests,
         "origins": await origins_of(visit, found.conversation.tree),
         "index": index,
-        "here": address(visit),
+        "here": address(*names(visit)),
     }
     if visit.is_fragment:
         return page.render(visit, "prompt_part.html", **values)
@@ -195,7 +194,7 @@ async def hide(visit: Visit) -> Response:
 
 async def _turn_again(visit: Visit, index: int) -> Response:
     if not visit.is_fragment:
-        return page.redirect(f"{address(visit)}?turn={index}#turn-{index}")
+        return page.redirect(f"{address(*names(visit))}?turn={index}#turn-{index}")
     found, body = await read(visit, index, limit=1)
     return page.render(visit, "turn_part.html", c=body, t=body["turns"][0], **await turn_values(visit, found))
 
@@ -215,9 +214,9 @@ async def tags(visit: Visit) -> Response:
 
 async def _said(visit: Visit) -> Response:
     if not visit.is_fragment:
-        return page.redirect(address(visit))
+        return page.redirect(address(*names(visit)))
     _, body = await read(visit, 0, limit=0)
-    return page.render(visit, "review_said.html", c=body, here=address(visit), is_saved=True)
+    return page.render(visit, "review_said.html", c=body, here=address(*names(visit)), is_saved=True)
 
 
 async def erase(visit: Visit) -> Response:

@@ -96,6 +96,13 @@ def transcript_of(
     return body
 
 
+def said_of(taken: Taken) -> tuple[str, str]:
+    """What was said in a turn by the user and the agent, for who may not see personal data."""
+    known = Redactor([*taken.personal, (customer_of(taken.conversation), "phone")], finder=taken.finder)
+    said = shown(taken.turn, "input", known) or taken.turn.input.shown_dtmf
+    return said, shown(taken.turn, "reply", known)
+
+
 def reply_of(taken: Taken, principal: Principal, audio_url: str | None = None) -> Any:
     """The reply itself is for whoever talks; what the agent knows besides is not."""
     body = debug_chat(taken.conversation, taken.turn, taken.snapshot, taken.metrics, audio_url=audio_url)

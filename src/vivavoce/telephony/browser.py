@@ -1,36 +1,17 @@
-"""Calls from a page: 20 ms frames of 16-bit PCM at 16 kHz as binary messages, everything else as JSON; and the page."""
+"""Calls from a page: 20 ms frames of 16-bit PCM at 16 kHz as binary messages, everything else as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from vivavoce.telephony.dialect import Event, Heard, Malformed, Message, NoControl, Pressed, Reached, Started, Stopped
 from vivavoce.telephony.doors import Door
 
 MOST_BYTES = 64_000  # of one message: 2 s of sound
 PATH = "/v1/calls/{token}"
-_PAGE = {
-    "/call": ("call.html", "text/html; charset=utf-8"),
-    "/call/call.js": ("call.js", "text/javascript; charset=utf-8"),
-    "/call/microphone.js": ("microphone.js", "text/javascript; charset=utf-8"),
-    "/call/call.css": ("call.css", "text/css; charset=utf-8"),
-}
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
-    "Permissions-Policy": "microphone=(self)",
-}
 
 
 class _FromPage(Struct, frozen=True):
@@ -80,17 +61,3 @@ class BrowserDialect:
 
 
 DOOR = Door(path=PATH, dialect=BrowserDialect, control=NoControl())
-
-
-def page() -> list[Route]:
-    """The page at /call, with what belongs to it. Nothing on it comes from elsewhere."""
-    return [Route(path, _served(name, media_type), methods=["GET"]) for path, (name, media_type) in _PAGE.items()]
-
-
-def _served(name: str, media_type: str) -> Callable[[Request], object]:
-    content = (files("vivavoce.telephony") / "page" / name).read_bytes()
-
-    async def serve(request: Request) -> Response:
-        return Response(content, headers=_HEADERS, media_type=media_type)
-
-    return serve

@@ -1,46 +1,46 @@
+// A call from the page: the microphone on one side, the line on the other, and the trace of each turn beside them.
+import { copy, csrf, isTyping } from "./console.js";
+
 const $ = (id) => document.getElementById(id);
+const talk = $("talk");
 let call = null;
 
 function say(text, isProblem = false) {
   $("status").textContent = text;
-  $("status").classList.toggle("problem", isProblem);
+  $("status").classList.toggle("alert", isProblem);
 }
 
-function line(role, text, note, reply) {
+function line(role, text, isInterim, reply) {
   if (!text && role === "agent") return;
-  const item = document.createElement("li");
+  $("hint")?.remove();
+  const item = document.createElement("p");
   item.dataset.reply = reply ?? "";
-  item.className = role + (note === "interim" ? " interim" : "");
-  const who = document.createElement("small");
-  who.textContent = role === "user" ? "You" : "Agent";
-  item.append(who, text || "(silence)");
-  $("transcript").append(item);
-  item.scrollIntoView({ block: "nearest" });
+  item.className = `bubble ${role}${isInterim ? " interim" : ""}`;
+  item.textContent = text || "(silence)";
+  $("log").append(item);
+  $("log").scrollTop = $("log").scrollHeight;
 }
 
-function cut(heard, reply) {  // what of a reply was heard takes the place of all of it
-  const [first, ...rest] = [...$("transcript").querySelectorAll(`.agent:not(.interim)[data-reply="${Number(reply)}"]`)];
+function cut(heard, reply) { // what of a reply was heard takes the place of all of it
+  const [first, ...rest] = [...$("log").querySelectorAll(`.agent:not(.interim)[data-reply="${Number(reply)}"]`)];
   if (!first) return;
   rest.forEach((item) => item.remove());
-  const who = document.createElement("small");
-  who.textContent = "Agent, interrupted";
+  const who = document.createElement("span");
+  who.className = "who";
+  who.textContent = "Interrupted";
   first.replaceChildren(who, heard || "(nothing of it was heard)");
 }
 
 async function invite() {
-  const reply = await fetch(`/v1/agents/${encodeURIComponent($("agent").value.trim())}/calls`, {
-    method: "POST",
-    headers: { "X-API-KEY": $("key").value.trim(), "Content-Type": "application/json" },
-    body: JSON.stringify({ clientEnv: $("environment").value, callerNumber: $("number").value.trim() || null }),
-  });
+  const reply = await fetch(talk.dataset.calls, { method: "POST", body: new URLSearchParams(new FormData($("setting"))), headers: { "X-CSRF-Token": csrf(), Accept: "application/json" } });
   const body = await reply.json().catch(() => ({}));
-  if (!reply.ok) throw new Error(body?.error_message ?? `The server answered ${reply.status}.`);
+  if (!reply.ok) throw new Error(body?.error ?? `The server answered ${reply.status}.`);
   return body;
 }
 
 async function begin() {
-  $("transcript").replaceChildren();
-  $("record").hidden = true;
+  $("log").replaceChildren();
+  $("trace").replaceChildren();
   say("Asking for the microphone…");
   const microphone = await navigator.mediaDevices.getUserMedia({
     audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
@@ -51,7 +51,7 @@ async function begin() {
   });
   const context = new AudioContext();
   try {
-    await context.audioWorklet.addModule("/call/microphone.js").catch(() => { throw new Error("The server cannot be reached."); });
+    await context.audioWorklet.addModule(talk.dataset.microphone).catch(() => { throw new Error("The server cannot be reached."); });
     await context.resume();
     say("Calling…");
     const invited = await invite();
@@ -60,9 +60,8 @@ async function begin() {
     const socket = new WebSocket(url);
     socket.binaryType = "arraybuffer";
     const telephone = new AudioWorkletNode(context, "telephone", { numberOfInputs: 1, numberOfOutputs: 1, outputChannelCount: [1] });
-    const source = context.createMediaStreamSource(microphone);
-    source.connect(telephone).connect(context.destination);
-    call = { socket, context, microphone, telephone, isMuted: false, since: Date.now(), id: invited.conversationId, ended: "" };
+    context.createMediaStreamSource(microphone).connect(telephone).connect(context.destination);
+    call = { socket, context, microphone, telephone, isMuted: false, since: Date.now(), id: invited.conversationId, ended: "", turns: 0 };
     connect(call);
   } catch (error) {
     microphone.getTracks().forEach((track) => track.stop());
@@ -75,6 +74,28 @@ function level(samples) {
   let sum = 0;
   for (const value of samples) sum += value * value;
   return Math.sqrt(sum / samples.length) / 32768;
+}
+
+function stand(isLive) {
+  $("live").hidden = $("meters").hidden = $("keypad").hidden = !isLive;
+  $("begin").hidden = isLive;
+  $("setting").querySelector("details").hidden = isLive;
+}
+
+// The turns that are committed by now, with how they came to be.
+async function trace(current) {
+  if (talk.dataset.reads !== "yes" || current.isTracing) return;
+  current.isTracing = true;
+  try {
+    const reply = await fetch(`${talk.dataset.conversations}/${encodeURIComponent(current.id)}/turns?from=${current.turns}`, { headers: { "HX-Request": "true" } });
+    if (reply.status !== 200) return;
+    const found = [...new DOMParser().parseFromString(await reply.text(), "text/html").querySelectorAll(".turn")];
+    for (const turn of found) {
+      $("trace").append(turn);
+      window.htmx.process(turn);
+    }
+    current.turns += found.length;
+  } catch { /* asked again in a moment */ } finally { current.isTracing = false; }
 }
 
 function connect(current) {
@@ -98,14 +119,13 @@ function connect(current) {
     switch (told.type) {
       case "start":
         say("You are on the phone.");
-        $("live").hidden = false;
-        $("settings").hidden = true;
+        stand(true);
         break;
-      case "transcript": line(told.role, told.text, told.interim ? "interim" : "", told.reply); break;
+      case "transcript": line(told.role, told.text, told.interim, told.reply); trace(current); break;
       case "interrupted": cut(told.heard, told.reply); break;
       case "clear": telephone.port.postMessage("clear"); $("theirs").value = 0; break;
       case "mark": telephone.port.postMessage({ mark: told.mark }); break;
-      case "transfer": current.ended = `You would now be transferred to ${told.destination}${told.number ? " (" + told.number + ")" : ""}.`; break;
+      case "transfer": current.ended = `You would now be transferred to ${told.destination}${told.number ? ` (${told.number})` : ""}.`; break;
       case "error": current.problem = told.message; break;
       case "end": break;
     }
@@ -114,7 +134,8 @@ function connect(current) {
   current.timer = setInterval(() => {
     const seconds = Math.floor((Date.now() - current.since) / 1000);
     $("clock").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-  }, 500);
+    trace(current);
+  }, 1000);
 }
 
 async function finish(current, reason) {
@@ -123,27 +144,26 @@ async function finish(current, reason) {
   clearInterval(current.timer);
   current.microphone.getTracks().forEach((track) => track.stop());
   await current.context.close();
-  $("live").hidden = true;
-  $("settings").hidden = false;
-  $("call").disabled = false;
+  stand(false);
+  $("begin").disabled = false;
   say(current.problem ?? (reason || current.ended || "The call is over."), Boolean(current.problem || reason));
-  $("record").hidden = false;
-  $("record").textContent = `Conversation ${current.id}`;
+  $("record").hidden = $("share").hidden = false;
+  $("record").href = `${talk.dataset.conversations}/${encodeURIComponent(current.id)}`;
+  setTimeout(() => trace(current), 500);
 }
 
-$("settings").addEventListener("submit", async (event) => {
+$("setting").addEventListener("submit", async (event) => {
   event.preventDefault();
   if (call) return;
-  $("call").disabled = true;
-  sessionStorage.setItem("vivavoce-key", $("key").value.trim());
+  $("begin").disabled = true;
   try {
     await begin();
   } catch (error) {
     say(error.message, true);
-    $("call").disabled = false;
+    $("begin").disabled = false;
   }
 });
-$("end").addEventListener("click", () => {
+$("hang-up").addEventListener("click", () => {
   if (call?.socket.readyState === WebSocket.OPEN) { call.socket.send(JSON.stringify({ type: "stop" })); call.socket.close(); }
 });
 $("mute").addEventListener("click", () => {
@@ -152,9 +172,10 @@ $("mute").addEventListener("click", () => {
   $("mute").setAttribute("aria-pressed", String(call.isMuted));
   $("mute").textContent = call.isMuted ? "Unmute" : "Mute";
 });
+$("share").addEventListener("click", () => copy(new URL($("record").getAttribute("href"), location.href).href));
 const press = (key) => call?.socket.readyState === WebSocket.OPEN && call.socket.send(JSON.stringify({ type: "key", key }));
 document.addEventListener("keydown", (event) => {
-  if (call && !event.ctrlKey && !event.metaKey && !event.altKey && "0123456789*#".includes(event.key)) press(event.key);
+  if (call && !isTyping(event) && "0123456789*#".includes(event.key)) press(event.key);
 });
 for (const key of "123456789*0#") {
   const button = document.createElement("button");
@@ -164,17 +185,3 @@ for (const key of "123456789*0#") {
   button.addEventListener("click", () => press(key));
   $("keypad").append(button);
 }
-
-// A key may come in the part of the address that is never sent; it is taken out of it at once.
-const given = new URLSearchParams(location.hash.slice(1));
-if (location.hash) history.replaceState(null, "", location.pathname);
-$("key").value = given.get("key") ?? sessionStorage.getItem("vivavoce-key") ?? "";
-$("agent").value = given.get("agent") ?? "";
-fetch("/readyz").then((reply) => reply.json()).then((ready) => {
-  for (const { agentId } of ready.agents) {
-    const option = document.createElement("option");
-    option.value = agentId;
-    $("agents").append(option);
-  }
-  if (!$("agent").value && ready.agents.length) $("agent").value = ready.agents[0].agentId;
-}).catch(() => {});
