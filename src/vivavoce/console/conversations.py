@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -54,7 +53,6 @@ SYSTEM_VIEWS = {
     "Production": "clientEnv=live",
     "Test": "clientEnv=sandbox&clientEnv=draft&clientEnv=pre-release",
 }
-OPEN = Criteria(in_progress=True)
 # How a filter is called on the page; the names in the address are those of the API.
 FILTER_NAMES = {
     "startTime": "From", "endTime": "Until", "clientEnv": "Environment", "channel": "Channel", "variantId": "Variant",
@@ -147,7 +145,8 @@ async def show(visit: Visit) -> Response:
     }
     if visit.is_fragment:
         return page.render(visit, "conversations_table.html", agent_id=agent_id, **values)
-    live = await services.conversations.page(principal, agent_id, OPEN, Order(), limit=MOST_LIVE)
+    live = await services.conversations.going_on(principal, agent_id, limit=MOST_LIVE)
+    assert live is not None
     return await page.show(
         visit,
         "conversations.html",
@@ -155,8 +154,8 @@ async def show(visit: Visit) -> Response:
         agent_id=agent_id,
         **values,
         live=await rows(visit, live.items),
-        has_more_live=live.next is not None,
-        state=_state(live.items),
+        has_more_live=live.has_more,
+        state=live.state,
         chips=_chips(pairs),
         given=_given(pairs),
         every_column=COLUMNS,
@@ -170,9 +169,9 @@ async def show(visit: Visit) -> Response:
 
 async def live(visit: Visit) -> Response:
     """What goes on now: asked again and again, answered only when something has changed."""
-    found = await visit.services.conversations.page(visit.principal, visit.agent_id, OPEN, Order(), limit=MOST_LIVE)
-    state = _state(found.items)
-    if visit.request.query_params.get("state") == state:
+    known = visit.request.query_params.get("state", "")
+    found = await visit.services.conversations.going_on(visit.principal, visit.agent_id, limit=MOST_LIVE, known=known)
+    if found is None:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
     return page.render(
         visit,
@@ -181,8 +180,8 @@ async def live(visit: Visit) -> Response:
         agent_id=visit.agent_id,
         base=PATH.replace("{agentId}", showing.segment(visit.agent_id)),
         live=await rows(visit, found.items),
-        has_more_live=found.next is not None,
-        state=state,
+        has_more_live=found.has_more,
+        state=found.state,
     )
 
 
@@ -252,12 +251,6 @@ async def rows(visit: Visit, listed: Sequence[Listed], wanted: Asked | None = No
 
 def _phrases(wanted: Asked | None) -> tuple[tuple[str, ...], ...]:
     return words.phrases(wanted.values["query"]) if wanted is not None and wanted.mode == "transcript" else ()
-
-
-def _state(listed: Sequence[Listed]) -> str:
-    """Stands for what is shown of them: while it stays, nothing has changed."""
-    told = "\n".join(f"{item.conversation.id} {item.conversation.turns}" for item in listed)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _chips(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:

@@ -1,6 +1,102 @@
-"""operations"""
+"""The server itself: keys, background work, the audit log, what is kept and for how long. Each part for who has the right to it."""
 
-from vivavoce.console.visit import Page
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from starlette.responses import Response
+
+from vivavoce.console import page
+from vivavoce.console.visit import Page, Visit
+from vivavoce.domain.conversation import ENVIRONMENTS
+from vivavoce.domain.erasure import Retention
+from vivavoce.domain.principal import Permission
+from vivavoce.errors import Invalid
+from vivavoce.service.operations import is_operator
+from vivavoce.wire import times
+from vivavoce.wire.keys import key_summary
 
 PATH = "/console/operations"
-PAGES: tuple[Page, ...] = ()
+PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
+ENTRIES = 100  # of the audit log
+
+
+async def show(visit: Visit) -> Response:
+    return await _page(visit)
+
+
+async def _page(visit: Visit, *, made: str = "", status: int = 200) -> Response:
+    services, principal = visit.services, visit.principal
+    agents = await services.deployments.agents(principal)
+    values: dict[str, Any] = {"keys": None, "audit": None, "queue": None, "size": None, "kept": None, "retention": {}}
+    if visit.may("read"):
+        values["kept"] = await services.operations.kept(principal)
+        values["retention"] = {a.agent_id: await services.erasure.retention(principal, a.agent_id) for a in agents}
+    if visit.may("admin"):
+        used = await services.keys.last_used(principal)
+        values["keys"] = [key_summary(key, used.get(key.id)) for key in await services.keys.list(principal)]
+        values["audit"] = await services.audit.newest(principal, limit=ENTRIES)
+    if is_operator(principal):
+        values["queue"] = await services.operations.queue(principal)
+        values["size"] = await services.operations.size(principal)
+    deployments = {a.agent_id: await services.deployments.environments(principal, a.agent_id) for a in agents}
+    return await page.show(
+        visit,
+        "operations.html",
+        "operations",
+        **values,
+        made=made,
+        status=status,
+        deployments=deployments,
+        environments=ENVIRONMENTS,
+        permissions=PERMISSIONS,
+        readiness=services.operations.readiness(),
+        now=datetime.now(UTC),
+    )
+
+
+async def create_key(visit: Visit) -> Response:
+    wanted = [p for p in PERMISSIONS if p in visit.form.get("permissions", ())]
+    expires = visit.field("expires")
+    try:
+        expires_at = times.parse(expires) if expires else None
+    except ValueError:
+        raise Invalid(f"The key should expire on a day such as 2026-12-31, not {expires[:40]!r}.") from None
+    agents = [text.strip() for text in visit.field("agents").split(",") if text.strip()]
+    _, text = await visit.services.keys.create(
+        visit.principal,
+        visit.field("name"),
+        account_id=visit.field("account").strip() or None,
+        permissions=wanted,
+        agents=agents or None,
+        expires_at=expires_at,
+    )
+    return await _page(visit, made=text, status=201)
+
+
+async def revoke_key(visit: Visit) -> Response:
+    await visit.services.keys.revoke(visit.principal, visit.field("id"))
+    return page.redirect(f"{PATH}#keys")
+
+
+async def put_retention(visit: Visit) -> Response:
+    days = {name: _days(name, visit.field(name)) for name in Retention.__struct_fields__}
+    await visit.services.erasure.put_retention(visit.principal, visit.field("agent"), Retention(**days))
+    return page.redirect(f"{PATH}#retention")
+
+
+def _days(name: str, text: str) -> int | None:
+    if not text.strip():
+        return None
+    if not (text.isascii() and text.strip().isdecimal() and len(text) <= 6):
+        raise Invalid(f"{name} should be a number of days, or empty for ever.")
+    return int(text)
+
+
+PAGES = (
+    Page(method="GET", path=PATH, handler=show),
+    Page(method="POST", path=f"{PATH}/keys", handler=create_key, permission="admin"),
+    Page(method="POST", path=f"{PATH}/keys/revoke", handler=revoke_key, permission="admin"),
+    Page(method="POST", path=f"{PATH}/retention", handler=put_retention, permission="admin"),
+)

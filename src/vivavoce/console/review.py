@@ -135,9 +135,9 @@ async def turn_values(visit: Visit, found: Found) -> dict[str, Any]:
 async def turns(visit: Visit) -> Response:
     """Further turns, for a page that is there already: more of a long conversation, or what was said since."""
     first = visit.number("from", visit.request.query_params.get("from", "0"))
-    found, body = await read(visit, first)
-    if not found.turns and not found.conversation.is_ended:
+    if not await visit.services.conversations.has_gone_on(visit.principal, *names(visit), first):
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    found, body = await read(visit, first)
     return page.render(
         visit,
         "review_turns.html",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
@@ -47,6 +47,11 @@ def duration(seconds: float | None) -> str:
     whole = round(seconds)
     hours, rest = divmod(whole, 3600)
     return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"
+
+
+def since(moment: str) -> str:
+    """How long ago that was."""
+    return duration(max(0.0, (datetime.now(UTC) - datetime.fromisoformat(moment)).total_seconds()))
 
 
 def share(value: float | None) -> str:
@@ -114,6 +119,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "clock": clock,
     "milliseconds": milliseconds,
     "duration": duration,
+    "since": since,
     "share": share,
     "number": number,
     "size": size,

@@ -25,7 +25,7 @@ def check(agent: Agent, files: dict[str, bytes], faults: Faults) -> None:
         steps = (
             {clean_name(step) for step in own.steps} if own is not None and b"goto_flow" not in content else every_step
         )
-        for line, method, name in _moves(content):
+        for line, method, name in moves(content):
             if method == "goto_flow" and name not in agent.flows:
                 faults.warn(
                     path, line, "unknown-reference", f"There is no flow {name!r}; goto_flow to it has no effect."
@@ -49,7 +49,7 @@ def _check_cycles(agent: Agent, files: dict[str, bytes], faults: Faults) -> None
             content = files.get(path)
             if not isinstance(step, FunctionStep) or content is None:
                 continue
-            found = _moves(content)
+            found = moves(content)
             targets = {target for _, method, target in found if method == "goto_step"}
             is_open = (
                 b"exit_flow" in content or b"goto_flow" in content or b"transition" in content or b"hangup" in content
@@ -84,7 +84,8 @@ def _is_endless(start: str, leads_to: dict[str, set[str]]) -> bool:
     return comes_back
 
 
-def _moves(content: bytes) -> list[tuple[int, str, str]]:
+def moves(content: bytes) -> list[tuple[int, str, str]]:
+    """(line, goto_flow or goto_step, the name) of each move in a Python file."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

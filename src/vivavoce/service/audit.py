@@ -12,6 +12,8 @@ from vivavoce.errors import Forbidden
 from vivavoce.service.access import require
 from vivavoce.store.interface import Store
 
+BLOCK = 500  # entries that are read at once
+
 
 class Audit:
     def __init__(self, store: Store, clock: Clock, signer: Signer) -> None:
@@ -55,6 +57,19 @@ class Audit:
             if len(records) < limit:
                 break
             after = records[-1].number
+        return found[:limit]
+
+    async def newest(self, principal: Principal, *, limit: int) -> Sequence[AuditRecord]:
+        """The last entries that the principal may see, the newest first."""
+        require(principal, "admin")
+        found: list[AuditRecord] = []
+        before: int | None = None
+        while len(found) < limit:
+            records = await self._store.newest_audit(before=before, limit=BLOCK)
+            found += [r for r in records if _is_of(r, principal)]
+            if len(records) < BLOCK:
+                break
+            before = records[-1].number
         return found[:limit]
 
     async def verify(self, principal: Principal) -> Verdict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
@@ -75,6 +76,14 @@ class Found(Struct, frozen=True, kw_only=True):
         return self.listed.conversation
 
 
+class GoingOn(Struct, frozen=True, kw_only=True):
+    """Conversations that go on; `state` changes whenever they do."""
+
+    items: list[Listed]
+    has_more: bool
+    state: str
+
+
 class Mark(Struct, frozen=True, kw_only=True):
     """An annotation as a reviewer asks for it."""
 
@@ -125,6 +134,26 @@ class Conversations:
         page = await self._store.find(account, agent_id, criteria, order, limit=limit, offset=offset, after=after)
         await self._note_read(principal, account, agent_id, len(page.items), criteria)
         return page
+
+    async def going_on(
+        self, principal: Principal, agent_id: str, *, limit: int, known: str | None = None
+    ) -> GoingOn | None:
+        """Those that have not ended, the newest first. None while they stand as `known` says: nothing is shown then."""
+        criteria = Criteria(in_progress=True)
+        account = await self._permitted(principal, agent_id, criteria, None)
+        page = await self._store.find(account, agent_id, criteria, Order(), limit=limit)
+        told = "\n".join(f"{item.conversation.id} {item.conversation.turns}" for item in page.items)
+        state = hashlib.sha256(told.encode()).hexdigest()[:16]
+        if state == known:
+            return None
+        await self._note_read(principal, account, agent_id, len(page.items), criteria)
+        return GoingOn(items=page.items, has_more=page.next is not None, state=state)
+
+    async def has_gone_on(self, principal: Principal, agent_id: str, id: str, turns: int) -> bool:
+        """Whether it has more turns than that, or has ended. Tells nothing of what was said."""
+        require(principal, "read", agent_id)
+        conversation = (await self._any(principal, agent_id, id)).conversation
+        return conversation.turns > turns or conversation.is_ended
 
     async def count(self, principal: Principal, agent_id: str, criteria: Criteria) -> Count:
         account = await self._permitted(principal, agent_id, criteria, None)

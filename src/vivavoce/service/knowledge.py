@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from msgspec import Struct
 
@@ -16,6 +17,7 @@ from vivavoce.service.access import require
 from vivavoce.service.deployments import Deployments
 
 MAX_QUESTION = 1_000  # characters
+_WORD = re.compile(r"\w[\w'’-]*")
 MORE = 5  # topics that are shown beyond those that are retrieved
 
 
@@ -67,14 +69,16 @@ def _explained(prepared: Prepared, question: str, is_in_flow: bool) -> Explained
     threshold = settings.in_flow_threshold if is_in_flow else settings.threshold
     matches = prepared.retriever.search(question, (), limit=settings.top_k + MORE, threshold=1.0)
     retrieved = [match.name for match in matches if match.distance <= threshold][: settings.top_k]
-    asked = dict.fromkeys(words(question))
+    asked = {word: frozenset(words(word)) for word in dict.fromkeys(_WORD.findall(question))}
+    stems = frozenset().union(*asked.values())
     topics = []
     for match in matches:
         topic = prepared.agent.topics[match.name]
         texts = (topic.name.replace("_", " "), *topic.example_queries, topic.content)
-        shared = tuple(word for word in asked if any(word in words(text) for text in texts))
-        example = max(topic.example_queries, key=lambda text: len(asked.keys() & set(words(text))), default="")
-        if not asked.keys() & set(words(example)):
+        known = frozenset(words(" ".join(texts)))
+        shared = tuple(word for word, own in asked.items() if own & known)
+        example = max(topic.example_queries, key=lambda text: len(stems & set(words(text))), default="")
+        if not stems & set(words(example)):
             example = ""
         if match.distance < 1.0:
             topics.append(

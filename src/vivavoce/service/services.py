@@ -23,6 +23,7 @@ from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
 from vivavoce.service.knowledge import Knowledge
 from vivavoce.service.memories import Memories
+from vivavoce.service.operations import Operations
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.redaction_rules import RedactionRules
 from vivavoce.service.sessions import Sessions
@@ -54,4 +55,5 @@ class Services(Struct, frozen=True, kw_only=True):
     knowledge: Knowledge
     views: SavedViews
     hand_redaction: HandRedaction
+    operations: Operations
     readiness: Callable[[], dict[str, Any]]

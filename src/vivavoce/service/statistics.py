@@ -213,8 +213,9 @@ def inside(turns: Sequence[Turn], closing: Closing | None) -> dict[str, int]:
         found.update(f"retrieved\0{name}" for name, _ in turn.topics)
         if turn.cited_topic:
             found[f"cited\0{turn.cited_topic}"] += 1
-        nodes = [turn.place.node, *turn.node_trace]
-        found.update(f"step\0{node}" for node in turn.node_trace or (turn.place_after.node,))
+        visited = [node for node in turn.node_trace if not node.startswith("function:")]
+        nodes = [turn.place.node, *visited]
+        found.update(f"step\0{node}" for node in visited or (turn.place_after.node,))
         found.update(f"move\0{a}\0{b}" for a, b in pairwise(nodes) if a != b)
         _count_calls(found, turn.calls)
     if closing is not None:

@@ -275,6 +275,10 @@ class Store(Protocol):
         """In order, from after that number on."""
         ...
 
+    async def newest_audit(self, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
+        """From before that number on, the newest first; None is the end."""
+        ...
+
     async def verify_audit(self) -> Verdict:
         """Reads the whole chain."""
         ...

@@ -471,6 +471,10 @@ class MemoryStore:
     async def audit(self, *, after: int = 0, limit: int) -> Sequence[AuditRecord]:
         return self._audit[after : after + limit]
 
+    async def newest_audit(self, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
+        found = [record for record in self._audit if before is None or record.number < before]
+        return found[::-1][:limit]
+
     async def verify_audit(self) -> Verdict:
         return Verdict(entries=len(self._audit), head=self._audit[-1].hash if self._audit else "")
 

@@ -48,6 +48,7 @@ from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
 from vivavoce.service.knowledge import Knowledge
 from vivavoce.service.memories import Memories
+from vivavoce.service.operations import Operations
 from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.recordings import REDACT_AUDIO, STORE_RECORDING, CallRecordings
@@ -219,6 +220,7 @@ async def running(
             statistics=statistics,
             knowledge=Knowledge(deployments),
             views=SavedViews(store, clock, deployments),
+            operations=Operations(store, clock, deployments, lambda: _readiness(deployments, functions, model)),
             hand_redaction=HandRedaction(store, clock, deployments, audit, reviews),
             readiness=lambda: _readiness(deployments, functions, model),
         )

@@ -13,3 +13,12 @@ document.addEventListener("keydown", (event) => {
     next?.scrollIntoView({ block: "nearest" });
   }
 });
+
+// How long a call has gone on by now.
+setInterval(() => {
+  for (const cell of document.querySelectorAll("[data-since]")) {
+    const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(cell.dataset.since)) / 1000));
+    const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
+    cell.textContent = `${hours ? `${hours}:${String(minutes).padStart(2, "0")}` : minutes}:${String(seconds % 60).padStart(2, "0")}`;
+  }
+}, 1000);

@@ -14,6 +14,7 @@ from vivavoce.store.statements import statements
 SQL = statements("sqlite")
 FIRST = bytes(32)  # the hash before the first entry
 BLOCK = 1000  # entries read at once
+LAST = 2**63 - 1
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(AuditEntry).decode
 
@@ -38,6 +39,11 @@ def append(c: sqlite3.Connection, keyring: Keyring, entry: AuditEntry) -> None:
 
 def entries(c: sqlite3.Connection, after: int, limit: int) -> list[AuditRecord]:
     rows = c.execute(SQL["get_audit"], {"after": after, "limit": limit})
+    return [AuditRecord(number=number, entry=_decode(body), hash=hash_.hex()) for number, body, hash_ in rows]
+
+
+def newest(c: sqlite3.Connection, before: int | None, limit: int) -> list[AuditRecord]:
+    rows = c.execute(SQL["newest_audit"], {"before": LAST if before is None else before, "limit": limit})
     return [AuditRecord(number=number, entry=_decode(body), hash=hash_.hex()) for number, body, hash_ in rows]
 
 

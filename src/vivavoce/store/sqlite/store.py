@@ -91,6 +91,9 @@ class SqliteStore(Tallying, Writing):
     async def audit(self, *, after: int = 0, limit: int) -> Sequence[AuditRecord]:
         return await self._read(lambda c: auditing.entries(c, after, limit))
 
+    async def newest_audit(self, *, before: int | None, limit: int) -> Sequence[AuditRecord]:
+        return await self._read(lambda c: auditing.newest(c, before, limit))
+
     async def verify_audit(self) -> Verdict:
         return await self._read(lambda c: auditing.verify(c, self._keyring))
 

@@ -326,3 +326,6 @@ SELECT number, scope FROM conversations WHERE is_ended = 1 AND is_tallied = 0 AN
 
 -- name: waiting_work
 SELECT kind, count(*), sum(leased_until > :now), max(attempts), min(due_at) FROM work GROUP BY kind ORDER BY kind;
+
+-- name: newest_audit
+SELECT number, body, hash FROM audit WHERE number < :before ORDER BY number DESC LIMIT :limit;
