@@ -28,7 +28,7 @@ from vivavoce.wire.chat import encode
 from vivavoce.wire.ranges import part_of
 
 PATH = "/console/agents/{agentId}/conversations/{conversationId}"
-WINDOW = 60  # turns on one page
+WINDOW = 40  # turns on one page
 BEFORE = 10  # turns that are shown before the one that was asked for
 POINTS = 1_200  # of a waveform
 MOST_OUTLINES = 64  # that are kept, since computing one reads the whole recording
@@ -107,6 +107,7 @@ async def show(visit: Visit) -> Response:
         c=body,
         **await turn_values(visit, found),
         first=first,
+        window=WINDOW,
         turn=turn,
         total=conversation.turns,
         last=first + len(found.turns),
@@ -115,7 +116,8 @@ async def show(visit: Visit) -> Response:
         shown_layers=_layers(visit),
         has_sound=conversation.is_recorded and conversation.is_ended,
         is_redacted="pii" not in who.permissions,
-        marks=MARKS,
+        mark_names=MARKS,
+        reasons=REASONS,
         nonce=secrets.token_urlsafe(12),
     )
 
@@ -125,8 +127,6 @@ async def turn_values(visit: Visit, found: Found) -> dict[str, Any]:
     return {
         "here": address(found.conversation.agent_id, found.conversation.id),
         "origins": await origins_of(visit, found.conversation.tree),
-        "mark_names": MARKS,
-        "reasons": REASONS,
         "is_ended": found.conversation.is_ended,
         "can_mark": visit.may("write"),
     }

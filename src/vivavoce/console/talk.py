@@ -62,7 +62,8 @@ async def show(visit: Visit) -> Response:
         given=given,
         is_call=given.get("mode") == "call",
         origin=str(visit.request.base_url).rstrip("/"),
-        streams=sees_personal(visit.principal),
+        mark_names=review.MARKS,
+        reasons=review.REASONS,
         **values,
     )
 

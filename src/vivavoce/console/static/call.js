@@ -1,5 +1,6 @@
 // A call from the page: the microphone on one side, the line on the other, and the trace of each turn beside them.
 import { copy, csrf, isTyping } from "./console.js";
+import "./marks.js";
 
 const $ = (id) => document.getElementById(id);
 const talk = $("talk");

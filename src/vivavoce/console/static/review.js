@@ -1,5 +1,6 @@
 // A conversation under review: layers, the chosen turn, marks by number, and the sound with its waveform.
 import { copy, isTyping, remember } from "./console.js";
+import { MARKS, mark, open } from "./marks.js";
 
 const transcript = document.getElementById("transcript");
 const turns = () => [...transcript.querySelectorAll(".turn")];
@@ -31,24 +32,6 @@ transcript.addEventListener("click", (event) => {
   }
 });
 
-// Words that are selected in a turn are what is to be hidden.
-document.addEventListener("selectionchange", () => {
-  const selection = getSelection();
-  const words = selection.anchorNode?.parentElement?.closest(".words");
-  const turn = words?.closest(".turn");
-  const field = turn?.querySelector("[data-words]");
-  if (field && selection.toString().trim().length > 1) field.value = selection.toString().trim();
-});
-
-const MARKS = ["good_response", "bad_response", "wrong_info", "wrong_transcript", "missing_topic", "other"];
-function mark(turn, kind) {
-  const form = turn?.querySelector(".mark-form");
-  const box = form?.querySelector(`input[value=${kind}]`);
-  if (!box) return;
-  box.checked = true;
-  form.requestSubmit();
-}
-
 document.addEventListener("keydown", (event) => {
   if (isTyping(event)) return;
   const all = turns();
@@ -58,7 +41,7 @@ document.addEventListener("keydown", (event) => {
   else if (number >= 1 && number <= MARKS.length) mark(chosen() ?? all.at(-1), MARKS[number - 1]);
   else if (event.key === " " && player && !event.target.closest("button, summary, a")) { event.preventDefault(); player.toggle(); }
   else if (event.key === "Enter" && chosen() && event.target === chosen()) player?.playTurn(chosen());
-  else if (event.key === "m" && chosen()) { const panel = chosen().querySelector("details.panel"); if (panel) { panel.open = true; panel.querySelector("input[type=radio]").focus(); event.preventDefault(); } }
+  else if (event.key === "m") { event.preventDefault(); open(chosen()); }
   else if (event.key === "n") { event.preventDefault(); document.getElementById("note")?.focus(); }
   else if (event.key === "c" && chosen()) copy(new URL(chosen().querySelector("[data-copy]").dataset.copy, location.href).href);
 });

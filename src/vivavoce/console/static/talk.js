@@ -1,5 +1,6 @@
 // A conversation by text: what is said is shown while it comes, and the trace of each turn once it is committed.
 import { away, copy, csrf, toast } from "./console.js";
+import "./marks.js";
 
 const $ = (id) => document.getElementById(id);
 const talk = $("talk");
