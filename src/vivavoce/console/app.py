@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from msgspec.structs import replace
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -77,14 +77,17 @@ def _endpoint(services: Services, setting: Setting, methods: Mapping[Any, Page])
             request=request, services=services, setting=setting, principal=_NOBODY, token=_visitor(request), form={}
         )
         try:
-            visit, response = await _handled(visit, methods)
+            found = methods.get("GET" if request.method == "HEAD" else request.method)
+            if found is None or found.authentication == "session":
+                visit = await _signed_in(visit)
+            response = await _handled(visit, found, methods)
         except VivavoceError as error:
-            response = _problem(visit, error)
+            response = await _problem(visit, error)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # the last line: whatever it is, the visitor gets a page
             log.error("a page failed: error=%s", type(error).__name__, exc_info=error)
-            response = _shown(visit, 500, "Something went wrong on the server; its log has the details.")
+            response = await _shown(visit, 500, "Something went wrong on the server; its log has the details.")
         return response
 
     return endpoint
@@ -94,20 +97,16 @@ def _visitor(request: Request) -> str:
     return request.cookies.get(sign_in.SESSION) or request.cookies.get(sign_in.VISITOR) or ""
 
 
-async def _handled(visit: Visit, methods: Mapping[Any, Page]) -> tuple[Visit, Response]:
-    request = visit.request
-    found = methods.get("GET" if request.method == "HEAD" else request.method)
+async def _handled(visit: Visit, found: Page | None, methods: Mapping[Any, Page]) -> Response:
     if found is None and methods:
-        raise _MethodNotAllowed(f"This page takes {', '.join(methods)}, not {request.method}.")
-    if found is None or found.authentication == "session":
-        visit = await _signed_in(visit)
+        raise _MethodNotAllowed(f"This page takes {', '.join(methods)}, not {visit.request.method}.")
     if found is None:
         raise NotFound("There is no page at this address.")
     if found.method == "POST":
         visit = await _posted(visit)
     if found.permission is not None:
         require(visit.principal, found.permission)
-    return visit, await found.handler(visit)
+    return await found.handler(visit)
 
 
 class _MethodNotAllowed(VivavoceError):
@@ -122,14 +121,7 @@ class ForgedRequest(Forbidden):
 async def _signed_in(visit: Visit) -> Visit:
     token = visit.cookies.get(sign_in.SESSION, "")
     principal = await visit.services.sessions.principal(token)
-    return Visit(
-        request=visit.request,
-        services=visit.services,
-        setting=visit.setting,
-        principal=principal,
-        token=token,
-        form={},
-    )
+    return replace(visit, principal=principal, token=token)
 
 
 async def _posted(visit: Visit) -> Visit:
@@ -145,14 +137,7 @@ async def _posted(visit: Visit) -> Visit:
     given = request.headers.get("x-csrf-token") or (form.get("csrf") or [""])[0]
     if not visit.token or not hmac.compare_digest(given.encode(), csrf_token(visit.token).encode()):
         raise ForgedRequest("The form is not of this session; load the page again, then send it once more.")
-    return Visit(
-        request=request,
-        services=visit.services,
-        setting=visit.setting,
-        principal=visit.principal,
-        token=visit.token,
-        form=form,
-    )
+    return replace(visit, form=form)
 
 
 async def _body(request: Request) -> bytes:
@@ -170,7 +155,7 @@ async def _body(request: Request) -> bytes:
     return b"".join(parts)
 
 
-def _problem(visit: Visit, error: VivavoceError) -> Response:
+async def _problem(visit: Visit, error: VivavoceError) -> Response:
     request = visit.request
     if isinstance(error, Unauthenticated) and not _wants_json(request):
         where = sign_in.address(request)
@@ -178,15 +163,21 @@ def _problem(visit: Visit, error: VivavoceError) -> Response:
             return Response(status_code=204, headers={"HX-Redirect": where})
         if request.method in ("GET", "HEAD"):
             return page.redirect(where)
-    return _shown(visit, error.status, error.message, error.code)
+    return await _shown(visit, error.status, error.message, error.code)
 
 
 def _wants_json(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "")
 
 
-def _shown(visit: Visit, status: int, message: str, code: str = "INTERNAL_ERROR") -> Response:
+async def _shown(visit: Visit, status: int, message: str, code: str = "INTERNAL_ERROR") -> Response:
     if _wants_json(visit.request):
         return JSONResponse({"error": message, "code": code}, status, {"Cache-Control": "no-store", **page.HEADERS})
-    template = "problem_part.html" if visit.is_fragment else "problem.html"
-    return page.render(visit, template, status=status, message=message, code=code, nonce=secrets.token_urlsafe(9))
+    told: dict[str, Any] = {"status": status, "message": message, "code": code}
+    if visit.is_fragment:
+        return page.render(visit, "problem_part.html", **told)
+    if (
+        visit.principal is _NOBODY or status >= 500
+    ):  # whoever is not known is shown no agents; and what failed may fail again
+        return page.render(visit, "problem.html", **told)
+    return await page.show(visit, "problem.html", "", **told)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import parse_qsl
 
 from msgspec import Struct
 from starlette.datastructures import QueryParams
@@ -201,9 +202,8 @@ async def export(visit: Visit) -> Response:
 
 
 async def save_view(visit: Visit) -> Response:
-    view = await visit.services.views.save(
-        visit.principal, visit.agent_id, visit.field("name"), visit.field("query").removeprefix("?")
-    )
+    pairs = parse_qsl(visit.field("query").removeprefix("?"), max_num_fields=200)
+    view = await visit.services.views.save(visit.principal, visit.agent_id, visit.field("name"), showing.query(pairs))
     return page.redirect(f"{PATH.replace('{agentId}', showing.segment(visit.agent_id))}?{view.query}")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from urllib.parse import urlencode
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -33,14 +34,7 @@ async def show(visit: Visit) -> Response:
 
 def _form(visit: Visit, *, next: str, problem: str = "", status: int = 200) -> Response:
     token = visit.cookies.get(VISITOR) or secrets.token_urlsafe(24)
-    visit = Visit(
-        request=visit.request,
-        services=visit.services,
-        setting=visit.setting,
-        principal=visit.principal,
-        token=token,
-        form={},
-    )
+    visit = replace(visit, token=token)
     response = page.render(visit, "sign_in.html", status=status, next=_own(next), problem=problem)
     _set(visit, response, VISITOR, token)
     return response
