@@ -72,10 +72,10 @@ async def api(folder: Path, model: Model, **overrides: Any) -> AsyncIterator[Api
 class Process:
     """`vivavoce serve` as a process of its own, which can be killed."""
 
-    def __init__(self, *arguments: str, env: dict[str, str] | None = None) -> None:
+    def __init__(self, *arguments: str, port: int = 0, env: dict[str, str] | None = None) -> None:
         environ = {**os.environ, "VIVAVOCE_RETRIEVAL": "lexical", "VIVAVOCE_API_KEY": KEY, **(env or {})}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "vivavoce", "serve", *arguments, "--port", "0", "--json"],
+            [sys.executable, "-m", "vivavoce", "serve", *arguments, "--port", str(port), "--json"],
             env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         assert self.process.stdout is not None

@@ -92,8 +92,18 @@ class Asked(Struct, frozen=True, kw_only=True):
         return f"console\0{self.mode}\0{self.values['query'] if self.mode == 'semantic' else ''}"
 
 
+def given(visit: Visit) -> tuple[tuple[str, str], ...]:
+    """What the address says, without fields of the form that say nothing."""
+    pairs = [(name, text) for name, text in visit.request.query_params.multi_items() if text.strip()]
+    said = dict(pairs)
+    idle = set() if "query" in said else {"queryType", "turnType"}
+    if said.get("queryType") == "semantic":
+        idle.add("turnType")  # a meaning has no side
+    return tuple(pair for pair in pairs if pair[0] not in idle)
+
+
 def asked(visit: Visit) -> Asked:
-    pairs = tuple((name, text) for name, text in visit.request.query_params.multi_items() if text.strip())
+    pairs = given(visit)
     values = query.read(_QUERY, QueryParams([p for p in pairs if p[0] != "format"]), FilterInvalid)
     mode = mode_of(values)
     wanted = {**values, "channel": values["channel"] or SCOPES.get(values["scope"] or "", ())}
@@ -126,7 +136,7 @@ async def show(visit: Visit) -> Response:
     except (Invalid, Forbidden) as error:  # a filter that cannot be is told above the list, where it can be mended
         await services.deployments.account_of(principal, agent_id)
         problem = error.message
-    pairs = wanted.pairs if wanted is not None else ()
+    pairs = tuple(pair for pair in given(visit) if pair[0] != "cursor")
     next_page = None
     if wanted is not None and found.next is not None:
         place = cursor.encode(found.next, wanted.criteria, wanted.order, wanted.about)
@@ -158,7 +168,7 @@ async def show(visit: Visit) -> Response:
         has_more_live=live.has_more,
         state=live.state,
         chips=_chips(pairs),
-        given=_given(pairs),
+        given=dict(reversed(pairs)),
         every_column=COLUMNS,
         shown_columns=tuple(values["columns"]),
         views=await services.views.list(principal, agent_id),
@@ -264,10 +274,6 @@ def _chips(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
             shown = {"true": "yes", "false": "no"}.get(text, text)
             found.append((FILTER_NAMES[name], shown, showing.query(rest)))
     return found
-
-
-def _given(pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
-    return dict(reversed(pairs))
 
 
 def _sorts(wanted: Asked | None) -> dict[str, tuple[str, str]]:

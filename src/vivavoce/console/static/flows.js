@@ -37,6 +37,7 @@ function draw(place) {
   const { width = 0, height = 0 } = graph.graph();
   const svg = document.createElementNS(SVG, "svg");
   for (const [name, value] of Object.entries({ width, height, viewBox: `0 0 ${width} ${height}` })) svg.setAttribute(name, value);
+  if (width > place.clientWidth * 1.5) svg.setAttribute("class", "wide"); // rather moved than made too small to read
   const most = Math.max(1, ...edges.map((edge) => edge.count));
   for (const { v, w } of graph.edges()) {
     const edge = graph.edge(v, w);

@@ -57,10 +57,9 @@ export class Player {
   }
 
   span(turn) {
-    const times = ["userStart", "userEnd", "agentStart", "agentEnd"].map((name) => turn.dataset[name]).filter((text) => text !== undefined).map(Number).filter((n) => n > 0);
-    if (!times.length) return null;
-    const [start, end] = [Math.min(...times), Math.max(...times)];
-    return end > start ? [start, end] : null;
+    const { userStart, userEnd, agentStart, agentEnd } = turn.dataset;
+    const sides = [[userStart, userEnd], [agentStart, agentEnd]].map((side) => side.map(Number)).filter(([start, end]) => end > start);
+    return sides.length ? [Math.min(...sides.map(([start]) => start)), Math.max(...sides.map(([, end]) => end))] : null;
   }
 
   playTurn(turn) {

@@ -52,7 +52,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const turn = event.detail.target?.closest?.(".turn");
   again = turn?.classList.contains("chosen") ? turn.id : null;
 });
-document.addEventListener("htmx:afterSwap", () => {
+document.addEventListener("htmx:afterSettle", () => {
   if (again) document.getElementById(again)?.classList.add("chosen");
   again = null;
   player?.found();

@@ -7,6 +7,6 @@ if (given) {
   form.requestSubmit();
 } else {
   // A link from another site comes without the cookie, by which that site could do things; this page's own request has it.
-  const reply = await fetch("/console/session").catch(() => null);
+  const reply = await fetch("/console/session", { redirect: "manual" }).catch(() => null);
   if (reply?.status === 204) location.replace(form.dataset.next);
 }
