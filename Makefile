@@ -44,8 +44,11 @@ contract: $(VENV)/.dev ## what is served against the public contracts; CONTRACTS
 	@test -d "$(CONTRACTS)" || { echo "Set CONTRACTS to the folder that holds conversations.openapi.json and its kin."; exit 1; }
 	@CONTRACTS="$(CONTRACTS)" $(BIN)/python -m pytest tests/acceptance/contract
 
-browser: $(VENV)/.dev $(VENV)/.browser ## a call from the page in Chromium; CHROMIUM=program, where it is not found by itself
+browser: $(VENV)/.dev $(VENV)/.browser ## the console in Chromium; CHROMIUM=program, where it is not found by itself
 	@$(BIN)/python -m pytest tests/acceptance/browser
+
+pictures: $(VENV)/.dev $(VENV)/.browser ## pictures of every page of the console, into docs/pictures
+	@$(BIN)/python bench/console_pictures.py
 
 lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra voice --group build pyproject.toml -o requirements/demo.txt
@@ -55,4 +58,4 @@ lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test check bench listening acceptance contract browser lock clean
+.PHONY: help demo test check bench listening acceptance contract browser pictures lock clean

@@ -338,17 +338,3 @@ def test_a_server_without_engines_serves_everything_but_calls(tmp_path: Path) ->
             ]
 
     run(scenario())
-
-
-def test_the_call_page_brings_all_it_needs_and_runs_nothing_inline(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        async with serving(tmp_path) as (http, _):
-            status, page, headers = await http.call("GET", "/call", key=None)
-            assert status == 200 and b'<script type="module" src="/call/call.js">' in page
-            assert "default-src 'none'" in headers["content-security-policy"] and "http" not in page.decode().replace(
-                "http-equiv", ""
-            )
-            for name in ("call.js", "microphone.js", "call.css"):
-                assert (await http.call("GET", f"/call/{name}", key=None))[0] == 200
-
-    run(scenario())

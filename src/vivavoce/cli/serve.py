@@ -54,10 +54,10 @@ def command(
             )
             return
         click.echo(f"vivavoce serves {', '.join(agents)} with the model {started.model.name}.\n")
+        click.echo(f"  Console  {address}/console/sign-in#key={started.api_key}")
         click.echo(f"  Address  {address}")
         click.echo(f"  API key  {started.api_key}")
-        click.echo(f"  API      {address}/docs")
-        click.echo(f"  Call     {address}/call#key={started.api_key}\n")
+        click.echo(f"  API      {address}/docs\n")
         click.echo("Try it:\n")
         click.echo(f"  curl -s {address}/v1/agents/{agents[0]}/debug-chat \\\n    -H 'X-API-KEY: {started.api_key}' \\")
         click.echo("    -H 'Content-Type: application/json' -d '{\"clientEnv\": \"sandbox\"}'\n")

@@ -380,6 +380,7 @@ def test_a_list_is_filtered_by_chips_searched_sorted_and_saved(page: Page, serve
     with page.expect_download() as download:
         page.get_by_role("link", name="CSV").click()
     assert b"electric" in download.value.path().read_bytes()
+    page.keyboard.press("Escape")
     page.get_by_role("link", name="Very important").click()
     page.once("dialog", lambda dialog: dialog.accept())
     page.get_by_role("button", name="Remove the view").click()
