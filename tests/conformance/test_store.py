@@ -13,6 +13,7 @@ from msgspec import Raw
 from msgspec.structs import replace
 
 from tests.support.talk import run
+from vivavoce.domain.audit import AuditEntry
 from vivavoce.domain.call import Played, Spoken
 from vivavoce.domain.conversation import (
     Closing,
@@ -40,6 +41,7 @@ from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
 from vivavoce.domain.record import Count, Criteria, Order, Record, Review
+from vivavoce.domain.tally import Tally
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store.interface import PositionConflict, Reply, Store, StoreError
@@ -568,6 +570,87 @@ def test_a_whole_record_is_restored_once(make: MakeStore) -> None:
             await store.restore(record)
         (claimed,) = await store.claim_work(NOW, NOW + timedelta(seconds=9), limit=9)
         assert claimed.work.subject == ended.subject
+        await store.close()
+
+    run(check())
+
+
+def test_a_conversation_is_counted_once_and_its_counts_stay(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        for n in range(3):
+            await store.create(head(f"c{n}", started_at=NOW + timedelta(seconds=n)), turn(0), Snapshot())
+        assert await store.untallied(before=None, limit=5) == []  # none has ended
+        ended = [
+            head(f"c{n}", started_at=NOW + timedelta(seconds=n), end_reason="client", finished_at=NOW) for n in range(3)
+        ]
+        for conversation in ended:
+            await store.end(conversation)
+        assert [i.conversation.id for i in await store.untallied(before=None, limit=2)] == ["c2", "c1"]
+        before = ended[1].started_at
+        assert [i.conversation.id for i in await store.untallied(before=before, limit=5)] == ["c0"]
+        counts = {"outcome": {"turns": 2, "calls\0look_up": 1}, "inside": {"step\0a/b": 1}}
+        assert await store.tally(ended[0], "2026-01-02", counts)  # type: ignore[arg-type]  # literals
+        assert not await store.tally(ended[0], "2026-01-02", counts)  # type: ignore[arg-type]
+        assert await store.tally(ended[1], "2026-01-02", {"outcome": {"turns": 3}})
+        assert await store.tally(ended[2], "2026-01-03", {"outcome": {"turns": 5}})
+        assert await store.untallied(before=None, limit=5) == []
+        found = await store.tallies("acme", "bot", "outcome", "2026-01-01", "2026-01-02")
+        assert found == [Tally(day="2026-01-02", environment="sandbox", counts={"turns": 5, "calls\0look_up": 1})]
+        assert [t.day for t in await store.tallies("acme", "bot", "outcome", "2026-01-02", "2026-01-09")] == [
+            "2026-01-02",
+            "2026-01-03",
+        ]
+        assert await store.tallies("acme", "other", "outcome", "2026-01-01", "2026-12-31") == []
+        await store.erase(ended[0])
+        assert await store.tallies("acme", "bot", "outcome", "2026-01-01", "2026-01-02") == found
+        assert not await store.tally(ended[0], "2026-01-02", counts)  # type: ignore[arg-type]
+        await store.close()
+
+    run(check())
+
+
+def test_some_turns_are_read_without_the_others(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        said = [Message(role="user", content=f"line {n}") for n in range(4)]
+        turns = [replace(turn(n), messages=(said[n],), exchanges=(exchange(tuple(said[: n + 1])),)) for n in range(4)]
+        await store.create(head(), turns[0], Snapshot())
+        for n in range(1, 4):
+            await store.append(head(turns=n + 1), turns[n], Snapshot())
+        assert await store.turns(head(), first=1, limit=2) == turns[1:3]
+        (bare,) = await store.turns(head(), first=2, limit=1, has_history=False)
+        assert bare.exchanges[0].request.history == () and bare.reply == turns[2].reply
+        assert replace(bare, exchanges=()) == replace(turns[2], exchanges=())
+        assert await store.turns(head(), first=9, limit=2) == await store.turns(head(), first=0, limit=0) == []
+        await store.close()
+
+    run(check())
+
+
+def test_what_waits_the_newest_entries_and_every_agent_are_told(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.add_work(
+            [Work(kind="end", key=key, due_at=NOW + timedelta(hours=n)) for n, key in enumerate("abc")]
+        )
+        await store.claim_work(NOW, NOW + timedelta(seconds=10), limit=1)
+        (waiting,) = await store.waiting(NOW)
+        assert (waiting.kind, waiting.count, waiting.leased, waiting.most_attempts) == ("end", 3, 1, 1)
+        assert waiting.next_due == NOW and (await store.waiting(NOW + timedelta(seconds=20)))[0].leased == 0
+        for n in range(5):
+            await store.append_audit(AuditEntry(at=NOW, action="key.create", key_id=f"k{n}"))
+        newest = await store.newest_audit(before=None, limit=2)
+        assert [r.entry.key_id for r in newest] == ["k4", "k3"]
+        assert [r.entry.key_id for r in await store.newest_audit(before=newest[-1].number, limit=2)] == ["k2", "k1"]
+        await store.put_tree(Tree(hash="h", files={}))
+        for n, (account, agent) in enumerate((("b", "two"), ("a", "two"), ("a", "one"), ("a", "one"))):
+            deployment = Deployment(
+                id=f"d{n}", account_id=account, agent_id=agent, environment="draft", tree="h", created_at=NOW
+            )
+            await store.add_deployment(deployment)
+        assert list(await store.agents()) == [("a", "one"), ("a", "two"), ("b", "two")]
+        assert await store.size() >= 0
         await store.close()
 
     run(check())
