@@ -16,6 +16,7 @@ from tests.support.talk import run
 from vivavoce.domain.audit import AuditEntry
 from vivavoce.domain.call import Played, Spoken
 from vivavoce.domain.conversation import (
+    BY_HAND,
     Closing,
     Conversation,
     Delivery,
@@ -40,7 +41,7 @@ from vivavoce.domain.conversation import (
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
-from vivavoce.domain.record import Count, Criteria, Order, Record, Review
+from vivavoce.domain.record import Count, Criteria, Order, Page, Record, Review
 from vivavoce.domain.tally import Tally
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
@@ -512,6 +513,28 @@ def test_what_is_personal_in_a_turn_can_be_decided_again(make: MakeStore) -> Non
     run(check())
 
 
+def test_what_is_hidden_by_hand_stays_whatever_is_decided(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        name, mine = PersonalSpan("reply", 0, 2, "name"), PersonalSpan("reply", 3, 5, BY_HAND)
+        await store.create(head(), turn(0), Snapshot())
+        await store.hide(head(), 0, (mine,))  # nobody has looked: withheld whole, and it stays so
+        (transcript,) = await store.transcripts([head()])
+        assert transcript.turns[0].personal is None
+        await store.decide(head(), {0: (name,)}, "rules")
+        await store.hide(head(), 0, (mine,))
+        await store.hide(head(), 0, (mine,))
+        await store.hide(head(), 9, (mine,))
+        (transcript,) = await store.transcripts([head()])
+        assert transcript.turns[0].personal == (name, mine) and transcript.turns[0].personal_by == "rules"
+        await store.decide(head(), {0: ()}, "others")
+        (transcript,) = await store.transcripts([head()])
+        assert transcript.turns[0].personal == (mine,) and transcript.turns[0].personal_by == "others"
+        await store.close()
+
+    run(check())
+
+
 def test_a_turn_is_amended_by_what_became_known_later_and_keeps_its_model_requests(make: MakeStore) -> None:
     async def check() -> None:
         store = await opened(make)
@@ -580,21 +603,22 @@ def test_a_conversation_is_counted_once_and_its_counts_stay(make: MakeStore) -> 
         store = await opened(make)
         for n in range(3):
             await store.create(head(f"c{n}", started_at=NOW + timedelta(seconds=n)), turn(0), Snapshot())
-        assert await store.untallied(before=None, limit=5) == []  # none has ended
+        assert await store.untallied(limit=5) == Page(items=[])  # none has ended
         ended = [
             head(f"c{n}", started_at=NOW + timedelta(seconds=n), end_reason="client", finished_at=NOW) for n in range(3)
         ]
         for conversation in ended:
             await store.end(conversation)
-        assert [i.conversation.id for i in await store.untallied(before=None, limit=2)] == ["c2", "c1"]
-        before = ended[1].started_at
-        assert [i.conversation.id for i in await store.untallied(before=before, limit=5)] == ["c0"]
+        page = await store.untallied(limit=2)
+        assert [i.conversation.id for i in page.items] == ["c2", "c1"]
+        page = await store.untallied(after=page.next, limit=5)
+        assert [i.conversation.id for i in page.items] == ["c0"] and page.next is None
         counts = {"outcome": {"turns": 2, "calls\0look_up": 1}, "inside": {"step\0a/b": 1}}
         assert await store.tally(ended[0], "2026-01-02", counts)  # type: ignore[arg-type]  # literals
         assert not await store.tally(ended[0], "2026-01-02", counts)  # type: ignore[arg-type]
         assert await store.tally(ended[1], "2026-01-02", {"outcome": {"turns": 3}})
         assert await store.tally(ended[2], "2026-01-03", {"outcome": {"turns": 5}})
-        assert await store.untallied(before=None, limit=5) == []
+        assert await store.untallied(limit=5) == Page(items=[])
         found = await store.tallies("acme", "bot", "outcome", "2026-01-01", "2026-01-02")
         assert found == [Tally(day="2026-01-02", environment="sandbox", counts={"turns": 5, "calls\0look_up": 1})]
         assert [t.day for t in await store.tallies("acme", "bot", "outcome", "2026-01-02", "2026-01-09")] == [

@@ -57,7 +57,8 @@ def test_nothing_is_shown_to_who_is_not_signed_in(tmp_path: Path) -> None:
                     part = await nobody.get(path, headers={"HX-Request": "true"})
                     assert part[0] == 204 and part[2]["HX-Redirect"].startswith("/console/sign-in")
                 else:
-                    assert (await nobody.post(path, csrf="x"))[0] in (401, 403), path
+                    status, body, _ = await nobody.post(path, csrf="x")
+                    assert status == 403 or "<h1>Sign in</h1>" in body, path
                 assert "one" not in body.split('"')
 
     console(tmp_path, check)
@@ -238,8 +239,13 @@ def test_without_the_right_nothing_personal_is_on_any_page(tmp_path: Path) -> No
             assert again[0] == 200 and "[NAME]" in again[1] and not SECRETS.search(again[1])
         async with await visitor(http) as seer:
             assert SECRETS.search((await seer.get(ONE))[1]) and SECRETS.search((await seer.get(READS[2]))[1])
-            status, body, _ = await seer.get(f"{ONE}?redacted=1")
-            assert status == 200 and not SECRETS.search(body) and "Personal data is hidden" in body
+            await seer.post("/console/hiding", {"hide": "1", "next": ONE})
+            for path in READS:
+                status, body, _ = await seer.get(path)
+                assert status == 200 and not SECRETS.search(body), (path, SECRETS.findall(body))
+            assert "Personal data is hidden" in (await seer.get(ONE))[1]
+            await seer.post("/console/hiding", {"hide": "0", "next": ONE})
+            assert SECRETS.search((await seer.get(ONE))[1])
 
     console(tmp_path, check)
 
@@ -310,7 +316,7 @@ def test_no_text_of_users_authors_or_functions_becomes_markup(tmp_path: Path) ->
         await http.call("POST", f"{path}/annotation", {"annotations": [mark]}, headers={"X-PolyAI-Email": "<b>eve"})
         await http.call("POST", "/v1/keys", {"name": XSS, "permissions": ["read"]})
         async with await visitor(http) as me:
-            await me.post("/console/agents/tiny/views", {"name": "<i>view", "query": f"tag={XSS}"})
+            await me.post("/console/agents/tiny/views", {"view": "<i>view", "query": f"tag={XSS}"})
             pages = [
                 *READS[:-2], f"/console/agents/tiny?q={XSS}", f"/console/agents/tiny/conversations?tag={XSS}", f"/console/{XSS}",
                 f"/console/agents/{XSS}/conversations", f"/console/sign-in?next={XSS}", f"/console/agents/tiny/talk?number={XSS}",
@@ -432,7 +438,9 @@ def test_a_reviewer_marks_notes_tags_hides_and_erases(tmp_path: Path) -> None:
             assert status == 200 and "call back" in body and "<html" in body
             assert "not in the turn" in (await me.post(f"{ONE}/hide", {"turn": "1", "words": "trout"}, headers=part))[1]
             assert (await me.post(f"{ONE}/hide", {"turn": "1", "words": "Swordfish"}, headers=part))[0] == 200
-            _, body, _ = await me.get(f"{ONE}?redacted=1")
+            await me.post("/console/hiding", {"hide": "1", "next": ONE})
+            _, body, _ = await me.get(ONE)
+            await me.post("/console/hiding", {"hide": "0", "next": ONE})
             assert "swordfish" not in body and body.count("[HIDDEN]") >= 2
             async with await visitor(http, await key(http, "read")) as reader:
                 assert "swordfish" not in (await reader.get(ONE))[1]
@@ -470,7 +478,7 @@ def test_a_view_is_saved_for_its_key_and_taken_away_again(tmp_path: Path) -> Non
         base = "/console/agents/tiny"
         async with await visitor(http) as me, await visitor(http, await key(http, "read")) as other:
             status, body, _ = await me.post(
-                f"{base}/views", {"name": "Handed off", "query": "?handoff=true&columns=id"}
+                f"{base}/views", {"view": "Handed off", "query": "?handoff=true&columns=id"}
             )
             assert status == 200 and "Handed off: yes" not in body.replace("Handed off: yes", "", 1)
             assert f'href="{base}/conversations?handoff=true&amp;columns=id" aria-current="page"' in body
@@ -478,7 +486,7 @@ def test_a_view_is_saved_for_its_key_and_taken_away_again(tmp_path: Path) -> Non
                 r"<form.*?</form>", "", (await other.get(f"{base}/conversations"))[1], flags=re.S
             )
             for name in ("", "x" * 26, "a\0b"):
-                assert (await me.post(f"{base}/views", {"name": name, "query": "tag=x"}))[0] == 400
+                assert (await me.post(f"{base}/views", {"view": name, "query": "tag=x"}))[0] == 400
             assert (await other.post(f"{base}/views/remove", {"name": "Handed off"}))[0] == 404
             assert (await me.post(f"{base}/views/remove", {"name": "Handed off"}))[0] == 200
             assert "columns=id" not in (await me.get(f"{base}/conversations"))[1]
@@ -614,7 +622,7 @@ def test_figures_count_what_has_ended_once(tmp_path: Path) -> None:
         assert (overview.today, overview.live, overview.total.conversations, overview.total.turns) == (2, 1, 1, 1)
         assert overview.total.containment == 1.0 and overview.total.p95 and len(overview.days) == 7
         inside = await services.statistics.inside(OPERATOR, "tiny", 7)
-        assert inside.functions["look_up"].calls == 1 and inside.functions["look_up"].failed == 0
+        assert inside.functions["functions.look_up"].calls == 1 and inside.functions["functions.look_up"].failed == 0
         # Looked at again, erased, and started again: counted once, and still.
         await http.call("POST", "/v1/agents/tiny/redaction/run")
         await http.started.work.run_due()
@@ -752,5 +760,218 @@ def test_many_look_at_once_and_a_page_that_fails_costs_no_other(tmp_path: Path) 
 
             found = await asyncio.gather(*(look(me, path) for path in READS[:9] * 8))
             assert set(found) == {200}
+
+    console(tmp_path, check)
+
+
+# What attackers and careful readers have found.
+
+NAMED = {
+    **AGENT,
+    "functions/look_up.py": function(
+        "conv.state.name = 'Zuleika Quorn'\nconv.state.reference = '07700 900461'\nconv.state.account_number = 55512345\n"
+        "conv.log.info('looked up')\nconv.write_metric('VALUE', who)\nreturn 'Found ' + who",
+        "look_up",
+        ", who: str",
+    ),
+}  # fmt: skip
+
+
+def test_variables_are_hidden_whatever_authors_call_them(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await http.open(conversationId="one", callerNumber="+447700900461")
+        await http.say("one", "my name is Zuleika Quorn.")
+        async with await visitor(http, await key(http, "read")) as me:
+            _, body, _ = await me.get(ONE)
+            assert not SECRETS.search(body) and "55512345" not in body and "reference" in body
+
+    console(tmp_path, check, agent=NAMED)
+
+
+def test_whoever_is_called_like_a_field_of_a_record_breaks_no_page(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        reader = await key(http, "read", "chat")
+        async with await visitor(http, reader) as me:
+            for name in ("Value", "Added", "Name", "Level", "Content", "Updated", "Removed"):
+                id = (await http.open())["conversationId"]
+                lines = await me.say(f"/console/agents/tiny/talk/{id}", {"message": f"my name is {name}."})
+                assert lines[-1]["type"] == "trace" and lines[-1]["html"]
+                path = f"/console/agents/tiny/conversations/{id}"
+                for page in (path, f"{path}/turns?from=0", f"{path}/turns/1/prompt"):
+                    assert (await me.get(page))[0] == 200, (name, page)
+                found = (await http.call("GET", f"/v1/agents/tiny/conversations/{id}", key=reader))[1]
+                (event,) = found["functionEvents"]["2"]
+                assert set(event["state_changes"]) == {"added", "updated", "removed"} and set(event["metrics"][0]) == {
+                    "name",
+                    "value",
+                }
+
+    console(tmp_path, check, agent=NAMED)
+
+
+def test_a_cookie_that_is_worth_nothing_does_not_keep_anybody_out(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        async with await visitor(http) as me:
+            me.session.cookie_jar.update_cookies({"vivavoce_session": "stale"})
+            _, page, headers = await me.get("/console/sign-in")
+            token = TOKEN.search(page)
+            assert token is not None
+            status, body, _ = await me.post("/console/sign-in", {"key": "test-key", "next": ""}, csrf=token[1])
+            assert status == 200 and "<h1>Home</h1>" in body
+            before = {c.key: c.value for c in me.session.cookie_jar}["vivavoce_session"]
+            _, page, _ = await me.get("/console/sign-in")
+            token = TOKEN.search(page)
+            assert token is not None
+            await me.post(
+                "/console/sign-in", {"key": "test-key", "next": ""}, csrf=token[1]
+            )  # once more, while signed in
+        async with stranger(http) as other:
+            headers = {"Cookie": f"vivavoce_session={before}"}
+            assert (await other.get("/console", headers=headers, redirects=False))[0] == 303
+
+    console(tmp_path, check)
+
+
+def test_signing_in_again_leads_to_the_page_and_not_to_a_part_of_it(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        async with stranger(http) as nobody:
+            here = f"{http.url}/console/agents/tiny/conversations?tag=x"
+            headers = {"HX-Request": "true", "HX-Current-URL": here}
+            _, _, sent = await nobody.get("/console/agents/tiny/live?state=x", headers=headers)
+            assert sent["HX-Redirect"].endswith("next=%2Fconsole%2Fagents%2Ftiny%2Fconversations%3Ftag%3Dx")
+            async with nobody.session.post(
+                f"{http.url}{ONE}/note",
+                data={"note": "x"},
+                headers={"Referer": f"{http.url}{ONE}"},
+                allow_redirects=False,
+            ) as reply:
+                assert reply.headers["Location"].endswith("next=%2Fconsole%2Fagents%2Ftiny%2Fconversations%2Fone")
+            for bad in ("http://[", "::::", "http://evil.example/console\\@x", "x" * 9000):
+                headers = {"HX-Request": "true", "HX-Current-URL": bad}
+                status, _, sent = await nobody.get("/console/agents/tiny/live", headers=headers)
+                assert status == 204 and "evil" not in sent["HX-Redirect"]
+
+    console(tmp_path, check)
+
+
+def test_forms_come_through_a_proxy_and_odd_ones_are_told(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await http.open(conversationId="one")
+        async with await visitor(http) as me:
+            note = {"note": "x"}
+            assert (await me.post(f"{ONE}/note", note, headers={"Origin": "https://voice.example.org"}))[0] == 200
+            for origin in ("http://[", "http://[::1", "https://voice.example.org.evil"):
+                assert (await me.post(f"{ONE}/note", note, headers={"Origin": origin}))[0] == 403, origin
+            many = {f"f{n}": "x" for n in range(300)}
+            assert (await me.post(f"{ONE}/note", many))[0] == 400
+            pairs = "&".join(f"tag=t{n}" for n in range(300))
+            assert (await me.post("/console/agents/tiny/views", {"view": "x", "query": pairs}))[0] == 400
+            deep = '{"a":' * 50_000
+            for attributes in (deep, '{"a":' + "[" * 900 + "]" * 900 + "}"):
+                fields = {"environment": "sandbox", "attributes": attributes}
+                status, _, _ = await me.post(
+                    "/console/agents/tiny/talk", fields, headers={"Accept": "application/json"}
+                )
+                assert status == 400
+            for number in ("9" * 1000, "12\0" + "3", "1\u202e2"):
+                fields = {"environment": "sandbox", "number": number}
+                status, _, _ = await me.post(
+                    "/console/agents/tiny/talk", fields, headers={"Accept": "application/json"}
+                )
+                assert status == 400, number
+            assert (await me.post("/console/operations/keys", {"name": "n" * 900, "permissions": ["read"]}))[0] == 400
+            fields = {"name": "far", "permissions": ["read"], "expires": "9999-12-31T23:00:00Z"}
+            assert (await me.post("/console/operations/keys", fields))[0] == 201
+            assert (await me.get("/console/operations"))[0] == 200
+
+    async def go() -> None:
+        overrides = {"public_url": "https://voice.example.org", "time_zone": "Asia/Tokyo"}
+        async with api(write(tmp_path / "agent", AGENT), script(MODEL), **overrides) as found:
+            await check(found)
+
+    run(go())
+
+
+def test_a_filter_that_is_set_can_be_set_anew(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await http.open(conversationId="one")
+        async with await visitor(http) as me:
+            base = "/console/agents/tiny/conversations"
+            _, body, _ = await me.get(
+                f"{base}?handoff=true&clientEnv=live&columns=id&scope=voice&query=x&queryType=transcript"
+            )
+            form = body[body.index('role="search"') : body.index('id="save-view"')]
+            hidden = re.findall(r'<input type="hidden" name="(\w+)"', form)
+            assert hidden == ["columns", "scope"]  # the others have fields of their own
+            assert "Scope: voice" in body
+            _, body, _ = await me.get(f"{base}?clientEnv=sandbox&clientEnv=draft")
+            assert '<input type="hidden" name="clientEnv" value="draft">' in body
+            _, body, _ = await me.get(f"{base}?scope=voice&channel=CHAT")  # a channel says more
+            assert "Scope:" not in body and ">1 conversation<" in body
+
+    console(tmp_path, check)
+
+
+def test_a_turn_that_has_begun_ends_though_nobody_listens_any_more(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await http.open(conversationId="one")
+        async with await visitor(http) as me:
+            form = {"csrf": await me.token(), "message": "my name is Eve.", "message_id": "m1"}
+            path = f"{http.url}/console/agents/tiny/talk/one"
+            async with me.session.post(path, data=form, headers={"Accept": "application/json"}) as reply:
+                await reply.content.readline()  # it has begun; and now the line is gone
+                reply.close()
+            lines = await me.say("/console/agents/tiny/talk/one", {"message": "my name is Eve.", "message_id": "m1"})
+            assert [line["type"] for line in lines] == ["turn", "trace"] and lines[0]["index"] == 1
+        found = (await http.call("GET", "/v1/agents/tiny/conversations/one"))[1]
+        assert len(found["turns"]) == 2 and len(found["functionEvents"]["2"]) == 1
+
+    console(tmp_path, check)
+
+
+def test_who_may_write_and_not_see_cannot_lose_what_others_wrote(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await personal(http)
+        async with await visitor(http, await key(http, "read", "write")) as me:
+            _, body, _ = await me.get(ONE)
+            note = re.search(r"<textarea[^>]*>(.*?)</textarea>", body, re.S)
+            assert note is not None and note[1] == "" and "Another note in its place" in body and "[NAME]" in body
+        async with await visitor(http, await key(http, "write")) as me:
+            mark = {"turn": "1", "type": "good_response"}
+            assert (await me.post(f"{ONE}/annotations", mark, headers={"HX-Request": "true"}))[0] == 204
+
+    console(tmp_path, check)
+
+
+def test_a_caller_who_is_forgotten_is_in_no_saved_view(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        await http.open(conversationId="one", callerNumber="+447700900461")
+        async with await visitor(http) as me:
+            for name, query in (("theirs", "contact=%2B44+7700+900461"), ("another", "contact=%2B441632960000")):
+                await me.post("/console/agents/tiny/views", {"view": name, "query": query})
+            status, _, _ = await http.call("POST", "/v1/agents/tiny/erasures", {"contact": "+447700900461"})
+            assert status == 201
+            _, body, _ = await me.get("/console/agents/tiny/conversations")
+            assert ">another<" in body and ">theirs<" not in body
+
+    console(tmp_path, check)
+
+
+def test_a_search_by_meaning_is_not_exported_as_if_it_left_anything_out(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        async with await visitor(http) as me:
+            status, body, _ = await me.get("/console/agents/tiny/export?queryType=semantic&query=x")
+            assert status == 400 and "leaves none out" in body
+
+    console(tmp_path, check)
+
+
+def test_a_change_that_was_not_taken_is_told_without_faults_too(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        assert http.started is not None
+        http.started.services.deployments.refuse("tiny", "Loading failed: OSError")
+        async with await visitor(http) as me:
+            for path in ("/console", "/console/agents/tiny"):
+                assert "Loading failed: OSError" in (await me.get(path))[1]
 
     console(tmp_path, check)

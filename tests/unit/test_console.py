@@ -109,7 +109,7 @@ def test_a_flow_is_a_graph_of_its_conditions_and_of_the_moves_that_its_functions
     files = {path: text.encode() for path, text in FLOW.items()}
     agent = load(Tree(hash="t", files=files)).agent
     code = {path: content for path, content in files.items() if path.endswith(".py")}
-    found = {(e.source, e.target, e.label) for e in graphs.edges(agent, agent.flows["book"], code)}
+    found = {(e.source, e.target, e.label) for e in graphs.edges(agent, code)["book"]}
     assert found == {
         ("Ask", "End", "save"), ("Ask", "check", "save"), ("Ask", graphs.EXIT, "leave"), ("End", "Ask", "again"),
         ("End", graphs.EXIT, "done"), ("check", "Ask", ""), ("check", graphs.EXIT, ""),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vivavoce.domain.record import Criteria, Order, Position
 from vivavoce.domain.words import phrases, words
-from vivavoce.redaction.redact import Redactor
+from vivavoce.redaction.redact import MOST_WORDS, Redactor, _pieces
 from vivavoce.redaction.rules import personal_spans
 from vivavoce.store.facets import contact
 from vivavoce.store.interface import StoreError
@@ -106,3 +106,12 @@ def test_what_is_hidden_keeps_the_shape_of_what_was_there(value: object) -> None
     assert type(hidden) is type(value) or isinstance(hidden, str)
     if isinstance(value, dict):
         assert len(hidden) == len(value)
+
+
+@given(st.lists(st.sampled_from(("a", "b", "7")), max_size=130))
+def test_a_long_value_is_hidden_whole_and_its_pieces_are_bounded(said: list[str]) -> None:
+    pieces = _pieces(tuple(said))
+    assert all(len(piece) <= MOST_WORDS for piece in pieces)
+    text = " ".join(said)
+    if len(text) > 1 and not text.isdigit():
+        assert Redactor([(text, "secret")]).known(text).replace("[SECRET]", "").strip() == ""

@@ -52,7 +52,7 @@ async def healthz(call: Call) -> Answer:
 
 
 async def readyz(call: Call) -> Answer:
-    return Answer(body=msgspec.json.encode(call.services.readiness()))
+    return Answer(body=msgspec.json.encode(call.services.operations.readiness()))
 
 
 async def openapi(call: Call) -> Answer:

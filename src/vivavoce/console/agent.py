@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -43,7 +45,6 @@ class Graph(Struct, frozen=True, kw_only=True):
     """A flow to be drawn: `data` is what the page's script lays out, `edges` the same for whoever reads."""
 
     flow: Flow
-    visits: dict[str, int]
     edges: list[tuple[str, str, str, int]]  # from, to ("" is out), by what, how often
     data: dict[str, Any]
 
@@ -58,10 +59,11 @@ async def show(visit: Visit) -> Response:
         deployment = None
     prepared = await services.deployments.prepared(deployment.tree) if deployment is not None else None
     inside = await services.statistics.inside(principal, agent_id, DAYS)
-    known = next((a for a in await services.deployments.agents(principal) if a.agent_id == agent_id), None)
+    agents = await services.deployments.agents(principal)
+    known = next((a for a in agents if a.agent_id == agent_id), None)
     values: dict[str, Any] = {"agent": None}
     if prepared is not None:
-        values = _described(prepared, inside)
+        values = await asyncio.to_thread(_described, prepared, inside)
     question = visit.request.query_params.get("q", "").strip()
     explained = await services.knowledge.explain(principal, agent_id, question) if question and prepared else None
     return await page.show(
@@ -69,6 +71,8 @@ async def show(visit: Visit) -> Response:
         "agent.html",
         "agent",
         agent_id=agent_id,
+        agents=agents,
+        refusal=services.deployments.refusal(principal, agent_id),
         base=PATH.replace("{agentId}", showing.segment(agent_id)),
         deployment=deployment,
         is_served=known is not None and known.served is not None,
@@ -83,11 +87,11 @@ async def show(visit: Visit) -> Response:
 
 def _described(prepared: Prepared, inside: Inside) -> dict[str, Any]:
     agent = prepared.agent
-    functions = _functions(agent, inside)
+    ways = graphs.edges(agent, prepared.code)
     return {
         "agent": agent,
-        "graphs": [_graph(agent, flow, prepared, inside) for flow in agent.flows.values()],
-        "functions": functions,
+        "graphs": [_graph(flow, ways[flow.name], inside) for flow in agent.flows.values()],
+        "functions": _functions(agent, inside),
         "topics": sorted(
             (
                 TopicRow(
@@ -101,7 +105,6 @@ def _described(prepared: Prepared, inside: Inside) -> dict[str, Any]:
             ),
             key=lambda row: (-row.use.retrieved, row.name),
         ),
-        "has_lines": bool(inside.functions),
         "files": len({p.source for p in agent.passages}),
     }
 
@@ -117,7 +120,7 @@ def _functions(agent: Agent, inside: Inside) -> list[FunctionRow]:
             flow=flow,
             kind=f.kind,
             description=f.description,
-            use=inside.functions.get(f.name, FunctionUse()),
+            use=inside.functions.get(f.module, FunctionUse()),
         )
         for flow, functions in groups
         for f in functions.values()
@@ -125,12 +128,12 @@ def _functions(agent: Agent, inside: Inside) -> list[FunctionRow]:
     return sorted(found, key=lambda row: (-row.use.calls, row.flow, row.name))
 
 
-def _graph(agent: Agent, flow: Flow, prepared: Prepared, inside: Inside) -> Graph:
+def _graph(flow: Flow, named: Sequence[graphs.Edge], inside: Inside) -> Graph:
     """The ways that the folder names, and those that were gone besides."""
     prefix = f"{flow.name}/"
     visits = {step: inside.steps.get(prefix + step, 0) for step in flow.steps}
     labels: dict[tuple[str, str], list[str]] = {}
-    for edge in graphs.edges(agent, flow, prepared.code):
+    for edge in named:
         labels.setdefault((edge.source, edge.target), []).append(edge.label)
     counts: dict[tuple[str, str], int] = {}
     for (before, after), count in inside.moves.items():
@@ -155,7 +158,7 @@ def _graph(agent: Agent, flow: Flow, prepared: Prepared, inside: Inside) -> Grap
     drawn = [{"from": a, "to": b or "\0exit", "label": label, "count": count} for a, b, label, count in edges]
     if has_exit:
         nodes.append({"id": "\0exit", "label": "leaves the flow", "count": None, "is_exit": True})
-    return Graph(flow=flow, visits=visits, edges=edges, data={"nodes": nodes, "edges": drawn})
+    return Graph(flow=flow, edges=edges, data={"nodes": nodes, "edges": drawn})
 
 
 def _by_path(faults: tuple[Fault, ...]) -> list[Fault]:

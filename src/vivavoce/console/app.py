@@ -17,17 +17,27 @@ from starlette.routing import BaseRoute, Route
 from vivavoce.console import agent, assets, calling, conversations, home, operations, page, review, sign_in, talk
 from vivavoce.console.visit import Page, Setting, Visit
 from vivavoce.domain.principal import Principal
-from vivavoce.errors import Forbidden, NotFound, PayloadTooLarge, RequestTimeout, Unauthenticated, VivavoceError
+from vivavoce.errors import (
+    Forbidden,
+    Invalid,
+    NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
+    Unauthenticated,
+    VivavoceError,
+)
 from vivavoce.service.access import require
 from vivavoce.service.services import Services
 from vivavoce.service.sessions import csrf_token
 
 log = logging.getLogger(__name__)
 MAX_FORM_BYTES = 1 << 20
+MAX_FIELDS = 200
 FORM_SECONDS = 20.0
 _NOBODY = Principal(key_id="", name="", permissions=frozenset())
 _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # what is not taken is told by a page
 _YEAR = 31_536_000  # seconds
+STOP_ASKING = 286  # what htmx takes for: show this, and ask no more
 
 
 async def asset(visit: Visit) -> Response:
@@ -66,7 +76,7 @@ def routes(services: Services, setting: Setting) -> Sequence[BaseRoute]:
 
 def _moved(to: str):  # type: ignore[no-untyped-def]
     async def moved(request: Request) -> Response:
-        return page.redirect(to)
+        return page.redirect(f"{to}?{request.url.query}" if request.url.query else to)
 
     return moved
 
@@ -74,32 +84,38 @@ def _moved(to: str):  # type: ignore[no-untyped-def]
 def _endpoint(services: Services, setting: Setting, methods: Mapping[Any, Page]):  # type: ignore[no-untyped-def]
     async def endpoint(request: Request) -> Response:
         visit = Visit(
-            request=request, services=services, setting=setting, principal=_NOBODY, token=_visitor(request), form={}
+            request=request,
+            services=services,
+            setting=setting,
+            principal=_NOBODY,
+            token=request.cookies.get(sign_in.VISITOR, ""),
+            form={},
         )
         try:
-            found = methods.get("GET" if request.method == "HEAD" else request.method)
-            if found is None or found.authentication == "session":
-                visit = await _signed_in(visit)
-            response = await _handled(visit, found, methods)
-        except VivavoceError as error:
-            response = await _problem(visit, error)
+            try:
+                found = methods.get("GET" if request.method == "HEAD" else request.method)
+                if found is None or found.authentication == "session":
+                    visit = await _signed_in(visit)
+                return await _handled(visit, found, methods)
+            except VivavoceError as error:
+                return await _problem(visit, error)
         except ClientDisconnect:
             return Response(status_code=499)
         except Exception as error:  # the last line: whatever it is, the visitor gets a page
             log.error("a page failed: error=%s", type(error).__name__, exc_info=error)
-            response = await _shown(visit, 500, "Something went wrong on the server; its log has the details.")
-        return response
+            message = "Something went wrong on the server; its log has the details."
+            return await _shown(visit, 500, message, "INTERNAL_ERROR")
 
     return endpoint
 
 
-def _visitor(request: Request) -> str:
-    return request.cookies.get(sign_in.SESSION) or request.cookies.get(sign_in.VISITOR) or ""
-
-
 async def _handled(visit: Visit, found: Page | None, methods: Mapping[Any, Page]) -> Response:
     if found is None and methods:
-        raise _MethodNotAllowed(f"This page takes {', '.join(methods)}, not {visit.request.method}.")
+        response = await _shown(
+            visit, 405, f"This page takes {', '.join(methods)}, not {visit.request.method}.", "METHOD_NOT_ALLOWED"
+        )
+        response.headers["Allow"] = ", ".join(methods)
+        return response
     if found is None:
         raise NotFound("There is no page at this address.")
     if found.method == "POST":
@@ -109,11 +125,6 @@ async def _handled(visit: Visit, found: Page | None, methods: Mapping[Any, Page]
     return await found.handler(visit)
 
 
-class _MethodNotAllowed(VivavoceError):
-    code = "METHOD_NOT_ALLOWED"
-    status = 405
-
-
 class ForgedRequest(Forbidden):
     code = "FORGED_REQUEST"
 
@@ -121,7 +132,10 @@ class ForgedRequest(Forbidden):
 async def _signed_in(visit: Visit) -> Visit:
     token = visit.cookies.get(sign_in.SESSION, "")
     principal = await visit.services.sessions.principal(token)
-    return replace(visit, principal=principal, token=token)
+    is_hiding = "pii" in principal.permissions and visit.cookies.get(sign_in.HIDING) == "1"
+    if is_hiding:
+        principal = replace(principal, permissions=principal.permissions - {"pii"})
+    return replace(visit, principal=principal, token=token, is_hiding=is_hiding)
 
 
 async def _posted(visit: Visit) -> Visit:
@@ -130,10 +144,16 @@ async def _posted(visit: Visit) -> Visit:
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise ForgedRequest("The request comes from another site.")
     origin = request.headers.get("origin")
-    if origin and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ForgedRequest("The request comes from another site.")
+    own = {request.headers.get("host", ""), urlsplit(visit.setting.public_url or "").netloc} - {""}
+    if origin and origin.partition("://")[2] not in own:
+        raise ForgedRequest(
+            "The request comes from another site. Behind a proxy, set VIVAVOCE_PUBLIC_URL to the address that browsers see."
+        )
     raw = await _body(request)
-    form = parse_qs(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=200)
+    try:
+        form = parse_qs(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
+    except ValueError:
+        raise Invalid(f"The form has more than {MAX_FIELDS} fields.") from None
     given = request.headers.get("x-csrf-token") or (form.get("csrf") or [""])[0]
     if not visit.token or not hmac.compare_digest(given.encode(), csrf_token(visit.token).encode()):
         raise ForgedRequest("The form is not of this session; load the page again, then send it once more.")
@@ -159,18 +179,21 @@ async def _problem(visit: Visit, error: VivavoceError) -> Response:
     request = visit.request
     if isinstance(error, Unauthenticated) and not _wants_json(request):
         where = sign_in.address(request)
-        if visit.is_fragment:
-            return Response(status_code=204, headers={"HX-Redirect": where})
-        if request.method in ("GET", "HEAD"):
-            return page.redirect(where)
-    return await _shown(visit, error.status, error.message, error.code)
+        response = (
+            Response(status_code=204, headers={"HX-Redirect": where}) if visit.is_fragment else page.redirect(where)
+        )
+        response.delete_cookie(sign_in.SESSION, path=home.PATH)  # it stands for nobody any more
+        return response
+    # A part that asks for itself again and again is told to stop, and shows why.
+    is_asked_again = visit.is_fragment and request.method == "GET" and error.status < 500
+    return await _shown(visit, STOP_ASKING if is_asked_again else error.status, error.message, error.code)
 
 
 def _wants_json(request: Request) -> bool:
     return "application/json" in request.headers.get("accept", "")
 
 
-async def _shown(visit: Visit, status: int, message: str, code: str = "INTERNAL_ERROR") -> Response:
+async def _shown(visit: Visit, status: int, message: str, code: str) -> Response:
     if _wants_json(visit.request):
         return JSONResponse({"error": message, "code": code}, status, {"Cache-Control": "no-store", **page.HEADERS})
     told: dict[str, Any] = {"status": status, "message": message, "code": code}

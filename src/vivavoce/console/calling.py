@@ -7,7 +7,7 @@ from starlette.responses import Response
 from vivavoce.console import page, showing, talk
 from vivavoce.console.visit import Page, Visit
 from vivavoce.errors import AgentNotFound
-from vivavoce.service.chats import Opening
+from vivavoce.service.redaction import sees_personal
 from vivavoce.wire.calls import CreateCallResponse
 from vivavoce.wire.chat import encode
 
@@ -25,14 +25,10 @@ async def show(visit: Visit) -> Response:
 
 
 async def invite(visit: Visit) -> Response:
-    opening = Opening(
-        environment=visit.field("environment") or "sandbox",
-        variant=visit.field("variant") or None,
-        asr_language=visit.field("language") or None,
-        tts_language=visit.field("language") or None,
-        caller_number=visit.field("number").strip() or None,
+    # What is said is told while it is said only to who may see personal data; the others see committed turns.
+    invited = await visit.services.calls.invite(
+        visit.principal, visit.agent_id, talk.opening_of(visit), is_told=sees_personal(visit.principal)
     )
-    invited = await visit.services.calls.invite(visit.principal, visit.agent_id, opening)
     body = CreateCallResponse(
         conversation_id=invited.conversation_id,
         token=invited.token,

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qsl
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.datastructures import QueryParams
 from starlette.responses import Response, StreamingResponse
 
 from vivavoce.console import page, showing
 from vivavoce.console.visit import Page, Visit
 from vivavoce.domain import words
-from vivavoce.domain.record import Count, Criteria, ExportFormat, Listed, Order, Position
+from vivavoce.domain.principal import Principal
+from vivavoce.domain.record import AnnotationType, Criteria, ExportFormat, Listed, Order, Position, Transcript
 from vivavoce.domain.record import Page as Found
 from vivavoce.errors import Forbidden, Invalid
+from vivavoce.redaction.finder import Finder
 from vivavoce.service import exporting, hiding
+from vivavoce.service.conversations import GoingOn
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire import cursor, query
 from vivavoce.wire.conversations import LABELS
-from vivavoce.wire.filters import AGENT_FILTERS, SEARCH, FilterInvalid, criteria_of, mode_of, order_of
+from vivavoce.wire.filters import AGENT_FILTERS, ENVIRONMENTS, SEARCH, FilterInvalid, criteria_of, mode_of, order_of
 from vivavoce.wire.query import Query
 
 PATH = "/console/agents/{agentId}/conversations"
 ROWS = 50
+MOST_PAIRS = 200  # of a saved view
+MOST_CHIPS = 50
 MOST_LIVE = 20  # that are shown as going on
 SCOPES = {"voice": ("VOICE-SIP",), "messaging": tuple(label for label in LABELS.values() if label != "VOICE-SIP")}
 COLUMNS = {
@@ -46,7 +53,6 @@ COLUMNS = {
     "id": "Conversation",
 }
 DEFAULT_COLUMNS = ("contact", "summary", "duration", "score", "channel", "environment", "handoff", "reviewed")
-SORTED = {"startedAt": "Started", "duration": "Duration", "score": "Score"}
 SORT_KEYS = {"duration": "duration", "score": "polyScore"}
 METRIC = "metric:"  # a column may be a metric by its name
 SYSTEM_VIEWS = {
@@ -60,11 +66,19 @@ FILTER_NAMES = {
     "deploymentId": "Deployment", "language": "Language", "direction": "Direction", "testGroup": "A/B group", "handoff": "Handed off",
     "handoffDestination": "Handed off to", "tag": "Tag", "annotation": "Annotation", "function": "Function", "metric": "Metric",
     "contact": "Contact", "inProgress": "In progress", "minScore": "Score from", "maxScore": "Score to", "minDuration": "Seconds from",
-    "maxDuration": "Seconds to", "query": "Search",
+    "maxDuration": "Seconds to", "query": "Search", "scope": "Scope",
 }  # fmt: skip
-_FILTERS = (*AGENT_FILTERS, *SEARCH)
+# What a field of the form offers.
+CHOICES = {
+    "clientEnv": [(name, name) for name in ENVIRONMENTS],
+    "annotation": [("any", "any"), *((name, name.replace("_", " ")) for name in get_args(AnnotationType))],
+    "direction": [("inbound", "inbound"), ("outbound", "outbound")],
+    "yes or no": [("true", "yes"), ("false", "no")],
+    "turnType": [("user", "the user"), ("agent", "the agent")],
+}
 _QUERY = (
-    *_FILTERS,
+    *AGENT_FILTERS,
+    *SEARCH,
     Query(name="sort", type="string", default="-startedAt"),
     Query(name="cursor", type="string"),
     Query(name="columns", type="list"),
@@ -98,7 +112,9 @@ def given(visit: Visit) -> tuple[tuple[str, str], ...]:
     said = dict(pairs)
     idle = set() if "query" in said else {"queryType", "turnType"}
     if said.get("queryType") == "semantic":
-        idle.add("turnType")  # a meaning has no side
+        idle |= {"turnType", "sort"}  # a meaning has no side, and its own order
+    if "channel" in said:
+        idle.add("scope")  # which is a choice of channels
     return tuple(pair for pair in pairs if pair[0] not in idle)
 
 
@@ -122,77 +138,99 @@ def asked(visit: Visit) -> Asked:
         after = cursor.decode(values["cursor"], criteria, found.order, found.about)
     except cursor.CursorInvalid as error:
         raise FilterInvalid(str(error)) from None
-    return Asked(pairs=found.pairs, values=values, criteria=criteria, order=found.order, mode=mode, after=after)
+    return replace(found, after=after)
 
 
 async def show(visit: Visit) -> Response:
     """The whole page, or, for its script, the table alone."""
     agent_id, services, principal = visit.agent_id, visit.services, visit.principal
-    problem, wanted, found, count = "", None, Found(items=[]), Count(number=0)
-    try:
-        wanted = asked(visit)
-        found = await _found(visit, wanted)
-        count = await services.conversations.count(principal, agent_id, wanted.criteria)
-    except (Invalid, Forbidden) as error:  # a filter that cannot be is told above the list, where it can be mended
-        await services.deployments.account_of(principal, agent_id)
-        problem = error.message
-    pairs = tuple(pair for pair in given(visit) if pair[0] != "cursor")
-    next_page = None
-    if wanted is not None and found.next is not None:
-        place = cursor.encode(found.next, wanted.criteria, wanted.order, wanted.about)
-        next_page = showing.query([*pairs, ("cursor", place)])
-    values: dict[str, Any] = {
-        "base": PATH.replace("{agentId}", showing.segment(agent_id)),
-        "problem": problem,
-        "rows": await rows(visit, found.items, wanted) if wanted is not None else [],
-        "columns": {c: COLUMNS.get(c, c.removeprefix(METRIC)) for c in (wanted.columns if wanted else DEFAULT_COLUMNS)},
-        "sorts": _sorts(wanted),
-        "next_page": next_page,
-        "is_first": wanted is None or wanted.after is None,
-        "pairs": pairs,
-        "address": showing.query(pairs),
-        "count": count,
-        "phrases": _phrases(wanted),
-    }
+    table = await _table(visit)
     if visit.is_fragment:
-        return page.render(visit, "conversations_table.html", agent_id=agent_id, **values)
-    live = await services.conversations.going_on(principal, agent_id, limit=MOST_LIVE)
-    assert live is not None
+        return page.render(visit, "conversations_table.html", agent_id=agent_id, **table)
+    going_on = await services.conversations.going_on(principal, agent_id, limit=MOST_LIVE)
+    assert going_on is not None
     return await page.show(
         visit,
         "conversations.html",
         "conversations",
         agent_id=agent_id,
-        **values,
-        live=await rows(visit, live.items),
-        has_more_live=live.has_more,
-        state=live.state,
-        chips=_chips(pairs),
-        given=dict(reversed(pairs)),
+        **table,
+        **await _live(visit, going_on),
+        chips=_chips(table["pairs"]),
+        given=dict(reversed(table["pairs"])),
+        hidden=_hidden(table["pairs"]),
         every_column=COLUMNS,
-        shown_columns=tuple(values["columns"]),
+        shown_columns=tuple(table["columns"]),
         views=await services.views.list(principal, agent_id),
         system_views=SYSTEM_VIEWS,
         scopes=tuple(SCOPES),
         labels=tuple(LABELS.values()),
+        choices=CHOICES,
     )
+
+
+async def _table(visit: Visit) -> dict[str, Any]:
+    pairs = tuple(pair for pair in given(visit) if pair[0] != "cursor")
+    values: dict[str, Any] = {
+        "base": _base(visit), "problem": "", "rows": [], "columns": _columns(DEFAULT_COLUMNS), "sorts": {}, "next_page": None,
+        "is_first": True, "pairs": pairs, "address": showing.query(pairs), "count": None, "phrases": (), "mode": "list",
+    }  # fmt: skip
+    try:
+        wanted = asked(visit)
+        found = await _found(visit, wanted)
+    except (Invalid, Forbidden) as error:  # a filter that cannot be is told above the list, where it can be mended
+        await visit.services.deployments.account_of(visit.principal, visit.agent_id)
+        return {**values, "problem": error.message}
+    if wanted.mode != "semantic":
+        values["count"] = await visit.services.conversations.count(visit.principal, visit.agent_id, wanted.criteria)
+        values["sorts"] = _sorts(wanted)
+    if found.next is not None:
+        place = cursor.encode(found.next, wanted.criteria, wanted.order, wanted.about)
+        values["next_page"] = showing.query([*pairs, ("cursor", place)])
+    return {
+        **values,
+        "rows": await rows(visit, found.items, wanted),
+        "columns": _columns(wanted.columns),
+        "is_first": wanted.after is None,
+        "phrases": _phrases(wanted),
+        "mode": wanted.mode,
+    }
+
+
+def _base(visit: Visit) -> str:
+    return PATH.replace("{agentId}", showing.segment(visit.agent_id))
+
+
+def _columns(names: Sequence[str]) -> dict[str, str]:
+    return {name: COLUMNS.get(name, name.removeprefix(METRIC)) for name in names}
+
+
+async def _live(visit: Visit, found: GoingOn) -> dict[str, Any]:
+    return {
+        "live": await rows(visit, found.items),
+        "has_more_live": found.has_more,
+        "state": found.state,
+        "members": found.members,
+    }
 
 
 async def live(visit: Visit) -> Response:
     """What goes on now: asked again and again, answered only when something has changed."""
-    known = visit.request.query_params.get("state", "")
-    found = await visit.services.conversations.going_on(visit.principal, visit.agent_id, limit=MOST_LIVE, known=known)
+    known = visit.request.query_params
+    found = await visit.services.conversations.going_on(
+        visit.principal, visit.agent_id, limit=MOST_LIVE, known=known.get("state", "")
+    )
     if found is None:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    # The list below is asked for anew when one has begun or ended, not with every turn.
+    headers = {"HX-Trigger": "conversations-changed"} if known.get("members") != found.members else None
     return page.render(
         visit,
         "conversations_live.html",
-        headers={"HX-Trigger": "conversations-changed"},
+        headers=headers,
         agent_id=visit.agent_id,
-        base=PATH.replace("{agentId}", showing.segment(visit.agent_id)),
-        live=await rows(visit, found.items),
-        has_more_live=found.has_more,
-        state=found.state,
+        base=_base(visit),
+        **await _live(visit, found),
     )
 
 
@@ -202,8 +240,11 @@ async def export(visit: Visit) -> Response:
     format: ExportFormat | None = next((k for k in exporting.MEDIA_TYPES if k == kind), None)
     if format is None:
         raise Invalid(f"format is {kind[:20]!r}; it should be one of {', '.join(exporting.MEDIA_TYPES)}.")
+    wanted = asked(visit)
+    if wanted.mode == "semantic":
+        raise Invalid("A search by meaning orders conversations and leaves none out; export by words or filters.")
     _, stream = await exporting.begun(
-        visit.services.exports, visit.services.finders, visit.principal, visit.agent_id, format, asked(visit).criteria
+        visit.services.exports, visit.services.finders, visit.principal, visit.agent_id, format, wanted.criteria
     )
     ending = {"vcon": "vcon.jsonl"}.get(format, format)
     name = f'attachment; filename="conversations.{ending}"'
@@ -212,14 +253,17 @@ async def export(visit: Visit) -> Response:
 
 
 async def save_view(visit: Visit) -> Response:
-    pairs = parse_qsl(visit.field("query").removeprefix("?"), max_num_fields=200)
-    view = await visit.services.views.save(visit.principal, visit.agent_id, visit.field("name"), showing.query(pairs))
-    return page.redirect(f"{PATH.replace('{agentId}', showing.segment(visit.agent_id))}?{view.query}")
+    try:
+        pairs = parse_qsl(visit.field("query").removeprefix("?"), max_num_fields=MOST_PAIRS)
+    except ValueError:
+        raise Invalid("The view has more filters than can be saved.") from None
+    view = await visit.services.views.save(visit.principal, visit.agent_id, visit.field("view"), showing.query(pairs))
+    return page.redirect(f"{_base(visit)}?{view.query}")
 
 
 async def remove_view(visit: Visit) -> Response:
     await visit.services.views.remove(visit.principal, visit.agent_id, visit.field("name"))
-    return page.redirect(PATH.replace("{agentId}", showing.segment(visit.agent_id)))
+    return page.redirect(_base(visit))
 
 
 async def _found(visit: Visit, wanted: Asked) -> Found:
@@ -232,31 +276,42 @@ async def _found(visit: Visit, wanted: Asked) -> Found:
 
 async def rows(visit: Visit, listed: Sequence[Listed], wanted: Asked | None = None) -> list[dict[str, Any]]:
     """What the visitor may see of each, with the places of a search and the metrics that are columns."""
-    principal, agent_id = visit.principal, visit.agent_id
-    finder = await visit.services.finders.of(principal, agent_id)
-    phrases = _phrases(wanted)
+    finder = await visit.services.finders.of(visit.principal, visit.agent_id)
     metrics = [c.removeprefix(METRIC) for c in wanted.columns if c.startswith(METRIC)] if wanted is not None else []
-    transcripts = (
-        await visit.services.conversations.transcripts(principal, listed)
-        if phrases or metrics
-        else [None] * len(listed)
-    )
-    found = []
-    for item, transcript in zip(listed, transcripts, strict=True):
-        body = hiding.summary_of(item, principal, finder)
-        body["annotations"] = len(item.review.annotations)
-        body["turnCount"] = item.conversation.turns
-        body["matches"], body["metrics"] = [], {}
-        if transcript is not None and phrases:
-            side = wanted.values["turnType"] if wanted is not None else None
-            body["matches"] = hiding.matches_in(transcript, item, phrases, principal, finder, side)
-        if transcript is not None and metrics and sees_personal(principal):
-            written = [*(m for turn in transcript.turns for m in turn.metrics), *transcript.closing_metrics]
-            body["metrics"] = {
-                name: ", ".join(dict.fromkeys(m.text for m in written if m.name == name)) for name in metrics
-            }
-        found.append(body)
-    return found
+    if not (_phrases(wanted) or metrics):
+        return [_row(item, visit.principal, finder) for item in listed]
+    transcripts = await visit.services.conversations.transcripts(visit.principal, listed)
+
+    def whole() -> list[dict[str, Any]]:
+        found = []
+        for item, transcript in zip(listed, transcripts, strict=True):
+            row = _row(item, visit.principal, finder)
+            if wanted is not None and _phrases(wanted):
+                row["matches"] = hiding.matches_in(
+                    transcript, item, _phrases(wanted), visit.principal, finder, wanted.values["turnType"]
+                )
+            if sees_personal(visit.principal):
+                row["metrics"] = {name: _metric(transcript, name) for name in metrics}
+            found.append(row)
+        return found
+
+    return await asyncio.to_thread(whole)
+
+
+def _row(item: Listed, principal: Principal, finder: Finder) -> dict[str, Any]:
+    body = hiding.summary_of(item, principal, finder)
+    more = {
+        "annotations": len(item.review.annotations),
+        "turnCount": item.conversation.turns,
+        "matches": [],
+        "metrics": {},
+    }
+    return {**body, **more}
+
+
+def _metric(transcript: Transcript, name: str) -> str:
+    written = [*(m for turn in transcript.turns for m in turn.metrics), *transcript.closing_metrics]
+    return ", ".join(dict.fromkeys(m.text for m in written if m.name == name))
 
 
 def _phrases(wanted: Asked | None) -> tuple[tuple[str, ...], ...]:
@@ -266,7 +321,7 @@ def _phrases(wanted: Asked | None) -> tuple[tuple[str, ...], ...]:
 def _chips(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
     """(name, value, the address without it) of each filter."""
     found = []
-    for n, (name, text) in enumerate(pairs):
+    for n, (name, text) in enumerate(pairs[:MOST_CHIPS]):
         if name in FILTER_NAMES:
             rest = [
                 p for m, p in enumerate(pairs) if m != n and not (name == "query" and p[0] in ("queryType", "turnType"))
@@ -276,10 +331,21 @@ def _chips(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
     return found
 
 
-def _sorts(wanted: Asked | None) -> dict[str, tuple[str, str]]:
+def _hidden(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """What the form of filters has no field for, and further values of those of which it shows the first."""
+    seen: set[str] = set()
+    found = []
+    for name, text in pairs:
+        if name in seen or name not in FILTER_NAMES or name == "scope":
+            found.append((name, text))
+        seen.add(name)
+    return [(name, text) for name, text in found if name not in ("queryType", "turnType")]
+
+
+def _sorts(wanted: Asked) -> dict[str, tuple[str, str]]:
     """column -> (the address that sorts by it, how it is sorted by it now)."""
-    pairs = [p for p in (wanted.pairs if wanted is not None else ()) if p[0] != "sort"]
-    current = wanted.values["sort"] if wanted is not None else ""
+    pairs = [pair for pair in wanted.pairs if pair[0] != "sort"]
+    current = wanted.values["sort"]
     found = {}
     for column, key in (("startedAt", "startedAt"), *SORT_KEYS.items()):
         next_sort = key if current == f"-{key}" else f"-{key}"

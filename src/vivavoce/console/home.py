@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.responses import Response
 
 from vivavoce.console import page
@@ -26,6 +27,7 @@ class Card(Struct, frozen=True, kw_only=True):
     account_id: str
     is_served: bool
     faults: int
+    refusal: str | None  # why the folder as it is on disk is not what is served
     environments: dict[Environment, Deployment | None]
     overview: Overview | None
     labels: list[str] = []
@@ -42,7 +44,7 @@ async def show(visit: Visit) -> Response:
     agents = await visit.services.deployments.agents(visit.principal)
     cards = [await _card(visit, known, days, environment) for known in agents[:MOST_AGENTS]]
     return await page.show(
-        visit, "home.html", "home", cards=cards, days=days, periods=PERIODS, environment=environment,
+        visit, "home.html", "home", agents=agents, more=agents[MOST_AGENTS:], cards=cards, days=days, periods=PERIODS, environment=environment,
         environments=ENVIRONMENTS, origin=str(visit.request.base_url).rstrip("/"),
     )  # fmt: skip
 
@@ -56,6 +58,7 @@ async def _card(visit: Visit, known: KnownAgent, days: int, environment: Environ
         account_id=known.account_id,
         is_served=known.served is not None,
         faults=sum(fault.severity == "error" for fault in faults),
+        refusal=services.deployments.refusal(principal, known.agent_id) if may_read else None,
         environments=await services.deployments.environments(principal, known.agent_id),
         overview=None,
     )
@@ -63,12 +66,8 @@ async def _card(visit: Visit, known: KnownAgent, days: int, environment: Environ
         return card
     overview = await services.statistics.overview(principal, known.agent_id, days, environment=environment)
     each = overview.days
-    return Card(
-        agent_id=card.agent_id,
-        account_id=card.account_id,
-        is_served=card.is_served,
-        faults=card.faults,
-        environments=card.environments,
+    return replace(
+        card,
         overview=overview,
         labels=[day.day for day in each],
         volume=[_line("conversations", [day.conversations for day in each])],

@@ -8,7 +8,7 @@ from typing import Any, get_args
 from starlette.responses import Response
 
 from vivavoce.console import page
-from vivavoce.console.visit import Page, Visit
+from vivavoce.console.visit import Page, Visit, number
 from vivavoce.domain.conversation import ENVIRONMENTS
 from vivavoce.domain.erasure import Retention
 from vivavoce.domain.principal import Permission
@@ -45,6 +45,7 @@ async def _page(visit: Visit, *, made: str = "", status: int = 200) -> Response:
         visit,
         "operations.html",
         "operations",
+        agents=agents,
         **values,
         made=made,
         status=status,
@@ -87,11 +88,8 @@ async def put_retention(visit: Visit) -> Response:
 
 
 def _days(name: str, text: str) -> int | None:
-    if not text.strip():
-        return None
-    if not (text.isascii() and text.strip().isdecimal() and len(text) <= 6):
-        raise Invalid(f"{name} should be a number of days, or empty for ever.")
-    return int(text)
+    """Empty is for ever."""
+    return number(name, text.strip()) if text.strip() else None
 
 
 PAGES = (

@@ -55,8 +55,15 @@ async def show(visit: Visit, template: str, active: str, *, agent_id: str | None
     """A whole page in its frame: `active` is its place in the navigation."""
     if agent_id is not None:
         values["agent_id"] = agent_id
-    agents = await visit.services.deployments.agents(visit.principal)
-    return render(visit, template, active=active, agents=agents, **values)
+    if "agents" not in values:
+        values["agents"] = await visit.services.deployments.agents(visit.principal)
+    return render(visit, template, active=active, **values)
+
+
+def html(body: str) -> Response:
+    """A part of a page that was rendered before."""
+    headers = {"Content-Security-Policy": CSP.format(nonce=""), "Cache-Control": "no-store", **HEADERS}
+    return Response(body, headers=headers, media_type="text/html; charset=utf-8")
 
 
 def text(visit: Visit, template: str, **values: Any) -> str:
@@ -71,6 +78,6 @@ def text(visit: Visit, template: str, **values: Any) -> str:
     )
 
 
-def redirect(address: str, *, headers: dict[str, str] | None = None) -> Response:
+def redirect(address: str) -> Response:
     """After something was posted: the browser asks for a page, so that loading it again posts nothing."""
-    return Response(status_code=303, headers={"Location": address, "Cache-Control": "no-store", **(headers or {})})
+    return Response(status_code=303, headers={"Location": address, "Cache-Control": "no-store"})

@@ -4,34 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import OrderedDict
 from functools import partial
-from typing import Any, get_args
 
 import msgspec
-from msgspec.structs import replace
 from starlette.responses import Response, StreamingResponse
 
-from vivavoce.audio import pcm, wav
-from vivavoce.audio.peaks import Outline
-from vivavoce.console import page, showing
-from vivavoce.console.origins import Origins, origins
-from vivavoce.console.visit import Page, Visit
-from vivavoce.domain.principal import Principal
-from vivavoce.domain.record import AnnotationType, BadReason, Role
-from vivavoce.errors import AgentNotFound, Invalid, NotFound
+from vivavoce.audio import wav
+from vivavoce.console import page
+from vivavoce.console.turns import MARKS, PATH, REASONS, address, read, rendered, values
+from vivavoce.console.visit import Page, Visit, number
+from vivavoce.errors import Invalid, NotFound
 from vivavoce.service import hiding
-from vivavoce.service.conversations import Found, Mark
+from vivavoce.service.conversations import Mark
 from vivavoce.service.recordings import Direction, Sound
+from vivavoce.service.redaction import sees_personal
 from vivavoce.service.turn_audio import File
 from vivavoce.wire.chat import encode
 from vivavoce.wire.ranges import part_of
 
-PATH = "/console/agents/{agentId}/conversations/{conversationId}"
 WINDOW = 40  # turns on one page
 BEFORE = 10  # turns that are shown before the one that was asked for
-POINTS = 1_200  # of a waveform
-MOST_OUTLINES = 64  # that are kept, since computing one reads the whole recording
 # Layers of the diagnosis, as they can be switched on and off.
 LAYERS = {
     "variables": "Variables", "flows": "Flows and steps", "calls": "Function calls", "topics": "Topics", "sources": "Sources",
@@ -39,65 +31,18 @@ LAYERS = {
     "entities": "Entities", "requests": "Model requests",
 }  # fmt: skip
 DEFAULT_LAYERS = ("flows", "calls", "topics", "interruptions", "corrections")
-# In the order of the keys 1 to 6: what is said of it, and whose words it is about.
-MARKS: dict[AnnotationType, tuple[str, Role]] = {
-    "good_response": ("Good response", "agent"),
-    "bad_response": ("Bad response", "agent"),
-    "wrong_info": ("Wrong information", "agent"),
-    "wrong_transcript": ("Wrong transcript", "user"),
-    "missing_topic": ("Missing topic", "user"),
-    "other": ("Other", "agent"),
-}
-REASONS: tuple[BadReason, ...] = get_args(BadReason)
-_outlines: OrderedDict[str, list[list[float]]] = OrderedDict()
+FORMATS = ("json", "jsonl")
 
 
 def names(visit: Visit) -> tuple[str, str]:
     return visit.agent_id, visit.path("conversationId")
 
 
-def address(agent_id: str, id: str) -> str:
-    return PATH.replace("{agentId}", showing.segment(agent_id)).replace("{conversationId}", showing.segment(id))
-
-
-def viewer(visit: Visit) -> Principal:
-    """Whoever asks to see what others see without the right to personal data is shown just that."""
-    if visit.request.query_params.get("redacted") != "1":
-        return visit.principal
-    return replace(visit.principal, permissions=visit.principal.permissions - {"pii"})
-
-
-async def read(
-    visit: Visit, first: int, *, limit: int = WINDOW, has_requests: bool = False
-) -> tuple[Found, dict[str, Any]]:
-    """Some turns, and the conversation as the visitor may see it."""
-    found = await visit.services.conversations.part(
-        visit.principal, *names(visit), first=first, limit=limit, has_history=has_requests
-    )
-    who = viewer(visit)
-    if "pii" in who.permissions and not has_requests:
-        return found, hiding.detail_of(found, who, has_requests=False)
-    return found, await asyncio.to_thread(hiding.detail_of, found, who, has_requests=has_requests)
-
-
-async def origins_of(visit: Visit, tree: str) -> Origins:
-    try:
-        return origins((await visit.services.deployments.prepared(tree)).agent)
-    except AgentNotFound:
-        return Origins()
-
-
 async def show(visit: Visit) -> Response:
     given = visit.request.query_params
-    turn = visit.number("turn", given["turn"]) if given.get("turn") else None
-    first = visit.number("from", given["from"]) if given.get("from") else max(0, (turn or 0) - BEFORE)
-    found, body = await read(visit, first)
-    who = viewer(visit)
-    state: dict[str, Any] = {}
-    if found.transcript is not None:
-        state = msgspec.json.decode(msgspec.json.encode(found.transcript.state))
-    if "pii" not in who.permissions:
-        state = await asyncio.to_thread(hiding.known_of(found).json, state)
+    turn = number("turn", given["turn"]) if given.get("turn") else None
+    first = number("from", given["from"]) if given.get("from") else max(0, (turn or 0) - BEFORE)
+    found, body = await read(visit, visit.path("conversationId"), first, limit=WINDOW)
     conversation = found.conversation
     return await page.show(
         visit,
@@ -105,65 +50,52 @@ async def show(visit: Visit) -> Response:
         "conversations",
         agent_id=visit.agent_id,
         c=body,
-        **await turn_values(visit, found),
+        **await values(visit, found),
         first=first,
         window=WINDOW,
         turn=turn,
         total=conversation.turns,
         last=first + len(found.turns),
-        state=state,
+        state=await asyncio.to_thread(hiding.state_of, found, visit.principal),
         layers=LAYERS,
         shown_layers=_layers(visit),
+        is_late=False,
         has_sound=conversation.is_recorded and conversation.is_ended,
-        is_redacted="pii" not in who.permissions,
         mark_names=MARKS,
         reasons=REASONS,
         nonce=secrets.token_urlsafe(12),
     )
 
 
-async def turn_values(visit: Visit, found: Found) -> dict[str, Any]:
-    """What the template of a turn needs besides the turn."""
-    return {
-        "here": address(found.conversation.agent_id, found.conversation.id),
-        "origins": await origins_of(visit, found.conversation.tree),
-        "is_ended": found.conversation.is_ended,
-        "can_mark": visit.may("write"),
-    }
-
-
 async def turns(visit: Visit) -> Response:
     """Further turns, for a page that is there already: more of a long conversation, or what was said since."""
-    first = visit.number("from", visit.request.query_params.get("from", "0"))
-    if not await visit.services.conversations.has_gone_on(visit.principal, *names(visit), first):
+    first = number("from", visit.request.query_params.get("from", "0"))
+    head = await visit.services.conversations.head(visit.principal, *names(visit))
+    if head.turns <= first and not head.is_ended:
         return Response(status_code=204, headers={"Cache-Control": "no-store"})
-    found, body = await read(visit, first)
+    found, body = await read(visit, visit.path("conversationId"), first, limit=WINDOW)
     return page.render(
         visit,
         "review_turns.html",
         c=body,
-        **await turn_values(visit, found),
+        **await values(visit, found),
         total=found.conversation.turns,
         last=first + len(found.turns),
+        is_late=visit.request.query_params.get("live") == "1",
     )
 
 
 async def prompt(visit: Visit) -> Response:
     """What models were asked in one turn, part by part, and what they answered."""
-    index = visit.number("turn", visit.path("turnIndex"))
-    found, body = await read(visit, index, limit=1, has_requests=True)
+    index = number("turn", visit.path("turnIndex"))
+    found, body = await read(visit, visit.path("conversationId"), index, limit=1, has_requests=True)
     if not body["turns"]:
         raise NotFound("The conversation has no such turn.")
     requests = msgspec.json.decode(msgspec.json.encode(body["turns"][0]["llm_requests"]))
-    values = {
-        "requests": requests,
-        "origins": await origins_of(visit, found.conversation.tree),
-        "index": index,
-        "here": address(*names(visit)),
-    }
+    shown = {"requests": requests, "index": index, **await values(visit, found)}
     if visit.is_fragment:
-        return page.render(visit, "prompt_part.html", **values)
-    return await page.show(visit, "prompt.html", "conversations", agent_id=visit.agent_id, **values)
+        return page.render(visit, "prompt_part.html", **shown)
+    return await page.show(visit, "prompt.html", "conversations", agent_id=visit.agent_id, **shown)
 
 
 # What a reviewer says.
@@ -173,30 +105,30 @@ async def annotate(visit: Visit) -> Response:
     kind = next((kind for kind in MARKS if kind == visit.field("type")), None)
     if kind is None:
         raise Invalid("Choose what is said of the turn.")
-    index = visit.number("turn", visit.field("turn"))
+    index = number("turn", visit.field("turn"))
     reasons = tuple(r for r in REASONS if r in visit.form.get("reasons", ())) if kind == "bad_response" else ()
-    role = "user" if kind == "other" and visit.field("role") == "user" else MARKS[kind][1]
-    mark = Mark(turn=index, role=role, type=kind, reasons=reasons, text=visit.field("text").strip())
+    mark = Mark(turn=index, role=MARKS[kind][1], type=kind, reasons=reasons, text=visit.field("text").strip())
     await visit.services.conversations.annotate(visit.principal, *names(visit), [mark], author=visit.principal.name)
     return await _turn_again(visit, index)
 
 
 async def remove_annotation(visit: Visit) -> Response:
     await visit.services.conversations.remove_annotation(visit.principal, *names(visit), visit.field("id"))
-    return await _turn_again(visit, visit.number("turn", visit.field("turn")))
+    return await _turn_again(visit, number("turn", visit.field("turn")))
 
 
 async def hide(visit: Visit) -> Response:
-    index = visit.number("turn", visit.field("turn"))
+    index = number("turn", visit.field("turn"))
     await visit.services.hand_redaction.hide(visit.principal, *names(visit), index, visit.field("words"))
     return await _turn_again(visit, index)
 
 
 async def _turn_again(visit: Visit, index: int) -> Response:
+    if not visit.may("read"):  # it was done; what became of it is not for this key
+        return Response(status_code=204)
     if not visit.is_fragment:
         return page.redirect(f"{address(*names(visit))}?turn={index}#turn-{index}")
-    found, body = await read(visit, index, limit=1)
-    return page.render(visit, "turn_part.html", c=body, t=body["turns"][0], **await turn_values(visit, found))
+    return page.html(await rendered(visit, visit.path("conversationId"), index))
 
 
 async def note(visit: Visit) -> Response:
@@ -213,9 +145,11 @@ async def tags(visit: Visit) -> Response:
 
 
 async def _said(visit: Visit) -> Response:
+    if not visit.may("read"):
+        return Response(status_code=204)
     if not visit.is_fragment:
         return page.redirect(address(*names(visit)))
-    _, body = await read(visit, 0, limit=0)
+    _, body = await read(visit, visit.path("conversationId"), 0, limit=0)
     return page.render(visit, "review_said.html", c=body, here=address(*names(visit)), is_saved=True)
 
 
@@ -228,24 +162,23 @@ async def erase(visit: Visit) -> Response:
 
 
 async def audio(visit: Visit) -> Response:
-    sound = await _recording(visit)
-    return file_of(visit, sound)
+    return _file(visit, await _recording(visit))
 
 
 async def turn_audio(visit: Visit) -> Response:
-    index = visit.number("turn", visit.path("turnIndex"))
+    index = number("turn", visit.path("turnIndex"))
     side: Direction | None = {"user": "user", "agent": "agent"}.get(visit.request.query_params.get("direction", ""))  # type: ignore[assignment]  # its own values
     sound = await visit.services.turn_audio.sound(
         visit.principal,
         *names(visit),
         index,
         direction=side,
-        is_redacted="pii" not in viewer(visit).permissions,
+        is_redacted=not sees_personal(visit.principal),
     )
-    return file_of(visit, sound)
+    return _file(visit, sound)
 
 
-def file_of(visit: Visit, sound: Sound | File) -> Response:
+def _file(visit: Visit, sound: Sound | File) -> Response:
     part = part_of(visit.request.method, visit.request.headers, size=sound.size, etag=sound.etag)
     headers = {**part.headers, **page.HEADERS}
     if not part.length:
@@ -258,42 +191,38 @@ async def _recording(visit: Visit) -> Sound:
         visit.principal,
         *names(visit),
         direction="combined",
-        is_redacted="pii" not in viewer(visit).permissions,
+        is_redacted=not sees_personal(visit.principal),
         is_mono=False,
     )
 
 
 async def peaks(visit: Visit) -> Response:
     """The outline of a recording, caller and agent, so that no browser has to read all of it to draw it."""
-    sound = await _recording(visit)
-    found = _outlines.get(sound.etag)
-    samples = (sound.size - wav.HEADER_BYTES) // (2 * pcm.SAMPLE_BYTES)
-    if found is None:
-        outline = Outline(channels=2, samples=samples, points=POINTS)
-        async for piece in sound.read(wav.HEADER_BYTES, sound.size - wav.HEADER_BYTES):
-            await asyncio.to_thread(outline.add, piece)
-        found = _outlines[sound.etag] = outline.peaks
-        while len(_outlines) > MOST_OUTLINES:
-            _outlines.popitem(last=False)
+    found, seconds = await visit.services.outlines.of(await _recording(visit))
     headers = {"Cache-Control": "private, no-store", **page.HEADERS}
-    body = encode({"peaks": found, "seconds": samples / pcm.RATE})
-    return Response(body, headers=headers, media_type="application/json")
+    return Response(encode({"peaks": found, "seconds": seconds}), headers=headers, media_type="application/json")
 
 
 async def export(visit: Visit) -> Response:
     """The conversation as the API gives it; or, for who may see all, the whole record, which can be taken in again."""
     agent_id, id = names(visit)
-    found = await visit.services.conversations.get(visit.principal, agent_id, id)
+    kind = visit.request.query_params.get("format", FORMATS[0])
+    if kind not in FORMATS:
+        raise Invalid(f"format is {kind[:20]!r}; it should be one of {', '.join(FORMATS)}.")
+    if kind == "jsonl":
+        body, media_type = (
+            await visit.services.exports.record(visit.principal, agent_id, id) + b"\n",
+            "application/x-ndjson",
+        )
+    else:
+        found = await visit.services.conversations.get(visit.principal, agent_id, id)
+        body, media_type = (
+            await asyncio.to_thread(lambda: encode(hiding.detail_of(found, visit.principal))),
+            "application/json",
+        )
     headers = {"Cache-Control": "no-store", **page.HEADERS}
-    if visit.request.query_params.get("format") == "jsonl":
-        (line,) = await visit.services.exports.records(visit.principal, [found.listed])
-        if line is None:
-            raise NotFound("The conversation was erased meanwhile.")
-        headers["Content-Disposition"] = 'attachment; filename="conversation.jsonl"'
-        return Response(line + b"\n", headers=headers, media_type="application/x-ndjson")
-    body = await asyncio.to_thread(lambda: encode(hiding.detail_of(found, viewer(visit))))
-    headers["Content-Disposition"] = 'attachment; filename="conversation.json"'
-    return Response(body, headers=headers, media_type="application/json")
+    headers["Content-Disposition"] = f'attachment; filename="conversation.{kind}"'
+    return Response(body, headers=headers, media_type=media_type)
 
 
 def _layers(visit: Visit) -> tuple[str, ...]:

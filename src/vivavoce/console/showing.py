@@ -24,7 +24,7 @@ def moment(value: datetime | str | None, zone: ZoneInfo) -> Markup:
     if not value:
         return Markup("–")
     when = datetime.fromisoformat(value) if isinstance(value, str) else value
-    local = when.astimezone(zone)
+    local = _local(when, zone)
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
         when.isoformat(), local.isoformat(timespec="milliseconds"), f"{local:%d %b %Y, %H:%M:%S}"
     )
@@ -32,7 +32,14 @@ def moment(value: datetime | str | None, zone: ZoneInfo) -> Markup:
 
 def clock(value: datetime | str, zone: ZoneInfo) -> str:
     when = datetime.fromisoformat(value) if isinstance(value, str) else value
-    return f"{when.astimezone(zone):%H:%M:%S}"
+    return f"{_local(when, zone):%H:%M:%S}"
+
+
+def _local(when: datetime, zone: ZoneInfo) -> datetime:
+    try:
+        return when.astimezone(zone)
+    except OverflowError:  # the end of the year 9999 is in no other zone
+        return when
 
 
 def milliseconds(value: float | None) -> str:

@@ -17,15 +17,17 @@ from vivavoce.service.sessions import LIFETIME
 PATH = "/console/sign-in"
 SESSION = "vivavoce_session"
 VISITOR = "vivavoce_visitor"  # stands for a session against forgery, until there is one
+HIDING = "vivavoce_hiding"  # whoever may see personal data wants to see what others see
 HOME = "/console"
 
 
 def address(request: Request) -> str:
-    """Where to sign in, and then go on."""
-    if request.url.path in (HOME, PATH):
-        return PATH
-    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return f"{PATH}?{urlencode({'next': wanted})}"
+    """Where to sign in, and then go on: to the page, not to the part of it or the form that was asked for."""
+    asked = request.headers.get("hx-current-url") or (
+        str(request.url) if request.method in ("GET", "HEAD") else request.headers.get("referer", "")
+    )
+    wanted = _own("/" + asked.partition("://")[2].partition("/")[2].partition("#")[0])
+    return PATH if wanted in ("", HOME, PATH) else f"{PATH}?{urlencode({'next': wanted})}"
 
 
 async def show(visit: Visit) -> Response:
@@ -43,6 +45,7 @@ def _form(visit: Visit, *, next: str, problem: str = "", status: int = 200) -> R
 async def enter(visit: Visit) -> Response:
     try:
         token = await visit.services.sessions.begin(visit.field("key").strip())
+        await visit.services.sessions.end(visit.cookies.get(SESSION, ""))  # the one before
     except Unauthenticated as error:
         problem = error.message if visit.field("key").strip() else "Enter an API key."
         return _form(visit, next=visit.field("next"), problem=problem, status=401)
@@ -57,10 +60,21 @@ async def session(visit: Visit) -> Response:
     return Response(status_code=204, headers={"Cache-Control": "no-store"})
 
 
+async def hide(visit: Visit) -> Response:
+    """Shows what others see, or all again."""
+    response = page.redirect(_own(visit.field("next")) or HOME)
+    if visit.field("hide") == "1":
+        _set(visit, response, HIDING, "1")
+    else:
+        response.delete_cookie(HIDING, path=HOME)
+    return response
+
+
 async def leave(visit: Visit) -> Response:
     await visit.services.sessions.end(visit.token)
     response = page.redirect(PATH)
     response.delete_cookie(SESSION, path=HOME)
+    response.delete_cookie(HIDING, path=HOME)
     response.headers["Clear-Site-Data"] = '"cache", "storage"'
     return response
 
@@ -68,7 +82,7 @@ async def leave(visit: Visit) -> Response:
 def _own(address: str) -> str:
     """An address within the console, or nothing: signing in does not lead elsewhere."""
     is_own = address == HOME or address.startswith((HOME + "/", HOME + "?"))
-    return address if is_own and "\\" not in address and address.isprintable() else ""
+    return address if is_own and "\\" not in address and address.isascii() and address.isprintable() else ""
 
 
 def _set(visit: Visit, response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
@@ -90,5 +104,6 @@ PAGES = (
     Page(method="GET", path=PATH, handler=show, authentication="none"),
     Page(method="POST", path=PATH, handler=enter, authentication="none"),
     Page(method="GET", path="/console/session", handler=session),
+    Page(method="POST", path="/console/hiding", handler=hide),
     Page(method="POST", path="/console/sign-out", handler=leave),
 )

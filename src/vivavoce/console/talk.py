@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 from collections.abc import AsyncIterator
+from datetime import datetime
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.responses import Response, StreamingResponse
 
-from vivavoce.console import page, review, showing
+from vivavoce.console import page, showing
+from vivavoce.console.turns import MARKS, REASONS, read, rendered, values
 from vivavoce.console.visit import Page, Visit
 from vivavoce.domain.conversation import ENVIRONMENTS
 from vivavoce.engine.progress import CallFinished, CallStarted, InterimSpoken, Progress, TextReleased
@@ -21,6 +25,7 @@ from vivavoce.service.chats import CHANNELS, Answered, Idempotency, Opening, Sai
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire.chat import encode
 
+log = logging.getLogger(__name__)
 PATH = "/console/agents/{agentId}/talk"
 SHOWN = 40  # turns of a conversation that is gone on with
 MAX_MESSAGE_ID = 100
@@ -45,9 +50,8 @@ async def show(visit: Visit) -> Response:
     deployment = await services.deployments.resolve(visit.principal, agent_id, "draft")
     agent = (await services.deployments.prepared(deployment.tree)).agent
     environments = await services.deployments.environments(visit.principal, agent_id)
-    values: dict[str, Any] = {"c": None, "conversation": given.get("conversation", ""), "last": 0}
-    if values["conversation"] and visit.may("read"):
-        values |= await _so_far(visit, values["conversation"])
+    conversation = given.get("conversation", "")
+    so_far = await _so_far(visit, conversation) if conversation and visit.may("read") else {"c": None}
     return await page.show(
         visit,
         "talk.html",
@@ -62,55 +66,64 @@ async def show(visit: Visit) -> Response:
         given=given,
         is_call=given.get("mode") == "call",
         origin=str(visit.request.base_url).rstrip("/"),
-        mark_names=review.MARKS,
-        reasons=review.REASONS,
-        **values,
+        mark_names=MARKS,
+        reasons=REASONS,
+        conversation=conversation,
+        **so_far,
     )
 
 
 async def _so_far(visit: Visit, id: str) -> dict[str, Any]:
     """A conversation that is gone on with: its last turns."""
-    service = visit.services.conversations
-    head = await service.part(visit.principal, visit.agent_id, id, first=0, limit=0)
-    first = max(0, head.conversation.turns - SHOWN)
-    found = await service.part(visit.principal, visit.agent_id, id, first=first, limit=SHOWN)
-    body = await asyncio.to_thread(hiding.detail_of, found, visit.principal, has_requests=False)
-    return {"c": body, "last": found.conversation.turns, **await review.turn_values(visit, found)}
+    turns = (await visit.services.conversations.head(visit.principal, visit.agent_id, id)).turns
+    found, body = await read(visit, id, max(0, turns - SHOWN), limit=SHOWN)
+    return {"c": body, **await values(visit, found)}
 
 
-async def begin(visit: Visit) -> Response:
-    attributes: Any = {}
-    if visit.field("attributes").strip():
-        try:
-            attributes = msgspec.json.decode(visit.field("attributes"))
-        except msgspec.DecodeError as error:
-            raise Invalid(f"The attributes are not valid JSON: {error}.") from error
-        if not isinstance(attributes, dict):
-            raise Invalid('The attributes should be a JSON object, such as {"plan": "gold"}.')
-    opening = Opening(
+def opening_of(visit: Visit) -> Opening:
+    """What the form says of a conversation that begins."""
+    return Opening(
         environment=visit.field("environment") or "sandbox",
         variant=visit.field("variant") or None,
         channel=visit.field("channel") or None,
         asr_language=visit.field("language") or None,
         tts_language=visit.field("language") or None,
-        integration_attributes=attributes,
-        caller_number=visit.field("number") or None,
-        simulated_at=visit.field("simulated_at") or None,
+        integration_attributes=_attributes(visit.field("attributes")),
+        caller_number=visit.field("number").strip() or None,
+        simulated_at=_moment(visit, visit.field("simulated_at")),
     )
+
+
+def _attributes(text: str) -> dict[str, Any]:
+    if not text.strip():
+        return {}
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise Invalid(f"The attributes are not valid JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise Invalid('The attributes should be a JSON object, such as {"plan": "gold"}.')
+    return found
+
+
+def _moment(visit: Visit, text: str) -> str | None:
+    """A time as people write it, where the server's clock is."""
+    try:
+        return datetime.fromisoformat(text).replace(tzinfo=visit.setting.zone).isoformat() if text else None
+    except ValueError:
+        raise Invalid(f"The time is {text[:40]!r}; it should be one such as 2026-12-24T18:30.") from None
+
+
+async def begin(visit: Visit) -> Response:
     progress = visit.services.chats.opening(
-        visit.principal, visit.agent_id, opening, idempotency=_idempotency(visit, "")
+        visit.principal, visit.agent_id, opening_of(visit), idempotency=_idempotency(visit, "")
     )
     return await _stream(visit, progress)
 
 
 async def say(visit: Visit) -> Response:
     id = visit.path("conversationId")
-    said = Said(
-        text=visit.field("message"),
-        dtmf=visit.field("keys"),
-        asr_language=visit.field("language") or None,
-        tts_language=visit.field("language") or None,
-    )
+    said = Said(text=visit.field("message"), dtmf=visit.field("keys"))
     progress = visit.services.chats.responding(
         visit.principal, visit.agent_id, id, said, idempotency=_idempotency(visit, id)
     )
@@ -146,27 +159,56 @@ def _spoken_of(visit: Visit, taken: Taken) -> Spoken:
 
 async def _stream(visit: Visit, progress: AsyncIterator[Progress | Taken | Answered]) -> Response:
     """Lines of JSON: pieces of the reply and what is done meanwhile, then the committed turn. What is refused at once is an error."""
-    first = await anext(progress)
+    items = _held(progress)
+    first = await anext(items)
 
     async def lines() -> AsyncIterator[bytes]:
-        item: Progress | Taken | Answered = first
         try:
-            while True:
+            async for line in _told(visit, first):
+                yield line
+            async for item in items:
                 async for line in _told(visit, item):
                     yield line
-                following = await anext(progress, None)
-                if following is None:
-                    return
-                item = following
         except VivavoceError as error:
             yield _line({"type": "error", "message": error.message, "code": error.code})
+        except Exception as error:  # a line that only broke off would be sent again and again
+            log.error("a talk failed: error=%s", type(error).__name__, exc_info=error)
+            message = "Something went wrong on the server; its log has the details."
+            yield _line({"type": "error", "message": message, "code": "INTERNAL_ERROR"})
 
     return StreamingResponse(lines(), media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store", **page.HEADERS})
 
 
+_running: set[asyncio.Task[None]] = set()
+
+
+async def _held(progress: AsyncIterator[Progress | Taken | Answered]) -> AsyncIterator[Progress | Taken | Answered]:
+    """The same; but a turn that has begun goes on to its end when nobody listens any more: what it has done cannot be undone."""
+    items: asyncio.Queue[Progress | Taken | Answered | BaseException | None] = asyncio.Queue()
+
+    async def go_on() -> None:
+        try:
+            async for item in progress:
+                items.put_nowait(item)
+            items.put_nowait(None)
+        except Exception as error:  # told to whoever listens
+            items.put_nowait(error)
+
+    task = asyncio.create_task(go_on())
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    while True:
+        item = await items.get()
+        if item is None:
+            return
+        if isinstance(item, BaseException):
+            raise item
+        yield item
+
+
 async def _told(visit: Visit, item: Progress | Taken | Answered) -> AsyncIterator[bytes]:
     if isinstance(item, (Taken, Answered)):
-        spoken = _spoken(item.body) if isinstance(item, Answered) else _spoken_of(visit, item)
+        spoken = await _again(visit, item) if isinstance(item, Answered) else _spoken_of(visit, item)
         # The words first: the trace is for whoever goes on looking.
         yield _line({"type": "turn", **msgspec.to_builtins(spoken)})
         yield _line({"type": "trace", "index": spoken.index, "html": await _trace(visit, spoken)})
@@ -182,18 +224,25 @@ async def _told(visit: Visit, item: Progress | Taken | Answered) -> AsyncIterato
         yield _line({"type": "called", "name": item.call.name, "error": item.call.error})
 
 
+async def _again(visit: Visit, answered: Answered) -> Spoken:
+    """What was answered before; without the right to personal data, as it is hidden by now."""
+    spoken = _spoken(answered.body)
+    if sees_personal(visit.principal) or not visit.may("read"):
+        return spoken
+    _, body = await read(visit, spoken.id, spoken.index, limit=1)
+    (turn,) = body["turns"]
+    return replace(spoken, user=turn["user_input"] or turn["user_input_dtmf"], reply=turn["agent_response"])
+
+
 async def _trace(visit: Visit, spoken: Spoken) -> str:
-    """ "" for a key that may chat and not read."""
+    """ "" for a key that may chat and not read, and where it cannot be shown: the turn is committed all the same."""
     if not visit.may("read"):
         return ""
-    found = await visit.services.conversations.part(
-        visit.principal, visit.agent_id, spoken.id, first=spoken.index, limit=1
-    )
-    if "pii" in visit.principal.permissions:
-        body = hiding.detail_of(found, visit.principal, has_requests=False)
-    else:
-        body = await asyncio.to_thread(hiding.detail_of, found, visit.principal, has_requests=False)
-    return page.text(visit, "turn_part.html", c=body, t=body["turns"][0], **await review.turn_values(visit, found))
+    try:
+        return await rendered(visit, spoken.id, spoken.index)
+    except Exception as error:  # the message must not be sent again for it
+        log.error("a trace could not be shown: error=%s", type(error).__name__, exc_info=error)
+        return ""
 
 
 def _line(value: dict[str, Any]) -> bytes:

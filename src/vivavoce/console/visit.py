@@ -25,7 +25,10 @@ class Setting(Struct, frozen=True, kw_only=True):
 
 
 class Visit(Struct, frozen=True, kw_only=True):
-    """`token` is the session's, or whatever stands for a visitor who is not signed in; `form` is what was posted."""
+    """`token` is the session's, or whatever stands for a visitor who is not signed in; `form` is what was posted.
+
+    `is_hiding`: somebody with the right to personal data wants to see what others see; the principal has that right no more.
+    """
 
     request: Request
     services: Services
@@ -33,6 +36,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     principal: Principal
     token: str
     form: Mapping[str, list[str]]
+    is_hiding: bool = False
 
     def path(self, name: str) -> str:
         return str(self.request.path_params[name])
@@ -45,14 +49,14 @@ class Visit(Struct, frozen=True, kw_only=True):
         """A field of the form; "" when it is not there."""
         return (self.form.get(name) or [""])[0]
 
-    def number(self, name: str, text: str) -> int:
-        """A small whole number, such as a turn's."""
-        if not (text.isascii() and text.isdecimal() and len(text) <= 6):
-            raise Invalid(f"{name} is {text[:20]!r}; it should be a whole number.")
-        return int(text)
-
     def may(self, permission: Permission) -> bool:
         return permission in self.principal.permissions
+
+    @property
+    def address(self) -> str:
+        """Of the page, within the console."""
+        url = self.request.url
+        return url.path + (f"?{url.query}" if url.query else "")
 
     @property
     def is_fragment(self) -> bool:
@@ -62,6 +66,13 @@ class Visit(Struct, frozen=True, kw_only=True):
     @property
     def cookies(self) -> Mapping[str, str]:
         return self.request.cookies
+
+
+def number(name: str, text: str) -> int:
+    """A small whole number, such as a turn's."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 6):
+        raise Invalid(f"{name} is {text[:20]!r}; it should be a whole number.")
+    return int(text)
 
 
 Handler: TypeAlias = Callable[[Visit], Awaitable[Response]]

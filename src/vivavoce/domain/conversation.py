@@ -382,6 +382,9 @@ class Extraction(Struct, frozen=True, kw_only=True, omit_defaults=True):
     error: str | None = None
 
 
+BY_HAND = "hidden"  # category of what a reviewer has hidden: no rule finds it, and no later look takes it away
+
+
 class PersonalSpan(Struct, frozen=True, array_like=True):
     """Characters `start` to `end` of one text of a turn, and what kind of personal data they are."""
 

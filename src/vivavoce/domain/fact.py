@@ -19,5 +19,6 @@ class Fact(Struct, frozen=True, kw_only=True):
     key: str
     subject: Subject | None = None  # the conversation that it came from, last; gone with each it ever came from
     body: dict[str, Any]
+    is_private: bool = False  # sealed, also where it came from no conversation
     at: datetime
     expires_at: datetime | None = None

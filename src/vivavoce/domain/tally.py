@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Literal, TypeAlias
 
 from msgspec import Struct
@@ -19,16 +18,6 @@ class Tally(Struct, frozen=True, kw_only=True):
     day: str  # 2026-01-31, where the server's clock is
     environment: str
     counts: dict[str, int]
-
-
-class Waiting(Struct, frozen=True, kw_only=True):
-    """Background work of one kind: how much there is, how much of it is being done, and how it fares."""
-
-    kind: str
-    count: int
-    leased: int
-    most_attempts: int
-    next_due: datetime
 
 
 def added(tallies: Iterable[Mapping[str, int]]) -> dict[str, int]:

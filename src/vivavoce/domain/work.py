@@ -19,3 +19,13 @@ class Work(Struct, frozen=True, kw_only=True):
     due_at: datetime
     payload: dict[str, Any] = {}
     attempts: int = 0
+
+
+class Waiting(Struct, frozen=True, kw_only=True):
+    """Background work of one kind: how much there is, how much of it is being done, and how it fares."""
+
+    kind: str
+    count: int
+    leased: int
+    most_attempts: int
+    next_due: datetime

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -11,6 +12,7 @@ from vivavoce.domain.flow import Flow, FunctionStep, PromptStep
 from vivavoce.domain.ids import clean_name
 from vivavoce.project.moves import moves
 
+_MOVES = re.compile(rb"goto_|exit_flow\(")
 EXIT = ""  # where a way leads that leaves the flow
 
 
@@ -22,20 +24,34 @@ class Edge(Struct, frozen=True, kw_only=True):
     label: str = ""
 
 
-def edges(agent: Agent, flow: Flow, code: Mapping[str, bytes]) -> tuple[Edge, ...]:
-    """`code` are the Python files of the agent's tree."""
+def edges(agent: Agent, code: Mapping[str, bytes]) -> dict[str, tuple[Edge, ...]]:
+    """By flow. `code` are the Python files of the agent's tree; each is parsed once."""
+    made = {
+        path: _Made(tuple(moves(text)), b"exit_flow(" in text) for path, text in code.items() if _MOVES.search(text)
+    }
+    return {flow.name: _edges(agent, flow, made) for flow in agent.flows.values()}
+
+
+class _Made(Struct, frozen=True):
+    """The moves that a file makes."""
+
+    moves: tuple[tuple[int, str, str], ...] = ()
+    is_leaving: bool = False
+
+
+def _edges(agent: Agent, flow: Flow, made: Mapping[str, _Made]) -> tuple[Edge, ...]:
     found: dict[Edge, None] = {}
     for name, step in flow.steps.items():
         if isinstance(step, FunctionStep):
             function = agent.step_functions.get(flow.name, {}).get(name)
-            _add_moves(found, flow, name, function, code, label="")
+            _add_moves(found, flow, name, function, made, label="")
             continue
         for condition in step.conditions:
             target = _step(flow, condition.child) if condition.child is not None else EXIT
             if target is not None:
                 found[Edge(source=name, target=target, label=condition.name)] = None
         for called in _functions(agent, flow, step):
-            _add_moves(found, flow, name, called, code, label=called.name)
+            _add_moves(found, flow, name, called, made, label=called.name)
     return tuple(found)
 
 
@@ -50,17 +66,17 @@ def _add_moves(
     flow: Flow,
     source: str,
     function: Function | None,
-    code: Mapping[str, bytes],
+    made: Mapping[str, _Made],
     *,
     label: str,
 ) -> None:
-    content = code.get(function.path, b"") if function is not None else b""
-    for _, method, name in moves(content):
+    own = made.get(function.path, _Made()) if function is not None else _Made()
+    for _, method, name in own.moves:
         if method == "goto_flow" and name != flow.name:
             found[Edge(source=source, target=EXIT, label=label or f"to {name}")] = None
         elif method == "goto_step" and (target := _step(flow, name)) is not None:
             found[Edge(source=source, target=target, label=label)] = None
-    if b"exit_flow(" in content:
+    if own.is_leaving:
         found[Edge(source=source, target=EXIT, label=label)] = None
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import DecodeError, Raw, json
 
+from vivavoce.domain.conversation import BY_HAND
 from vivavoce.redaction.finder import BUILT_IN, Finder
 from vivavoce.redaction.runs import runs
 from vivavoce.redaction.text import Span, merged, tokens
@@ -43,11 +44,17 @@ _FREE = frozenset(  # subtrees whose keys author code has chosen
     "arguments parameters_sent state state_changes added updated fields metrics answer request data memory logs messages handoff"
     " integration_attributes sip_headers delivery".split()
 )
+# Names of our own fields within such subtrees: whoever is called Value or Level is not worth a body without them.
+_FIELDS = frozenset(
+    "added updated removed name value level content is_pii timestamp logger kind to from template status provider provider_id"
+    " attempts at error id type reason destination route request answer".split()
+)
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")  # a technical word: booking_made
 _TECHNICAL = re.compile(rf"{_IDENTIFIER.pattern}|AS_CHAT_[0-9a-f-]+")
 _LEAST_DIGITS = 7  # of a number that may be somebody's
 _GAP = 3  # characters between the words of a value, at most
 MOST_VALUES = 5_000
+MOST_WORDS = 40  # of a value that is compared at once
 MOST_LEVELS = 64  # of a JSON value
 MOST_REMEMBERED = 4_000  # texts whose redacted form is kept, since histories repeat them
 
@@ -64,10 +71,10 @@ class Redactor:
         seen: set[tuple[str, ...]] = set()
         for value, category in islice(dict.fromkeys(values), MOST_VALUES):
             for form in _forms(value, category):
-                said = tuple(m.group().casefold() for m in _WORD.finditer(form))
-                if said and said not in seen:
-                    seen.add(said)
-                    self._phrases.setdefault(said[0], []).append((said, category))
+                for said in _pieces(tuple(m.group().casefold() for m in _WORD.finditer(form))):
+                    if said not in seen:
+                        seen.add(said)
+                        self._phrases.setdefault(said[0], []).append((said, category))
             for code in _codes_of(value):
                 self._codes.setdefault(code, category)
         for found in self._phrases.values():
@@ -136,7 +143,7 @@ class Redactor:
         if isinstance(value, Mapping):
             found: dict[str, Any] = {}
             for k, v in value.items():
-                name = self.known(k) if is_free else k
+                name = self.known(k) if is_free and k not in _FIELDS else k
                 while name in found:
                     name += "'"  # two keys that are hidden alike are still two
                 found[name] = self.json(v, k, is_free=is_free or k in _FREE, depth=deeper)
@@ -204,10 +211,20 @@ def replaced(text: str, spans: Sequence[Span]) -> str:
 def _forms(value: str, category: str) -> list[str]:
     """The texts by which a value may be met again: a name also by its parts."""
     text = value.strip()
+    if category == BY_HAND:
+        return [text]
     if len(text) < _MIN_NAME or (text.isdigit() and len(text) < _MIN_DIGITS):
         return []
     parts = re.findall(r"[^\W\d_]{3,}", text) if category == "name" else []
     return [text, *parts]
+
+
+def _pieces(said: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """A long value as pieces that cover it: to compare it whole at every place of a text that repeats it would take seconds."""
+    if len(said) <= MOST_WORDS:
+        return [said] if said else []
+    starts = [*range(0, len(said) - MOST_WORDS, MOST_WORDS), len(said) - MOST_WORDS]
+    return [said[start : start + MOST_WORDS] for start in starts]
 
 
 def _codes_of(value: str) -> list[str]:

@@ -13,6 +13,7 @@ from vivavoce.service.access import require
 from vivavoce.store.interface import Store
 
 BLOCK = 500  # entries that are read at once
+MOST_BLOCKS = 20  # that are looked through for the newest
 
 
 class Audit:
@@ -60,14 +61,14 @@ class Audit:
         return found[:limit]
 
     async def newest(self, principal: Principal, *, limit: int) -> Sequence[AuditRecord]:
-        """The last entries that the principal may see, the newest first."""
+        """The last entries that the principal may see, the newest first, out of the last ten thousand of all."""
         require(principal, "admin")
         found: list[AuditRecord] = []
         before: int | None = None
-        while len(found) < limit:
+        for _ in range(MOST_BLOCKS):
             records = await self._store.newest_audit(before=before, limit=BLOCK)
             found += [r for r in records if _is_of(r, principal)]
-            if len(records) < BLOCK:
+            if len(records) < BLOCK or len(found) >= limit:
                 break
             before = records[-1].number
         return found[:limit]

@@ -58,6 +58,7 @@ class _Expected(Struct, frozen=True):
     opening: Opening
     until: datetime
     door: str
+    is_told: bool  # what was said, while it is said
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -105,7 +106,7 @@ class Calls:
     # Who may call.
 
     async def invite(
-        self, principal: Principal, agent_id: str, opening: Opening, *, door: str = OPEN_DOOR
+        self, principal: Principal, agent_id: str, opening: Opening, *, door: str = OPEN_DOOR, is_told: bool = True
     ) -> Invitation:
         """Lets one line in through that door, within a minute. The engines are there by then, or this says what is missing."""
         require(principal, "chat", agent_id)
@@ -133,7 +134,7 @@ class Calls:
         for known in [t for t, e in self._expected.items() if (e.agent_id, e.opening.id) == (agent_id, opening.id)]:
             del self._expected[known]
         token = self._random.uuid()
-        self._expected[token] = _Expected(principal, agent_id, opening, now + TOKEN_LIFE, door)
+        self._expected[token] = _Expected(principal, agent_id, opening, now + TOKEN_LIFE, door, is_told)
         assert opening.id is not None
         return Invitation(token=token, conversation_id=opening.id, seconds=TOKEN_LIFE.total_seconds())
 

@@ -56,6 +56,7 @@ log = logging.getLogger(__name__)
 MOST_SESSIONS = 4096  # conversations kept in memory
 IDEMPOTENCY_HOURS = 24
 MAX_MESSAGE_CHARACTERS = 32_768
+MAX_CONTACT_CHARACTERS = 320  # of an address at most
 CHANNELS = ("chat.polyai", "webchat.polyai", "sip.polyai", "sms.polyai", "sms.twilio", "rcs.polyai", "whatsapp.polyai")
 
 END_FUNCTION = "end_function"
@@ -323,6 +324,9 @@ class Chats:
             )
         if not is_plain(opening.integration_attributes):
             raise Invalid("integrationAttributes may be nested 32 levels deep, with whole numbers of at most 64 bits.")
+        for field, number in (("callerNumber", opening.caller_number), ("calleeNumber", opening.callee_number)):
+            if number is not None and not (len(number) <= MAX_CONTACT_CHARACTERS and number.isprintable()):
+                raise Invalid(f"{field} should be a number or address of at most {MAX_CONTACT_CHARACTERS} characters.")
         variant = opening.variant or agent.variants.default
         if opening.variant and opening.variant not in agent.variants.names:
             raise Invalid(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -77,11 +77,12 @@ class Found(Struct, frozen=True, kw_only=True):
 
 
 class GoingOn(Struct, frozen=True, kw_only=True):
-    """Conversations that go on; `state` changes whenever they do."""
+    """Conversations that go on. `state` changes with every turn, `members` when one begins or ends."""
 
     items: list[Listed]
     has_more: bool
     state: str
+    members: str
 
 
 class Mark(Struct, frozen=True, kw_only=True):
@@ -142,18 +143,18 @@ class Conversations:
         criteria = Criteria(in_progress=True)
         account = await self._permitted(principal, agent_id, criteria, None)
         page = await self._store.find(account, agent_id, criteria, Order(), limit=limit)
-        told = "\n".join(f"{item.conversation.id} {item.conversation.turns}" for item in page.items)
-        state = hashlib.sha256(told.encode()).hexdigest()[:16]
+        heads = [item.conversation for item in page.items]
+        state = _digest(f"{head.id} {head.turns}" for head in heads)
         if state == known:
             return None
         await self._note_read(principal, account, agent_id, len(page.items), criteria)
-        return GoingOn(items=page.items, has_more=page.next is not None, state=state)
+        members = _digest(head.id for head in heads)
+        return GoingOn(items=page.items, has_more=page.next is not None, state=state, members=members)
 
-    async def has_gone_on(self, principal: Principal, agent_id: str, id: str, turns: int) -> bool:
-        """Whether it has more turns than that, or has ended. Tells nothing of what was said."""
+    async def head(self, principal: Principal, agent_id: str, id: str) -> Conversation:
+        """How far it is and whether it has ended: for who asks that alone, since nobody notes that it was read."""
         require(principal, "read", agent_id)
-        conversation = (await self._any(principal, agent_id, id)).conversation
-        return conversation.turns > turns or conversation.is_ended
+        return (await self._any(principal, agent_id, id)).conversation
 
     async def count(self, principal: Principal, agent_id: str, criteria: Criteria) -> Count:
         account = await self._permitted(principal, agent_id, criteria, None)
@@ -422,6 +423,10 @@ class Conversations:
         review = await self._store.revise(conversation, change)
         await self._audit.note(principal, action, conversation.account_id, agent_id, id)
         return review
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
 def _check(mark: Mark, conversation: Conversation, where: str) -> None:

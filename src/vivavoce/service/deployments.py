@@ -17,7 +17,7 @@ from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.principal import Principal
 from vivavoce.engine.prepared import Prepared
 from vivavoce.entities import languages
-from vivavoce.errors import AgentNotFound, DraftNotFound, Invalid, UsageError
+from vivavoce.errors import AgentNotFound, DraftNotFound, Forbidden, Invalid, UsageError
 from vivavoce.knowledge.interface import PassageRetriever, Retriever
 from vivavoce.project.cache import load_cached
 from vivavoce.project.loader import Loaded
@@ -77,6 +77,7 @@ class Deployments:
         self._cache = cache
         self._served: dict[str, Served] = {}
         self._prepared: OrderedDict[str, Prepared] = OrderedDict()
+        self._agents: OrderedDict[str, Agent] = OrderedDict()  # read, and not made ready
         self._loading: dict[str, asyncio.Task[Prepared]] = {}
         self.refused: dict[str, str] = {}  # agents whose folder has changed into something that cannot be served
         self._refused_faults: dict[str, tuple[Fault, ...]] = {}
@@ -149,6 +150,13 @@ class Deployments:
     def served(self) -> list[Served]:
         return list(self._served.values())
 
+    def refusal(self, principal: Principal, agent_id: str) -> str | None:
+        """Why the folder as it is on disk cannot be served, when it cannot."""
+        require(principal, "read", agent_id)
+        served = self._served.get(agent_id)
+        is_seen = served is not None and principal.account_id in (None, served.account_id)
+        return self.refused.get(agent_id) if is_seen else None
+
     # Trees.
 
     async def prepared(self, tree: str) -> Prepared:
@@ -164,11 +172,26 @@ class Deployments:
         return await asyncio.shield(task)
 
     async def _load(self, hash: str) -> Prepared:
+        agent, tree = await self._read(hash)
+        return await asyncio.to_thread(self._prepare, agent, tree)
+
+    async def _read(self, hash: str) -> tuple[Agent, Tree]:
         tree = await self._store.get_tree(hash)
         if tree is None:
             raise AgentNotFound("The version of the agent that this conversation began with is no longer stored.")
-        loaded = await asyncio.to_thread(load_cached, tree, self._cache)
-        return await asyncio.to_thread(self._prepare, loaded.agent, tree)
+        return (await asyncio.to_thread(load_cached, tree, self._cache)).agent, tree
+
+    async def agent_of(self, tree: str) -> Agent:
+        """What a tree says, without making it ready to run."""
+        prepared = self._prepared.get(tree)
+        if prepared is not None:
+            return prepared.agent
+        known = self._agents.get(tree)
+        if known is None:
+            known = self._agents[tree] = (await self._read(tree))[0]
+            while len(self._agents) > MOST_PREPARED:
+                self._agents.popitem(last=False)
+        return known
 
     def _prepare(self, agent: Agent, tree: Tree) -> Prepared:
         code = {path: content for path, content in tree.files.items() if path.endswith(".py")}
@@ -191,17 +214,21 @@ class Deployments:
     # Agents and environments.
 
     async def agents(self, principal: Principal) -> list[KnownAgent]:
-        """Every agent that the principal may see, by name."""
-        names = {(s.account_id, s.agent_id) for s in self._served.values()} | set(await self._store.agents())
-        return [
-            KnownAgent(account_id=account_id, agent_id=agent_id, served=self._served_in(account_id, agent_id))
-            for account_id, agent_id in sorted(names, key=lambda name: name[::-1])
-            if principal.account_id in (None, account_id) and (principal.agents is None or agent_id in principal.agents)
-        ]
-
-    def _served_in(self, account_id: str, agent_id: str) -> Served | None:
-        served = self._served.get(agent_id)
-        return served if served is not None and served.account_id == account_id else None
+        """Every agent that the principal may see, by name. Of one that is in several accounts, the one that `account_of` tells."""
+        names = {s.agent_id for s in self._served.values()}
+        names |= {
+            agent_id for account, agent_id in await self._store.agents() if principal.account_id in (None, account)
+        }
+        found = []
+        for agent_id in sorted(names):
+            try:
+                account_id = await self.account_of(principal, agent_id)
+            except (AgentNotFound, Forbidden):
+                continue
+            served = self._served.get(agent_id)
+            is_served = served is not None and served.account_id == account_id
+            found.append(KnownAgent(account_id=account_id, agent_id=agent_id, served=served if is_served else None))
+        return found
 
     async def environments(self, principal: Principal, agent_id: str) -> dict[Environment, Deployment | None]:
         """What a conversation that begins now would begin on, by environment."""

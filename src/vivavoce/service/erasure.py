@@ -53,11 +53,14 @@ class Erasure:
         audit: Audit,
         recordings: CallRecordings,
         drop_call: Callable[[Conversation], Awaitable[None]],
-        forget_speech: Callable[[], None],
+        forget: Callable[[], None],
+        forget_caller: Callable[[str, str, str], Awaitable[int]],
     ) -> None:
-        """`drop_call` ends the call that a conversation is on, `forget_speech` what was spoken of text conversations."""
+        """`drop_call` ends the call that a conversation is on; `forget` clears what this process keeps of sound;
+        `forget_caller` (account, agent, contact) what else names a caller: how much that was."""
         self._drop_call = drop_call
-        self._forget_speech = forget_speech
+        self._forget = forget
+        self._forget_caller = forget_caller
         self._recordings = recordings
         self._store = store
         self._clock = clock
@@ -100,6 +103,7 @@ class Erasure:
                     busy = error
         for name in dict.fromkeys((contact, contact.strip(), re.sub(r"[^\d+]", "", contact))):
             removed["facts"] += await self._store.remove_fact(account_id, agent_id, MEMORY, key_of(name))
+        removed["facts"] += await self._forget_caller(account_id, agent_id, contact)
         receipt = await self._receipt("caller", account_id, agent_id, contact, conversations, removed)
         await self._audit.note(
             principal, "caller.erase", account_id, agent_id, contact, receipt=receipt.id, conversations=conversations
@@ -231,7 +235,7 @@ class Erasure:
                 removed.update(await self._store.erase(conversation, keeps=keeps))
         finder.forget()
         requests.forget()
-        self._forget_speech()
+        self._forget()
         return removed
 
     async def _receipt(

@@ -20,14 +20,22 @@ from vivavoce.domain.fact import Fact
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria, ExportFormat, ExportSignature, Listed, Order, Record, Transcript
-from vivavoce.errors import Conflict, ConversationExists, Forbidden, Invalid, NotFound, VivavoceError
+from vivavoce.errors import (
+    Conflict,
+    ConversationExists,
+    ConversationNotFound,
+    Forbidden,
+    Invalid,
+    NotFound,
+    VivavoceError,
+)
 from vivavoce.redaction.finder import Finder
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.finders import Finders
-from vivavoce.service.redaction import decide, sees_personal
+from vivavoce.service.redaction import by_hand, decide, sees_personal
 from vivavoce.service.reviews import work_for
 from vivavoce.store.interface import Store
 from vivavoce.wire import jws, vcon
@@ -119,6 +127,17 @@ class Exports:
             found = await self._store.records(listed[start : start + BLOCK])
             lines += await asyncio.to_thread(_lines, found)
         return lines
+
+    async def record(self, principal: Principal, agent_id: str, id: str) -> bytes:
+        """One whole record, as `lines` has it. Only for who may see personal data. Raises ConversationNotFound."""
+        require(principal, "pii", agent_id)
+        account_id = await self._deployments.account_of(principal, agent_id)
+        listed = await self._conversations.one(principal, agent_id, id, account_id=account_id)
+        await self._audit.note(principal, "conversations.export", account_id, agent_id, id, format="jsonl")
+        (line,) = await self.records(principal, [listed])
+        if line is None:
+            raise ConversationNotFound
+        return line
 
     async def lines(self, principal: Principal, agent_id: str, criteria: Criteria) -> AsyncIterator[tuple[int, bytes]]:
         """Blocks of whole records, each with how many they are. Only for who may see personal data: a record without it could not come back."""
@@ -252,7 +271,7 @@ def _read_all(records: Sequence[bytes | Raw], account_id: str, agent_id: str) ->
 
 
 def _decided(turns: Sequence[Turn], finder: Finder) -> tuple[Turn, ...]:
-    return tuple(replace(t, personal=decide(t, finder), personal_by=finder.name) for t in turns)
+    return tuple(replace(t, personal=(*decide(t, finder), *by_hand(t)), personal_by=finder.name) for t in turns)
 
 
 def _read(body: bytes, where: str, account_id: str, agent_id: str) -> Record:

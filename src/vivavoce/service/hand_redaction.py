@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 from vivavoce.domain.clock import Clock
-from vivavoce.domain.conversation import PersonalSpan
+from vivavoce.domain.conversation import BY_HAND, PersonalSpan
 from vivavoce.domain.principal import Principal
 from vivavoce.errors import ConversationNotFound, Invalid
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.recordings import listen_again
-from vivavoce.service.redaction import BY_HAND, sides
+from vivavoce.service.redaction import sides
 from vivavoce.service.reviews import Reviews
 from vivavoce.store.interface import Store
 
@@ -35,8 +35,8 @@ class HandRedaction:
         require(principal, "write", agent_id)
         require(principal, "pii", agent_id)
         words = words.strip()
-        if not 2 <= len(words) <= MAX_WORDS:
-            raise Invalid(f"Give 2 to {MAX_WORDS} characters of what was said.")
+        if not 2 <= len(words) <= MAX_WORDS or not re.search(r"\w", words):
+            raise Invalid(f"Give 2 to {MAX_WORDS} characters of what was said, a letter or digit among them.")
         account_id = await self._deployments.account_of(principal, agent_id)
         conversation = await self._store.get(account_id, agent_id, id)
         if conversation is None:
@@ -52,12 +52,8 @@ class HandRedaction:
         ]
         if not found:
             raise Invalid("These words are not in the turn; give them as they stand there.")
-        # A turn that nobody has looked at yet stays one: what was found by hand is kept when somebody does.
-        await self._reviews.look_again(conversation.subject)
-        (transcript,) = await self._store.transcripts([conversation])
-        said = transcript.turns[turn]
-        spans = tuple(dict.fromkeys((*(said.personal or ()), *found)))
-        await self._store.decide(conversation, {turn: spans}, said.personal_by)
+        await self._reviews.look_again(conversation.subject)  # so that there is a decision to add to
+        await self._store.hide(conversation, turn, found)
         await self._reviews.look_again(conversation.subject)
         if conversation.is_recorded and conversation.is_ended:
             await self._store.add_work([listen_again(conversation, self._clock.now())])

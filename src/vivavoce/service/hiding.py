@@ -72,6 +72,16 @@ def detail_of(found: Found, principal: Principal, *, has_requests: bool = True) 
     return body
 
 
+def state_of(found: Found, principal: Principal) -> dict[str, Any]:
+    """The conversation's variables as they are now."""
+    state = found.transcript.state if found.transcript is not None else {}
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(state))
+    if sees_personal(principal):
+        return plain
+    hidden: dict[str, Any] = known_of(found).json({"state": plain})["state"]
+    return hidden
+
+
 def known_of(found: Found) -> Redactor:
     """What hides all that was found personal in a conversation, wherever in it."""
     turns = found.transcript.turns if found.transcript is not None else found.turns
@@ -138,15 +148,20 @@ def matches_in(
     """Where the words of a search stand, with what stands around them."""
     known = None if sees_personal(principal) else _redactor(listed.conversation, transcript.turns, finder)
     found: list[dict[str, Any]] = []
+    sides: tuple[tuple[str, SideName], ...] = (("user", "input"), ("agent", "reply"))
     for turn in transcript.turns:
-        for role, side, whole in (("user", "input", turn.text), ("agent", "reply", turn.reply)):
-            text = whole if known is None else shown(turn, "input" if side == "input" else "reply", known)
-            place = _first(text, phrases) if only in (None, role) else None
-            if place is not None and len(found) < MOST_MATCHES:
+        if len(found) >= MOST_MATCHES:
+            break
+        for role, side in sides:
+            if only not in (None, role):
+                continue
+            text = (turn.text if side == "input" else turn.reply) if known is None else shown(turn, side, known)
+            place = _first(text, phrases)
+            if place is not None:
                 start, end = max(0, place - AROUND), place + AROUND
                 snippet = ("…" if start else "") + text[start:end].strip() + ("…" if end < len(text) else "")
                 found.append({"turnId": turn.index, "role": role, "snippet": snippet})
-    return found
+    return found[:MOST_MATCHES]
 
 
 def _first(text: str, phrases: Sequence[tuple[str, ...]]) -> int | None:

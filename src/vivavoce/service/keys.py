@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 USE_RESOLUTION = timedelta(minutes=1)
 PREFIX = "vv_"
+MAX_NAME_CHARACTERS = 200
+MOST_AGENTS = 1_000
 OPERATOR = Principal(key_id="operator")
 
 
@@ -107,8 +109,13 @@ class Keys:
     ) -> tuple[Key, str]:
         """(key, its text). The text is not kept and cannot be shown again."""
         require(principal, "admin")
-        if not name.strip():
-            raise Invalid("A key needs a name.")
+        if not 0 < len(name.strip()) <= MAX_NAME_CHARACTERS:
+            raise Invalid(f"A key needs a name, of at most {MAX_NAME_CHARACTERS} characters.")
+        for text in (*(agents or ()), account_id or ""):
+            if len(text) > MAX_NAME_CHARACTERS or len(agents or ()) > MOST_AGENTS:
+                raise Invalid(
+                    f"A key may be for {MOST_AGENTS} agents; names have at most {MAX_NAME_CHARACTERS} characters."
+                )
         if expires_at is not None and expires_at <= self._clock.now():
             raise Invalid("expiresAt is in the past; the key would never work.")
         if agents is not None and not agents:

@@ -10,7 +10,7 @@ from msgspec import Struct
 from vivavoce.domain.clock import Clock
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria
-from vivavoce.domain.tally import Waiting
+from vivavoce.domain.work import Waiting
 from vivavoce.errors import Forbidden
 from vivavoce.service.access import require
 from vivavoce.service.deployments import Deployments

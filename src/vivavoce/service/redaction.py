@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias
 
-from vivavoce.domain.conversation import Conversation, PersonalSpan, Turn
+from vivavoce.domain.conversation import BY_HAND, Conversation, PersonalSpan, Turn
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import TranscriptTurn
 from vivavoce.redaction.finder import BUILT_IN, Finder
@@ -14,7 +14,6 @@ from vivavoce.redaction.redact import WITHHELD, Redactor
 from vivavoce.redaction.text import Span
 
 LONG_CHARACTERS = 4_000
-BY_HAND = "hidden"  # category of what a reviewer has hidden: no rule finds it, and no later look takes it away
 SideName: TypeAlias = Literal["input", "corrected", "reply"]
 Side: TypeAlias = tuple[SideName, str]
 
@@ -22,6 +21,11 @@ Side: TypeAlias = tuple[SideName, str]
 def decide(turn: Turn, finder: Finder) -> tuple[PersonalSpan, ...]:
     """All that is personal in what a turn says, to be kept with it as decided by that finder."""
     return _decided(turn, finder, is_thorough=True)
+
+
+def by_hand(turn: Turn) -> tuple[PersonalSpan, ...]:
+    """What a reviewer has hidden in a turn."""
+    return tuple(span for span in turn.personal or () if span.category == BY_HAND)
 
 
 async def look(turn: Turn, finder: Finder) -> tuple[PersonalSpan, ...]:
@@ -32,13 +36,12 @@ async def look(turn: Turn, finder: Finder) -> tuple[PersonalSpan, ...]:
 
 
 def _decided(turn: Turn, finder: Finder, *, is_thorough: bool = False) -> tuple[PersonalSpan, ...]:
-    found = [
+    return tuple(
         PersonalSpan(side, span.start, span.end, span.category)
         for side, text in sides(turn)
         if text
         for span in (_looked_at(side, text, finder) if is_thorough else finder.quick(text))
-    ]
-    return (*found, *(span for span in turn.personal or () if span.category == BY_HAND))
+    )
 
 
 def _looked_at(side: SideName, text: str, finder: Finder) -> Sequence[Span]:

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vivavoce.domain.clock import Clock
+from vivavoce.domain.conversation import BY_HAND
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria, Order, Position
@@ -25,7 +26,6 @@ from vivavoce.service.audit import Audit
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.finders import Finders
 from vivavoce.service.recordings import listen_again
-from vivavoce.service.redaction import BY_HAND
 from vivavoce.service.reviews import Reviews
 from vivavoce.store.interface import Store
 

@@ -100,7 +100,7 @@ class Reviews:
         new = await asyncio.to_thread(lambda: {t.index: redaction.decide(t, finder) for t in old})
         if new:
             await self._store.decide(conversation, new, finder.name)
-            turns = [replace(t, personal=new.get(t.index, t.personal), personal_by=finder.name) for t in turns]
+            turns = await self._store.turns(conversation)  # with what was hidden by hand meanwhile
         known = redaction.redactor(turns, [redaction.customer_of(conversation)], finder)
         if conversation.is_ended:
             await self._index(conversation, turns, known)

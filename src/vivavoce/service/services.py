@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from msgspec import Struct
 
 from vivavoce.service.audio_cache import AudioCache
@@ -24,6 +21,7 @@ from vivavoce.service.keys import Keys
 from vivavoce.service.knowledge import Knowledge
 from vivavoce.service.memories import Memories
 from vivavoce.service.operations import Operations
+from vivavoce.service.outlines import Outlines
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.redaction_rules import RedactionRules
 from vivavoce.service.sessions import Sessions
@@ -56,4 +54,4 @@ class Services(Struct, frozen=True, kw_only=True):
     views: SavedViews
     hand_redaction: HandRedaction
     operations: Operations
-    readiness: Callable[[], dict[str, Any]]
+    outlines: Outlines

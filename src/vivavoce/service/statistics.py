@@ -13,7 +13,7 @@ from msgspec import Struct
 from vivavoce.domain.clock import Clock
 from vivavoce.domain.conversation import Closing, FunctionCall, Turn
 from vivavoce.domain.principal import Principal
-from vivavoce.domain.record import Criteria, Listed
+from vivavoce.domain.record import Criteria, Listed, Position
 from vivavoce.domain.tally import Part, Tally, added, percentile, step_of
 from vivavoce.domain.work import Work
 from vivavoce.service.access import require
@@ -100,7 +100,7 @@ class TopicUse(Struct, frozen=True, kw_only=True):
 
 
 class Inside(Struct, frozen=True, kw_only=True):
-    """What of an agent took part: by name; steps and moves by node, which is `flow/step` or `global`."""
+    """What of an agent took part: functions by module, topics by name; steps and moves by node, which is `flow/step` or `global`."""
 
     functions: dict[str, FunctionUse]
     topics: dict[str, TopicUse]
@@ -128,18 +128,23 @@ class Statistics:
 
     async def catch_up(self, work: Work) -> datetime | None:
         """Background work: counts what was reviewed before there were counts. What was not reviewed is counted when it is."""
-        before = None
-        while found := await self._store.untallied(before=before, limit=BLOCK):
-            for listed in found:
-                if listed.review.summary is not None:
-                    turns = await self._store.turns(listed.conversation)
-                    await self.count(listed, turns, await self._store.closing(listed.conversation))
-            before = found[-1].conversation.started_at
+        after = Position(number=work.payload["after"]) if work.payload else None
+        page = await self._store.untallied(after=after, limit=BLOCK)
+        for listed in page.items:
+            if listed.review.summary is not None:
+                turns = await self._store.turns(listed.conversation)
+                await self.count(listed, turns, await self._store.closing(listed.conversation))
+        if page.next is not None:
+            await self._go_on({"after": page.next.number})
         return None
 
     async def begin_catching_up(self) -> None:
-        if await self._store.untallied(before=None, limit=1):
-            await self._store.add_work([Work(kind=TALLY, key="", due_at=self._clock.now())])
+        if (await self._store.untallied(limit=1)).items:
+            await self._go_on({})
+
+    async def _go_on(self, payload: dict[str, int]) -> None:
+        """Added again while it is done, it is done again: other slow work comes between two blocks."""
+        await self._store.add_work([Work(kind=TALLY, key="", due_at=self._clock.now(), payload=payload)])
 
     # Reading.
 
@@ -201,8 +206,10 @@ def outcome(listed: Listed, turns: Sequence[Turn], closing: Closing | None) -> d
     if score is not None and score.value is not None:
         found.update(scored=1, scores=score.value)
     for turn in turns[1:]:
-        perceived = turn.played.perceived if turn.played is not None else None
-        found[f"latency\0{step_of(turn.timings.total if perceived is None else perceived)}"] += 1
+        # In a call, what the caller has waited for; where nobody spoke, nobody waited.
+        waited = turn.timings.total if turn.played is None else turn.played.perceived
+        if waited is not None:
+            found[f"latency\0{step_of(waited)}"] += 1
     return {name: count for name, count in found.items() if count}
 
 
@@ -225,10 +232,10 @@ def inside(turns: Sequence[Turn], closing: Closing | None) -> dict[str, int]:
 
 def _count_calls(found: Counter[str], calls: Sequence[FunctionCall]) -> None:
     for call in calls:
-        found[f"calls\0{call.name}"] += 1
-        found[f"ms\0{call.name}"] += round(call.duration_ms)
+        found[f"calls\0{call.module}"] += 1
+        found[f"ms\0{call.module}"] += round(call.duration_ms)
         if call.error:
-            found[f"errors\0{call.name}"] += 1
+            found[f"errors\0{call.module}"] += 1
 
 
 def _day(day: str, counts: Sequence[Mapping[str, int]]) -> Day:

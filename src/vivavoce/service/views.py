@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +14,7 @@ from vivavoce.domain.principal import Principal
 from vivavoce.errors import Invalid, NotFound
 from vivavoce.service.access import require
 from vivavoce.service.deployments import Deployments
+from vivavoce.store import facets
 from vivavoce.store.interface import Store
 
 FACT = "view"  # kind of fact
@@ -67,15 +69,31 @@ class SavedViews:
                 account_id=account_id,
                 agent_id=agent_id,
                 kind=FACT,
-                key=f"{view.owner}\0{name}",
+                key=_key(view.owner, name),
                 body=msgspec.to_builtins(view),
+                is_private=True,  # its filters may name a caller
                 at=view.at,
             )
         )
         return view
 
+    async def forget(self, account_id: str, agent_id: str, contact: str) -> int:
+        """Takes away the views, whosever they are, that ask for a caller who is to be forgotten: how many."""
+        wanted = facets.contact(contact)
+        removed = 0
+        for body in await self._store.facts(account_id, agent_id, FACT, self._clock.now()):
+            view = msgspec.convert(body, SavedView)
+            asked = [facets.contact(text) for text in parse_qs(view.query).get("contact", ())]
+            if wanted in asked:
+                removed += await self._store.remove_fact(account_id, agent_id, FACT, _key(view.owner, view.name))
+        return removed
+
     async def remove(self, principal: Principal, agent_id: str, name: str) -> None:
         require(principal, "read", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
-        if not await self._store.remove_fact(account_id, agent_id, FACT, f"{principal.key_id}\0{name}"):
+        if not await self._store.remove_fact(account_id, agent_id, FACT, _key(principal.key_id, name)):
             raise ViewNotFound(f"There is no saved view {name[:MAX_NAME_CHARACTERS]!r}.")
+
+
+def _key(owner: str, name: str) -> str:
+    return f"{owner}\0{name}"

@@ -18,6 +18,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from vivavoce.domain.conversation import (
+    BY_HAND,
     Closing,
     Inference,
     Message,
@@ -26,6 +27,7 @@ from vivavoce.domain.conversation import (
     ModelReply,
     ModelRequest,
     Notice,
+    PersonalSpan,
     Place,
     Rendered,
     RetrievedTopic,
@@ -264,6 +266,21 @@ def decode_turn(said: bytes | None, body: bytes) -> Row:
         personal_by=spoken.personal_by,
     )
     return Row(turn, row.exchanges)
+
+
+def decided(said: TranscriptTurn, personal: Sequence[PersonalSpan], by: str) -> TranscriptTurn:
+    """With another decision about what is personal in it; what was hidden by hand stays."""
+    kept = [span for span in said.personal or () if span.category == BY_HAND and span not in personal]
+    return replace(said, personal=(*personal, *kept), personal_by=by)
+
+
+def hidden(said: TranscriptTurn, spans: Sequence[PersonalSpan]) -> TranscriptTurn:
+    """With more that is hidden by hand. A turn that nobody has looked at is withheld whole, and stays so."""
+    return (
+        replace(said, personal=tuple(dict.fromkeys((*(said.personal or ()), *spans))))
+        if said.personal is not None
+        else said
+    )
 
 
 def amended(said: bytes | None, body: bytes, change: Callable[[Turn], Turn]) -> tuple[bytes, bytes]:

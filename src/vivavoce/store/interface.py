@@ -27,8 +27,8 @@ from vivavoce.domain.record import (
     Review,
     Transcript,
 )
-from vivavoce.domain.tally import Part, Tally, Waiting
-from vivavoce.domain.work import Work
+from vivavoce.domain.tally import Part, Tally
+from vivavoce.domain.work import Waiting, Work
 from vivavoce.errors import Conflict, ConversationExists, VivavoceError
 
 
@@ -161,7 +161,11 @@ class Store(Protocol):
     async def decide(
         self, conversation: Conversation, personal: Mapping[int, tuple[PersonalSpan, ...]], by: str
     ) -> None:
-        """Replaces what is personal in turns (index -> spans), and whose decision it is."""
+        """Replaces what is personal in turns (index -> spans), and whose decision it is. What was hidden by hand stays."""
+        ...
+
+    async def hide(self, conversation: Conversation, index: int, spans: Sequence[PersonalSpan]) -> None:
+        """Adds what a reviewer has hidden in a turn. Whose decision the rest is, and whether it was looked at, stays as it is."""
         ...
 
     async def amend(self, conversation: Conversation, index: int, change: Callable[[Turn], Turn]) -> None:
@@ -257,8 +261,8 @@ class Store(Protocol):
         """The counts of the days from `first` to `last`, in order."""
         ...
 
-    async def untallied(self, *, before: datetime | None, limit: int) -> list[Listed]:
-        """Ended conversations that have not been counted and began before then, the newest first."""
+    async def untallied(self, *, after: Position | None = None, limit: int) -> Page:
+        """Ended conversations that have not been counted, the newest first, after a position in that order."""
         ...
 
     async def size(self) -> int:

@@ -33,9 +33,9 @@ from vivavoce.domain.record import (
     Text,
     Transcript,
 )
-from vivavoce.domain.tally import Part, Tally, Waiting, added
+from vivavoce.domain.tally import Part, Tally, added
 from vivavoce.domain.words import words
-from vivavoce.domain.work import Work
+from vivavoce.domain.work import Waiting, Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store import codec, facets
 from vivavoce.store.interface import Claimed, PositionConflict, Reply, StoreError
@@ -271,9 +271,15 @@ class MemoryStore:
         for index, spans in personal.items():
             said, body = kept.turns[index]
             kept.turns[index] = (
-                msgspec.json.encode(replace(codec.decode_said(said), personal=spans, personal_by=by)),
+                msgspec.json.encode(codec.decided(codec.decode_said(said), spans, by)),
                 body,
             )
+
+    async def hide(self, conversation: Conversation, index: int, spans: Sequence[PersonalSpan]) -> None:
+        kept = self._kept(conversation)
+        if index < len(kept.turns):
+            said, body = kept.turns[index]
+            kept.turns[index] = (msgspec.json.encode(codec.hidden(codec.decode_said(said), spans)), body)
 
     async def amend(self, conversation: Conversation, index: int, change: Callable[[Turn], Turn]) -> None:
         kept = self._kept(conversation)
@@ -453,11 +459,12 @@ class MemoryStore:
             if (account, agent, kind) == (account_id, agent_id, part) and first <= day <= last
         ]
 
-    async def untallied(self, *, before: datetime | None, limit: int) -> list[Listed]:
+    async def untallied(self, *, after: Position | None = None, limit: int) -> Page:
         kept = [k for k in self._conversations.values() if k.conversation.is_ended and not k.is_tallied]
-        kept = [k for k in kept if before is None or k.conversation.started_at < before]
+        kept = [k for k in kept if after is None or k.number < after.number]
         kept.sort(key=lambda k: -k.number)
-        return [Listed(conversation=k.conversation, review=k.review) for k in kept[:limit]]
+        items = [Listed(conversation=k.conversation, review=k.review) for k in kept[:limit]]
+        return Page(items=items, next=Position(number=kept[limit - 1].number) if len(kept) > limit else None)
 
     async def size(self) -> int:
         kept = self._conversations.values()

@@ -56,7 +56,7 @@ def _endpoint(calls: Calls, door: Door) -> Callable[[WebSocket], object]:
             await socket.close(REFUSED, "The call's token is not valid, or was used before.")
             return
         await socket.accept()
-        async with SocketLine(socket, door.dialect(), door.control) as line:
+        async with SocketLine(socket, door.dialect(), door.control, is_told=expected.is_told) as line:
             try:
                 call = await line.begun()
                 wanted = expected.opening.id or ""

@@ -31,8 +31,10 @@ MOST_FLOODED = 100_000  # that are thrown away, before the line is ended
 
 
 class SocketLine(QueuedLine[Message]):
-    def __init__(self, socket: WebSocket, dialect: Dialect, control: Control) -> None:
+    def __init__(self, socket: WebSocket, dialect: Dialect, control: Control, *, is_told: bool = True) -> None:
+        """`is_told` False keeps what was said to itself: it is only heard."""
         super().__init__()
+        self._is_told = is_told
         self._socket = socket
         self._dialect = dialect
         self._control = control
@@ -142,7 +144,8 @@ class SocketLine(QueuedLine[Message]):
         await self._control.hang_up(self.call)
 
     def tell(self, event: dict[str, Any]) -> None:
-        self._say(self._dialect.told(event))
+        if self._is_told or event["type"] not in ("transcript", "interrupted"):
+            self._say(self._dialect.told(event))
 
     async def _close(self) -> None:
         try:

@@ -50,6 +50,7 @@ from vivavoce.service.knowledge import Knowledge
 from vivavoce.service.memories import Memories
 from vivavoce.service.operations import Operations
 from vivavoce.service.outbox import MESSAGE, Outbox
+from vivavoce.service.outlines import Outlines
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.recordings import REDACT_AUDIO, STORE_RECORDING, CallRecordings
 from vivavoce.service.redaction_rules import REDACT, RedactionRules
@@ -176,8 +177,14 @@ async def running(
             loaded,
             can_speak=engines is not None or can_speak(settings),
         )
+        views, outlines = SavedViews(store, clock, deployments), Outlines()
+
+        def forget() -> None:
+            turn_audio.forget()
+            outlines.forget()
+
         erasure = Erasure(
-            store, clock, random, keyring, deployments, chats, audit, recordings, calls.drop, turn_audio.forget
+            store, clock, random, keyring, deployments, chats, audit, recordings, calls.drop, forget, views.forget
         )
         statistics = Statistics(store, clock, deployments, time_zone=settings.time_zone)
         reviews = Reviews(store, clock, finders, statistics, model=_reviewer(settings, model), embedder=embedder)
@@ -219,10 +226,10 @@ async def running(
             sessions=Sessions(store, clock, keys),
             statistics=statistics,
             knowledge=Knowledge(deployments),
-            views=SavedViews(store, clock, deployments),
+            views=views,
+            outlines=outlines,
             operations=Operations(store, clock, deployments, lambda: _readiness(deployments, functions, model)),
             hand_redaction=HandRedaction(store, clock, deployments, audit, reviews),
-            readiness=lambda: _readiness(deployments, functions, model),
         )
         for folder in folders:
             served = await deployments.serve(folder)

@@ -361,7 +361,7 @@ def test_a_list_is_filtered_by_chips_searched_sorted_and_saved(page: Page, serve
     assert "tag=vip" in page.url and "minScore" not in page.url
     expect(page.locator("#table tbody tr")).to_have_count(1)
     page.get_by_text("Save view", exact=True).click()
-    page.locator("input[name=name]").fill("Very important")
+    page.locator("input[name=view]").fill("Very important")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".tabs [aria-current]")).to_have_text("Very important")
     page.locator(".chip", has_text="vip").click()
@@ -521,10 +521,11 @@ def test_words_are_hidden_by_hand_and_a_conversation_is_exported_and_erased(page
     check_accessible(page)
     page.get_by_role("button", name="Hide", exact=True).click()
     page.wait_for_timeout(500)
-    page.get_by_role("link", name="Show redacted").click()
+    page.get_by_role("button", name="Show redacted").click()
     expect(page.locator("#turn-1 .bubble.user")).to_contain_text("[HIDDEN]")
     expect(page.locator("main")).not_to_contain_text("thunderbolt")
-    page.goto(where)
+    page.get_by_role("button", name="Redacted").click()
+    expect(page.locator("#turn-1 .bubble.user")).to_contain_text("thunderbolt")
     page.get_by_text("More", exact=True).click()
     with page.expect_download() as download:
         page.get_by_role("link", name="Export as JSON").click()

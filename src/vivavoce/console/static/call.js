@@ -42,6 +42,7 @@ async function invite() {
 async function begin() {
   $("log").replaceChildren();
   $("trace").replaceChildren();
+  if (!navigator.mediaDevices) throw new Error("Browsers give the microphone to pages over HTTPS or of localhost only.");
   say("Asking for the microphone…");
   const microphone = await navigator.mediaDevices.getUserMedia({
     audio: { channelCount: 1, echoCancellation: true, noiseSuppression: true, autoGainControl: true },
@@ -77,7 +78,13 @@ function level(samples) {
   return Math.sqrt(sum / samples.length) / 32768;
 }
 
+function mute(isMuted) {
+  $("mute").setAttribute("aria-pressed", String(isMuted));
+  $("mute").textContent = isMuted ? "Unmute" : "Mute";
+}
+
 function stand(isLive) {
+  mute(false);
   $("live").hidden = $("meters").hidden = $("keypad").hidden = !isLive;
   $("begin").hidden = isLive;
   $("setting").querySelector("details").hidden = isLive;
@@ -170,8 +177,7 @@ $("hang-up").addEventListener("click", () => {
 $("mute").addEventListener("click", () => {
   if (!call) return;
   call.isMuted = !call.isMuted;
-  $("mute").setAttribute("aria-pressed", String(call.isMuted));
-  $("mute").textContent = call.isMuted ? "Unmute" : "Mute";
+  mute(call.isMuted);
 });
 $("share").addEventListener("click", () => copy(new URL($("record").getAttribute("href"), location.href).href));
 const press = (key) => call?.socket.readyState === WebSocket.OPEN && call.socket.send(JSON.stringify({ type: "key", key }));

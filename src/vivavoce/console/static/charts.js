@@ -3,6 +3,8 @@ function colour(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
+const drawn = new Map();
+
 function draw(plot) {
   const { kind, unit } = plot.dataset;
   const labels = JSON.parse(plot.dataset.labels);
@@ -31,8 +33,8 @@ function draw(plot) {
     ],
     hooks: { setCursor: [(chart) => tell(plot, labels, lines, unit, chart.cursor.idx)] },
   };
-  plot.replaceChildren();
-  new window.uPlot(options, [days, ...lines.map((line) => line.values)], plot);
+  drawn.get(plot)?.destroy(); // it would be kept for ever
+  drawn.set(plot, new window.uPlot(options, [days, ...lines.map((line) => line.values)], plot));
 }
 
 function tell(plot, labels, lines, unit, n) {

@@ -5,14 +5,22 @@ export function remember(name, value) {
   document.cookie = `${name}=${encodeURIComponent(value)}; path=/console; max-age=31536000; samesite=strict${location.protocol === "https:" ? "; secure" : ""}`;
 }
 
-export function toast(text) {
+// What went wrong stays until it is taken away: not everybody reads at the same pace.
+export function toast(text, isProblem = false) {
   const note = document.createElement("p");
   note.textContent = text;
   $("#toasts").append(note);
-  setTimeout(() => note.remove(), 3500);
+  if (!isProblem) return void setTimeout(() => note.remove(), 4000);
+  const close = document.createElement("button");
+  close.type = "button";
+  close.textContent = "Close";
+  close.addEventListener("click", () => note.remove());
+  note.append(close);
+  if ($("#toasts").children.length > 4) $("#toasts").firstChild.remove();
 }
 
 export async function copy(text) {
+  if (!navigator.clipboard) return toast("Browsers copy for pages over HTTPS or of localhost only.", true);
   await navigator.clipboard.writeText(text);
   toast("Copied.");
 }
@@ -78,5 +86,5 @@ document.addEventListener("htmx:responseError", (event) => {
   const { status, response } = event.detail.xhr;
   if (status >= 502) return wait();
   const text = new DOMParser().parseFromString(response, "text/html").body.textContent.trim();
-  toast(text.slice(0, 300) || `The server answered ${status}.`);
+  toast(text.slice(0, 300) || `The server answered ${status}.`, true);
 });

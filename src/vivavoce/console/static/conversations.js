@@ -1,13 +1,18 @@
 // The list from the keyboard.
 import { isTyping } from "./console.js";
 
+// A row that was chosen stays so when the list comes anew; htmx keeps the focus where an id comes again.
+let chosen = null;
+document.addEventListener("htmx:beforeSwap", () => { chosen = document.querySelector("tr.chosen .row-link")?.id; });
+document.addEventListener("htmx:afterSettle", () => { if (chosen) document.getElementById(chosen)?.closest("tr").classList.add("chosen"); });
+
 document.addEventListener("keydown", (event) => {
   if (isTyping(event)) return;
   const rows = [...document.querySelectorAll("#live tbody tr, #table tbody tr")];
-  const chosen = rows.findIndex((row) => row.classList.contains("chosen"));
+  const at = rows.findIndex((row) => row.classList.contains("chosen"));
   if (event.key === "j" || event.key === "k") {
-    const next = rows[Math.max(0, Math.min(rows.length - 1, chosen + (event.key === "j" ? 1 : -1)))];
-    rows[chosen]?.classList.remove("chosen");
+    const next = rows[Math.max(0, Math.min(rows.length - 1, at + (event.key === "j" ? 1 : -1)))];
+    rows[at]?.classList.remove("chosen");
     next?.classList.add("chosen");
     next?.querySelector("a").focus({ preventScroll: true });
     next?.scrollIntoView({ block: "nearest" });

@@ -15,6 +15,8 @@ function short(text, most) {
   return text.length > most ? `${text.slice(0, most - 1)}…` : text;
 }
 
+const key = (id) => `step ${id}`; // a step may be called __proto__
+
 function said(edge) {
   return short([short(edge.label, 22), edge.count ? `${edge.count}×` : ""].filter(Boolean).join(" "), 30);
 }
@@ -26,12 +28,12 @@ function draw(place) {
   graph.setDefaultEdgeLabel(() => ({}));
   for (const node of nodes) {
     const label = short(node.label ?? node.id, 28);
-    graph.setNode(node.id, { ...node, label, width: Math.max(96, label.length * 7 + 24), height: node.count === null ? 30 : 44 });
+    graph.setNode(key(node.id), { ...node, name: node.label ?? node.id, label, width: Math.max(96, label.length * 7 + 24), height: node.count === null ? 30 : 44 });
   }
   for (const edge of edges) {
     if (edge.from === edge.to) continue; // a loop is drawn at its step
     const label = said(edge);
-    graph.setEdge(edge.from, edge.to, { ...edge, text: label, width: label.length * 6, height: label ? 14 : 0, labelpos: "c" });
+    graph.setEdge(key(edge.from), key(edge.to), { ...edge, text: label, width: label.length * 6, height: label ? 14 : 0, labelpos: "c" });
   }
   dagre.layout(graph);
   const { width = 0, height = 0 } = graph.graph();
@@ -51,7 +53,7 @@ function draw(place) {
     if (edge.text) add(svg, "text", { x: edge.x, y: edge.y - 4, "text-anchor": "middle", class: "count" }, edge.text);
   }
   for (const edge of edges.filter(({ from, to }) => from === to)) {
-    const { x, y, width, height } = graph.node(edge.from);
+    const { x, y, width, height } = graph.node(key(edge.from));
     const [left, right, top] = [x + width / 2 - 34, x + width / 2 - 10, y - height / 2];
     add(svg, "path", { d: `M${left},${top}C${left},${top - 20} ${right},${top - 20} ${right},${top}`, class: `edge${edge.count ? " hot" : ""}`, "stroke-width": 1 + 3 * (edge.count / most) });
     add(svg, "path", { d: `M${right},${top}L${right - 4},${top - 8}L${right + 4},${top - 8}Z`, class: "head" });
@@ -60,7 +62,7 @@ function draw(place) {
   for (const id of graph.nodes()) {
     const node = graph.node(id);
     const group = add(svg, "g", { class: `node${node.is_start ? " start" : ""}${node.is_code ? " code" : ""}${node.is_exit ? " exit" : ""}` });
-    add(group, "title", {}, node.id.replace("\0exit", "leaves the flow"));
+    add(group, "title", {}, node.name);
     add(group, "rect", { x: node.x - node.width / 2, y: node.y - node.height / 2, width: node.width, height: node.height, rx: 8 });
     add(group, "text", { x: node.x, y: node.y + (node.count === null ? 4 : -2), "text-anchor": "middle" }, node.label);
     if (node.count !== null) add(group, "text", { x: node.x, y: node.y + 14, "text-anchor": "middle", class: "count" }, `${node.count}×${node.is_start ? " · start" : ""}${node.is_code ? " · code" : ""}`);
@@ -73,7 +75,11 @@ function all() {
   for (const place of document.querySelectorAll(".graph")) {
     if (drawn.has(place) || !place.clientWidth) continue;
     drawn.add(place);
-    draw(place);
+    try {
+      draw(place);
+    } catch (error) { // the table has the same
+      place.textContent = `This flow cannot be drawn: ${error.message}.`;
+    }
   }
 }
 document.querySelectorAll("details.flow").forEach((flow) => flow.addEventListener("toggle", all));

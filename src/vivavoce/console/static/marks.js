@@ -1,6 +1,8 @@
 // What is said of a turn: with the mouse, or from the keyboard.
-export const MARKS = ["good_response", "bad_response", "wrong_info", "wrong_transcript", "missing_topic", "other"];
 const dialog = document.getElementById("mark");
+const boxes = [...dialog.querySelectorAll("[data-role]")]; // in the order of the keys
+export const MARKS = boxes.map((label) => label.querySelector("input").value);
+const fits = (place, kind) => place.dataset.turn !== "0" || boxes[MARKS.indexOf(kind)].dataset.role === "agent"; // in the greeting the user says nothing
 let turn = null;
 let selected = "";
 
@@ -9,16 +11,15 @@ function send(place, action, values) {
 }
 
 export function mark(place, kind) {
-  if (!place?.querySelector("[data-mark]") || (place.dataset.turn === "0" && ["wrong_transcript", "missing_topic"].includes(kind))) return;
-  send(place, "annotations", { type: kind });
+  if (place?.querySelector("[data-mark]") && fits(place, kind)) send(place, "annotations", { type: kind });
 }
 
 export function open(place) {
-  if (!dialog || !place?.querySelector("[data-mark]")) return;
+  if (!place?.querySelector("[data-mark]")) return;
   turn = place;
   document.getElementById("mark-form").reset();
   dialog.querySelector("[data-turn-number]").textContent = place.dataset.turn;
-  for (const label of dialog.querySelectorAll("[data-role=user]")) label.hidden = place.dataset.turn === "0";
+  boxes.forEach((label, n) => { label.hidden = !fits(place, MARKS[n]); });
   const words = dialog.querySelector("[name=words]");
   if (words) words.value = selected;
   dialog.showModal();
@@ -33,7 +34,7 @@ document.addEventListener("selectionchange", () => {
   const selection = getSelection();
   if (selection.anchorNode?.parentElement?.closest(".words")) selected = selection.toString().trim().slice(0, 500);
 });
-dialog?.addEventListener("submit", (event) => {
+dialog.addEventListener("submit", (event) => {
   event.preventDefault();
   const fields = new FormData(event.target);
   const values = Object.fromEntries(fields);
@@ -41,7 +42,7 @@ dialog?.addEventListener("submit", (event) => {
   dialog.close();
   send(turn, event.target.id === "hide-form" ? "hide" : "annotations", values);
 });
-dialog?.addEventListener("keydown", (event) => {
+dialog.addEventListener("keydown", (event) => {
   const kind = MARKS[Number(event.key) - 1];
   if (!kind || event.target.matches("input:not([type=radio]):not([type=checkbox])")) return;
   const box = dialog.querySelector(`input[value=${kind}]`);

@@ -5,6 +5,8 @@ import Regions from "./vendor/wavesurfer-regions.js";
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const shown = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
+const channels = () => ["--chart-2", "--chart-1"].map((name) => ({ waveColor: colour("--muted"), progressColor: colour(name), height: 46 }));
+
 export class Player {
   static async make(wave, turns) {
     const reply = await fetch(wave.dataset.peaks, { headers: { Accept: "application/json" } });
@@ -24,10 +26,7 @@ export class Player {
     media.src = wave.dataset.audio;
     this.surfer = WaveSurfer.create({
       container: place, media, peaks, duration: seconds, height: 46, cspNonce: wave.dataset.nonce,
-      splitChannels: [
-        { waveColor: colour("--muted"), progressColor: colour("--chart-2"), height: 46 },
-        { waveColor: colour("--muted"), progressColor: colour("--chart-1"), height: 46 },
-      ],
+      splitChannels: channels(),
       cursorColor: colour("--ink"), barWidth: 2, barGap: 1, barRadius: 2, normalize: true, plugins: [this.regions],
     });
     this.button = wave.querySelector("#play");
@@ -41,6 +40,9 @@ export class Player {
     this.surfer.on("interaction", () => { this.until = null; });
     this.regions.on("region-clicked", (region, event) => { event.stopPropagation(); this.playTurn(document.getElementById(region.id)); });
     this.surfer.on("ready", () => this.found());
+    const paint = () => this.surfer.setOptions({ splitChannels: channels(), cursorColor: colour("--ink") });
+    document.addEventListener("vivavoce:theme", paint);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
     this.moved(0, seconds);
     this.found();
   }

@@ -1,5 +1,5 @@
 // A conversation under review: layers, the chosen turn, marks by number, and the sound with its waveform.
-import { copy, isTyping, remember } from "./console.js";
+import { copy, isTyping, remember, toast } from "./console.js";
 import { MARKS, mark, open } from "./marks.js";
 
 const transcript = document.getElementById("transcript");
@@ -38,7 +38,7 @@ document.addEventListener("keydown", (event) => {
   const at = all.indexOf(chosen());
   const number = Number(event.key);
   if (event.key === "j" || event.key === "k") choose(all[Math.max(0, Math.min(all.length - 1, at + (event.key === "j" ? 1 : -1)))]);
-  else if (number >= 1 && number <= MARKS.length) mark(chosen() ?? all.at(-1), MARKS[number - 1]);
+  else if (number >= 1 && number <= MARKS.length) chosen() ? mark(chosen(), MARKS[number - 1]) : toast("Choose a turn first, with j and k.");
   else if (event.key === " " && player && !event.target.closest("button, summary, a")) { event.preventDefault(); player.toggle(); }
   else if (event.key === "Enter" && chosen() && event.target === chosen()) player?.playTurn(chosen());
   else if (event.key === "m") { event.preventDefault(); open(chosen()); }
@@ -53,18 +53,22 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   again = turn?.classList.contains("chosen") ? turn.id : null;
 });
 document.addEventListener("htmx:afterSettle", () => {
-  if (again) document.getElementById(again)?.classList.add("chosen");
+  const turn = again && document.getElementById(again);
+  if (turn) {
+    turn.classList.add("chosen");
+    turn.focus({ preventScroll: true });
+  }
   again = null;
   player?.found();
 });
 
 let player = null;
+const wanted = transcript.dataset.wanted ?? location.hash.match(/^#turn-(\d+)$/)?.[1];
+if (wanted !== undefined) choose(document.getElementById(`turn-${wanted}`), "center");
+
 const wave = document.querySelector(".wave");
 if (wave) {
   const { Player } = await import("./player.js");
   player = await Player.make(wave, turns).catch(() => null);
   if (!player) document.getElementById("sound-problem").textContent = "The recording cannot be played yet; load the page again in a while.";
 }
-
-const wanted = transcript.dataset.wanted ?? location.hash.match(/^#turn-(\d+)$/)?.[1];
-if (wanted !== undefined) choose(document.getElementById(`turn-${wanted}`), "center");

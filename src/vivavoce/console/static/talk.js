@@ -9,6 +9,7 @@ let conversation = talk.dataset.ended === "yes" ? "" : talk.dataset.conversation
 let said = []; // what was sent so far, for curl
 let opened = null;
 let isBusy = false;
+let shown = Number(talk.dataset.turns); // turns whose words are on the page
 
 function bubble(role, text) {
   $("hint")?.remove();
@@ -35,7 +36,7 @@ async function* lines(reply) {
   const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
-    const { value, done } = await reader.read();
+    const { value, done } = await reader.read().catch(() => ({ done: true })); // a line that breaks ends
     if (done) break;
     const parts = (rest + value).split("\n");
     rest = parts.pop();
@@ -44,24 +45,21 @@ async function* lines(reply) {
 }
 
 async function send(path, fields) {
-  const body = new URLSearchParams({ ...fields, message_id: crypto.randomUUID?.() ?? String(Math.random()).slice(2) });
+  const body = new URLSearchParams({ ...fields, message_id: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}` });
   for (;;) {
-    try {
-      const reply = await fetch(path, { method: "POST", body, headers: { "X-CSRF-Token": csrf(), Accept: "application/json" } });
-      if (reply.status === 401) return location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
-      if (reply.ok) return await heard(reply);
-      if (reply.status < 502) throw Object.assign(new Error((await reply.json()).error), { isTold: true });
-    } catch (error) {
-      if (error.isTold) throw error;
-    }
-    // The same message id: if it has arrived after all, it is not taken twice.
-    document.querySelectorAll(".streaming").forEach((item) => item.remove());
+    const reply = await fetch(path, { method: "POST", body, headers: { "X-CSRF-Token": csrf(), Accept: "application/json" } }).catch(() => null);
+    if (reply?.status === 401) return location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
+    if (reply?.ok && await heard(reply)) return;
+    if (reply && !reply.ok && reply.status < 502) throw new Error((await reply.json().catch(() => null))?.error ?? `The server answered ${reply.status}.`);
+    // Nobody knows whether it has arrived. With the same message id it is not taken twice.
+    document.querySelectorAll(".streaming, .working").forEach((item) => item.remove());
     const back = new Promise((done) => document.addEventListener("vivavoce:back", done, { once: true }));
     away();
     await back;
   }
 }
 
+// True once the turn is there; false when the line broke before it was.
 async function heard(reply) {
   let streaming = null;
   let isWhole = false;
@@ -83,7 +81,8 @@ async function heard(reply) {
       working?.remove();
       isWhole = true;
       streaming?.remove();
-      if (told.reply) bubble("agent", told.reply);
+      if (told.reply && told.index >= shown) bubble("agent", told.reply);
+      shown = told.index + 1;
       conversation = told.is_ended ? "" : told.id;
       talk.dataset.conversation = told.id;
       $("record").href = `${conversations}/${encodeURIComponent(told.id)}`;
@@ -96,10 +95,10 @@ async function heard(reply) {
     } else if (told.type === "error") {
       streaming?.remove();
       working?.remove();
-      throw Object.assign(new Error(told.message), { isTold: true });
+      throw new Error(told.message);
     }
   }
-  if (!isWhole) throw new Error("cut");
+  return isWhole;
 }
 
 function trace(html) {
@@ -121,7 +120,7 @@ async function busy(work) {
     await work();
   } catch (error) {
     $("status").textContent = error.message;
-    toast(error.message);
+    toast(error.message, true);
   } finally {
     isBusy = false;
     stand();
@@ -136,7 +135,7 @@ $("setting").addEventListener("submit", (event) => {
     const fields = Object.fromEntries([...new FormData($("setting"))].filter(([, value]) => value));
     $("log").replaceChildren();
     $("trace").replaceChildren();
-    [conversation, said, opened] = ["", [], fields];
+    [conversation, said, opened, shown] = ["", [], fields, 0];
     const here = new URL(location.href);
     here.search = new URLSearchParams(fields);
     history.replaceState(null, "", here);

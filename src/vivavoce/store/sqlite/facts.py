@@ -28,10 +28,10 @@ class FactRows(Placed):
         await self._do(lambda c: self._put_fact(c, fact))
 
     def _put_fact(self, c: sqlite3.Connection, fact: Fact) -> None:
-        """A fact that came from a conversation is sealed under a key of its own, since it may outlive that one."""
+        """What came from a conversation, or is private, is sealed under a key of its own, since it may outlive that one."""
         name = self._fact_name(fact.account_id, fact.agent_id, fact.kind, fact.key)
         body, number = encode(fact.body), None
-        if fact.subject is not None:
+        if fact.subject is not None or fact.is_private:
             known = c.execute(SQL["seal_of_fact"], {"name": name}).fetchone()
             if known is not None:
                 number, seal = known[0], self._keyring.unwrap(known[1])

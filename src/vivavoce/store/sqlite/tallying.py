@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 
 import msgspec
 
 from vivavoce.domain.conversation import Conversation
-from vivavoce.domain.record import Listed
-from vivavoce.domain.tally import Part, Tally, Waiting, added
-from vivavoce.store.sqlite.finding import LAST, microseconds
-from vivavoce.store.sqlite.places import SQL, at, known_scope, moment
+from vivavoce.domain.record import Page, Position
+from vivavoce.domain.tally import Part, Tally, added
+from vivavoce.store.sqlite.finding import LAST
+from vivavoce.store.sqlite.places import SQL, known_scope
 from vivavoce.store.sqlite.reading import Reading
 
 _decode_counts = msgspec.msgpack.Decoder(dict[str, int]).decode
@@ -47,17 +46,11 @@ class Tallying(Reading):
 
         return await self._read(read)
 
-    async def untallied(self, *, before: datetime | None, limit: int) -> list[Listed]:
-        def read(c: sqlite3.Connection) -> list[Listed]:
-            values = {"limit": limit, "before": microseconds(before) if before is not None else LAST}
+    async def untallied(self, *, after: Position | None = None, limit: int) -> Page:
+        def read(c: sqlite3.Connection) -> Page:
+            values = {"limit": limit + 1, "before": after.number if after is not None else LAST}
             rows = c.execute(SQL["untallied"], values).fetchall()
-            return [item for number, scope in rows for item in self._read_listed(c, scope, [number])]
+            items = [item for number, scope in rows[:limit] for item in self._read_listed(c, scope, [number])]
+            return Page(items=items, next=Position(number=rows[limit - 1][0]) if len(rows) > limit else None)
 
         return await self._read(read)
-
-    async def waiting(self, now: datetime) -> Sequence[Waiting]:
-        rows = await self._read(lambda c: c.execute(SQL["waiting_work"], {"now": at(now)}).fetchall())
-        return [
-            Waiting(kind=kind, count=count, leased=leased or 0, most_attempts=most, next_due=moment(due))
-            for kind, count, leased, most, due in rows
-        ]

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from vivavoce.domain.conversation import Conversation
-from vivavoce.domain.work import Work
+from vivavoce.domain.work import Waiting, Work
 from vivavoce.store.interface import Claimed, StoreError
 from vivavoce.store.sqlite import erasing
 from vivavoce.store.sqlite.places import (
@@ -97,3 +97,10 @@ class WorkRows(Placed):
     async def next_due(self) -> datetime | None:
         row = await self._read(lambda c: c.execute(SQL["next_due"]).fetchone())
         return moment(row[0]) if row and row[0] else None
+
+    async def waiting(self, now: datetime) -> Sequence[Waiting]:
+        rows = await self._read(lambda c: c.execute(SQL["waiting_work"], {"now": at(now)}).fetchall())
+        return [
+            Waiting(kind=kind, count=count, leased=leased or 0, most_attempts=most, next_due=moment(due))
+            for kind, count, leased, most, due in rows
+        ]

@@ -195,9 +195,22 @@ class Writing(FactRows, WorkRows, Reading):
                 if position not in personal:
                     continue
                 said = codec.decode_said(place.seal.open(sealed, b"said:%d" % position))
-                body = encode(msgspec.structs.replace(said, personal=personal[position], personal_by=by))
+                body = encode(codec.decided(said, personal[position], by))
                 values = {"conversation": place.number, "position": position}
                 c.execute(SQL["put_said"], {**values, "said": place.seal.close(body, b"said:%d" % position)})
+
+        await self._do(write)
+
+    async def hide(self, conversation: Conversation, index: int, spans: Sequence[PersonalSpan]) -> None:
+        place = await self._placed(conversation.subject)
+
+        def write(c: sqlite3.Connection) -> None:
+            values: dict[str, Any] = {"conversation": place.number, "position": index}
+            row = c.execute(SQL["get_turn"], values).fetchone()
+            if row is not None:
+                said = codec.decode_said(place.seal.open(row[0], b"said:%d" % index))
+                body = encode(codec.hidden(said, spans))
+                c.execute(SQL["put_said"], {**values, "said": place.seal.close(body, b"said:%d" % index)})
 
         await self._do(write)
 
