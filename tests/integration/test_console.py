@@ -832,6 +832,15 @@ def test_a_cookie_that_is_worth_nothing_does_not_keep_anybody_out(tmp_path: Path
     console(tmp_path, check)
 
 
+def test_a_link_from_elsewhere_signs_nobody_out(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        async with stranger(http) as without:
+            _, _, headers = await without.get("/console/agents/tiny", redirects=False)
+            assert "vivavoce_session" not in headers.get("Set-Cookie", "")
+
+    console(tmp_path, check)
+
+
 def test_signing_in_again_leads_to_the_page_and_not_to_a_part_of_it(tmp_path: Path) -> None:
     async def check(http: Api) -> None:
         async with stranger(http) as nobody:

@@ -182,7 +182,10 @@ async def _problem(visit: Visit, error: VivavoceError) -> Response:
         response = (
             Response(status_code=204, headers={"HX-Redirect": where}) if visit.is_fragment else page.redirect(where)
         )
-        response.delete_cookie(sign_in.SESSION, path=home.PATH)  # it stands for nobody any more
+        if (
+            sign_in.SESSION in visit.cookies
+        ):  # which stands for nobody any more; a link from elsewhere only came without it
+            response.delete_cookie(sign_in.SESSION, path=home.PATH)
         return response
     # A part that asks for itself again and again is told to stop, and shows why.
     is_asked_again = visit.is_fragment and request.method == "GET" and error.status < 500

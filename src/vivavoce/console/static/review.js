@@ -56,7 +56,7 @@ document.addEventListener("htmx:afterSettle", () => {
   const turn = again && document.getElementById(again);
   if (turn) {
     turn.classList.add("chosen");
-    turn.focus({ preventScroll: true });
+    if (document.activeElement === document.body) turn.focus({ preventScroll: true }); // which went with the turn before
   }
   again = null;
   player?.found();
