@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.audio import wav
 from vivavoce.errors import Invalid
@@ -30,8 +28,7 @@ MAX_AUTHOR_CHARACTERS = 200
 
 async def get_conversation(call: Call) -> Answer:
     found = await call.services.conversations.get(call.principal, *_names(call))
-    # What must be hidden takes time in proportion to the text, and others should not wait for it.
-    body = await asyncio.to_thread(hiding.detail_of, found, call.principal)
+    body = await hiding.apart(hiding.detail_of, found, call.principal)
     return Answer(body=encode(body))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
 from typing import Any
@@ -214,7 +213,7 @@ async def _whole(call: Call, listed: Sequence[Listed]) -> AsyncIterator[dict[str
         if sees_personal(call.principal):
             yield hiding.transcript_of(item, transcript, call.principal, finder, has_latency=has_latency)
         else:
-            yield await asyncio.to_thread(
+            yield await hiding.apart(
                 hiding.transcript_of, item, transcript, call.principal, finder, has_latency=has_latency
             )
 

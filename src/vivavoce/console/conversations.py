@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any, get_args
 from urllib.parse import parse_qsl
@@ -295,7 +294,7 @@ async def rows(visit: Visit, listed: Sequence[Listed], wanted: Asked | None = No
             found.append(row)
         return found
 
-    return await asyncio.to_thread(whole)
+    return await hiding.apart(whole)
 
 
 def _row(item: Listed, principal: Principal, finder: Finder) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from functools import partial
 
@@ -56,7 +55,7 @@ async def show(visit: Visit) -> Response:
         turn=turn,
         total=conversation.turns,
         last=first + len(found.turns),
-        state=await asyncio.to_thread(hiding.state_of, found, visit.principal),
+        state=await hiding.apart(hiding.state_of, found, visit.principal),
         layers=LAYERS,
         shown_layers=_layers(visit),
         is_late=False,
@@ -217,7 +216,7 @@ async def export(visit: Visit) -> Response:
     else:
         found = await visit.services.conversations.get(visit.principal, agent_id, id)
         body, media_type = (
-            await asyncio.to_thread(lambda: encode(hiding.detail_of(found, visit.principal))),
+            await hiding.apart(lambda: encode(hiding.detail_of(found, visit.principal))),
             "application/json",
         )
     headers = {"Cache-Control": "no-store", **page.HEADERS}

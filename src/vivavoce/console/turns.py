@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, get_args
 
 from vivavoce.audio import pcm
@@ -41,8 +40,7 @@ async def read(
     )
     if sees_personal(visit.principal):
         return found, hiding.detail_of(found, visit.principal, has_requests=has_requests)
-    # What must be hidden takes time in proportion to the text, and others should not wait for it.
-    return found, await asyncio.to_thread(hiding.detail_of, found, visit.principal, has_requests=has_requests)
+    return found, await hiding.apart(hiding.detail_of, found, visit.principal, has_requests=has_requests)
 
 
 async def values(visit: Visit, found: Found) -> dict[str, Any]:

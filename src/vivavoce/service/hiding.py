@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, ParamSpec, TypeVar
 
 import msgspec
 from msgspec.structs import replace
@@ -23,6 +26,16 @@ from vivavoce.wire.chat import debug_chat
 from vivavoce.wire.conversations import annotation_item, audio_url, detail, summary
 
 _WORD = re.compile(r"\w+")
+
+
+_POOL = ThreadPoolExecutor(2, thread_name_prefix="hiding")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+async def apart(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """In threads of its own: what must be hidden takes time in proportion to the text, and nobody else should wait for it."""
+    return await asyncio.get_running_loop().run_in_executor(_POOL, partial(work, *given, **named))
 
 
 def summary_of(listed: Listed, principal: Principal, finder: Finder) -> dict[str, Any]:
