@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -31,13 +30,13 @@ from vivavoce.api import (
 from vivavoce.api.openapi import DOCS_PAGE, document
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.domain.principal import Principal
-from vivavoce.errors import Invalid, PayloadTooLarge, RequestTimeout, VivavoceError
+from vivavoce.errors import Invalid, VivavoceError
 from vivavoce.service.access import require
 from vivavoce.service.services import Services
+from vivavoce.wire import body as bodies
 from vivavoce.wire import query as queries
 
 MAX_BODY_BYTES = 2 << 20
-BODY_SECONDS = 20.0
 _NOBODY = Principal(key_id="", permissions=frozenset())
 _MAX_CORRELATION = 128
 _ALWAYS = (
@@ -149,7 +148,10 @@ async def _handle(services: Services, route: Route, decode: Any, request: Reques
         principal = services.keys.authenticate(request.headers.get("x-api-key"))
         if route.permission is not None:
             require(principal, route.permission)
-    raw = await _body(request, route.max_body or MAX_BODY_BYTES) if decode is not None or route.takes_any_body else b""
+    raw = b""
+    if decode is not None or route.takes_any_body:
+        most, declared = route.max_body or MAX_BODY_BYTES, request.headers.get("content-length", "")
+        raw = await bodies.read(request.stream(), most=most, declared=declared)
     body = _decoded(raw, decode) if decode is not None else None
     query = queries.read(route.query, request.query_params, route.query_error, is_strict=not route.takes_any_body)
     answer = await route.handler(Call(request, services, principal, body, query, raw))
@@ -160,24 +162,6 @@ async def _handle(services: Services, route: Route, decode: Any, request: Reques
 
 def _decoder(route: Route) -> Any:
     return msgspec.json.Decoder(route.request).decode if route.request is not None else None
-
-
-async def _body(request: Request, most: int) -> bytes:
-    declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > most:
-        raise PayloadTooLarge(f"The body is larger than {most >> 20} MiB.")
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for part in request.stream():
-                size += len(part)
-                if size > most:
-                    raise PayloadTooLarge(f"The body is larger than {most >> 20} MiB.")
-                parts.append(part)
-    except TimeoutError:
-        raise RequestTimeout(f"The body did not arrive within {BODY_SECONDS:g} s.") from None
-    return b"".join(parts)
 
 
 def _decoded(raw: bytes, decode: Any) -> Any:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import logging
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 from msgspec.structs import replace
@@ -21,19 +20,18 @@ from vivavoce.errors import (
     Forbidden,
     Invalid,
     NotFound,
-    PayloadTooLarge,
-    RequestTimeout,
     Unauthenticated,
     VivavoceError,
 )
 from vivavoce.service.access import require
 from vivavoce.service.services import Services
 from vivavoce.service.sessions import csrf_token
+from vivavoce.wire import body
 
 log = logging.getLogger(__name__)
 MAX_FORM_BYTES = 1 << 20
 MAX_FIELDS = 200
-FORM_SECONDS = 20.0
+Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 _NOBODY = Principal(key_id="", name="", permissions=frozenset())
 _ANY = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")  # what is not taken is told by a page
 _YEAR = 31_536_000  # seconds
@@ -68,20 +66,21 @@ def routes(services: Services, setting: Setting) -> Sequence[BaseRoute]:
     for path in dict.fromkeys(item.path for item in PAGES):
         methods = {item.method: item for item in PAGES if item.path == path}
         found.append(Route(path, _endpoint(services, setting, methods), methods=_ANY))
-    found.append(Route("/", _moved(home.PATH), methods=["GET"]))
+    for path in ("/", f"{home.PATH}/"):
+        found.append(Route(path, _moved(home.PATH), methods=["GET"]))
     found.append(Route("/call", _moved(calling.PATH), methods=["GET"]))  # where calls were made before the console
     found.append(Route("/console/{rest:path}", _endpoint(services, setting, {}), methods=_ANY))
     return found
 
 
-def _moved(to: str):  # type: ignore[no-untyped-def]
+def _moved(to: str) -> Endpoint:
     async def moved(request: Request) -> Response:
         return page.redirect(f"{to}?{request.url.query}" if request.url.query else to)
 
     return moved
 
 
-def _endpoint(services: Services, setting: Setting, methods: Mapping[Any, Page]):  # type: ignore[no-untyped-def]
+def _endpoint(services: Services, setting: Setting, methods: Mapping[Any, Page]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         visit = Visit(
             request=request,
@@ -149,7 +148,7 @@ async def _posted(visit: Visit) -> Visit:
         raise ForgedRequest(
             "The request comes from another site. Behind a proxy, set VIVAVOCE_PUBLIC_URL to the address that browsers see."
         )
-    raw = await _body(request)
+    raw = await body.read(request.stream(), most=MAX_FORM_BYTES, declared=request.headers.get("content-length", ""))
     try:
         form = parse_qs(raw.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=MAX_FIELDS)
     except ValueError:
@@ -158,21 +157,6 @@ async def _posted(visit: Visit) -> Visit:
     if not visit.token or not hmac.compare_digest(given.encode(), csrf_token(visit.token).encode()):
         raise ForgedRequest("The form is not of this session; load the page again, then send it once more.")
     return replace(visit, form=form)
-
-
-async def _body(request: Request) -> bytes:
-    parts: list[bytes] = []
-    size = 0
-    try:
-        async with asyncio.timeout(FORM_SECONDS):
-            async for part in request.stream():
-                size += len(part)
-                if size > MAX_FORM_BYTES:
-                    raise PayloadTooLarge(f"The form is larger than {MAX_FORM_BYTES >> 20} MiB.")
-                parts.append(part)
-    except TimeoutError:
-        raise RequestTimeout(f"The form did not arrive within {FORM_SECONDS:g} s.") from None
-    return b"".join(parts)
 
 
 async def _problem(visit: Visit, error: VivavoceError) -> Response:
