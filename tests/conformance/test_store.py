@@ -518,18 +518,21 @@ def test_what_is_hidden_by_hand_stays_whatever_is_decided(make: MakeStore) -> No
         store = await opened(make)
         name, mine = PersonalSpan("reply", 0, 2, "name"), PersonalSpan("reply", 3, 5, BY_HAND)
         await store.create(head(), turn(0), Snapshot())
-        await store.hide(head(), 0, (mine,))  # nobody has looked: withheld whole, and it stays so
+        await store.hide(head(), 0, lambda own: [*own, mine])  # nobody has looked: withheld whole, and it stays so
         (transcript,) = await store.transcripts([head()])
         assert transcript.turns[0].personal is None
         await store.decide(head(), {0: (name,)}, "rules")
-        await store.hide(head(), 0, (mine,))
-        await store.hide(head(), 0, (mine,))
-        await store.hide(head(), 9, (mine,))
+        await store.hide(head(), 0, lambda own: [*own, mine])
+        await store.hide(head(), 0, lambda own: [*own, mine])
+        await store.hide(head(), 9, lambda own: [*own, mine])
         (transcript,) = await store.transcripts([head()])
         assert transcript.turns[0].personal == (name, mine) and transcript.turns[0].personal_by == "rules"
         await store.decide(head(), {0: ()}, "others")
         (transcript,) = await store.transcripts([head()])
         assert transcript.turns[0].personal == (mine,) and transcript.turns[0].personal_by == "others"
+        await store.hide(head(), 0, lambda own: [])
+        (transcript,) = await store.transcripts([head()])
+        assert transcript.turns[0].personal == ()
         await store.close()
 
     run(check())

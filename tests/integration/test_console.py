@@ -83,7 +83,7 @@ def test_a_key_signs_in_and_a_wrong_one_is_told_so(tmp_path: Path) -> None:
                 allow_redirects=False,
             ) as reply:
                 assert reply.status == 303 and reply.headers["Location"] == "/console/agents/tiny/talk"
-                cookie = next(c for c in reply.headers.getall("Set-Cookie") if c.startswith("vivavoce_session="))
+                cookie = next(c for c in reply.headers.getall("Set-Cookie") if c.startswith("vivavoce_session"))
                 assert "HttpOnly" in cookie and "SameSite=strict" in cookie and "Path=/console" in cookie
             assert (await somebody.get("/console"))[0] == 200
 
@@ -118,10 +118,10 @@ def test_a_session_expires_ends_when_it_is_left_and_with_its_key(tmp_path: Path)
         assert http.started is not None
         services = http.started.services
         async with await visitor(http) as one, await visitor(http) as other:
-            cookie = {c.key: c.value for c in one.session.cookie_jar}["vivavoce_session"]
+            name, cookie = one.session_cookie
             status, body, _ = await one.post("/console/sign-out")
             assert status == 200 and "Sign in" in body
-            headers = {"Cookie": f"vivavoce_session={cookie}"}
+            headers = {"Cookie": f"{name}={cookie}"}
             assert (await one.get("/console", headers=headers, redirects=False))[
                 0
             ] == 303  # a copy of it is worth nothing
@@ -374,7 +374,7 @@ def test_a_bad_filter_is_told_above_the_list_and_not_passed_over(tmp_path: Path)
             base = "/console/agents/tiny/conversations"
             for query, told in (
                 ("startTime=yesterday", "should be a time"), ("minScore=9", "from 1 to 5"), ("clientEnv=mars", "one of sandbox"),
-                ("varient=x", "did you mean variantId"), ("sort=size", "sort is"), ("cursor=zzz", "cursor"), ("query=x", "queryType"),
+                ("varient=x", "did you mean variantId"), ("sort=size", "sort is"), ("cursor=zzz", "cursor"),
                 ("startTime=2026-02-01&endTime=2026-01-01&queryType=semantic&query=x", ""),
             ):  # fmt: skip
                 status, body, _ = await me.get(f"{base}?{query}")
@@ -421,14 +421,14 @@ def test_a_reviewer_marks_notes_tags_hides_and_erases(tmp_path: Path) -> None:
                 {"turn": "1", "type": "bad_response", "reasons": ["too_long", "hallucination"], "text": "no"},
                 headers=part,
             )
-            assert body.count("<article") == 1 and "bad response: too long, hallucination – no" in body
+            assert body.count("<article") == 1 and "Bad response: too long, hallucination – no" in body
             await me.post(f"{ONE}/annotations", {"turn": "1", "type": "wrong_transcript"}, headers=part)
             found = (await http.call("GET", "/v1/agents/tiny/conversations/one"))[1]
             marks = {(m["annotationType"], m["role"], m["turnId"]) for m in found["turns"][1]["reviews"]}
             assert marks == {("bad_response", "agent", 1), ("wrong_transcript", "user", 1)}
             first = found["turns"][1]["reviews"][0]["id"]
             _, body, _ = await me.post(f"{ONE}/annotations/remove", {"turn": "1", "id": first}, headers=part)
-            assert "hallucination" not in body and "wrong transcript" in body
+            assert "hallucination" not in body and "Wrong transcript" in body
             assert (await me.post(f"{ONE}/annotations", {"turn": "9", "type": "other"}))[0] == 400
             assert (await me.post(f"{ONE}/annotations", {"turn": "1", "type": "nonsense"}))[0] == 400
             status, body, _ = await me.post(f"{ONE}/tags", {"tags": "vip, , billing "}, headers=part)
@@ -437,13 +437,18 @@ def test_a_reviewer_marks_notes_tags_hides_and_erases(tmp_path: Path) -> None:
             status, body, _ = await me.post(f"{ONE}/note", {"note": "call back"})
             assert status == 200 and "call back" in body and "<html" in body
             assert "not in the turn" in (await me.post(f"{ONE}/hide", {"turn": "1", "words": "trout"}, headers=part))[1]
-            assert (await me.post(f"{ONE}/hide", {"turn": "1", "words": "Swordfish"}, headers=part))[0] == 200
+            status, body, _ = await me.post(f"{ONE}/hide", {"turn": "1", "words": "Swordfish"}, headers=part)
+            assert status == 200 and "hidden by hand: swordfish" in body
             await me.post("/console/hiding", {"hide": "1", "next": ONE})
             _, body, _ = await me.get(ONE)
             await me.post("/console/hiding", {"hide": "0", "next": ONE})
             assert "swordfish" not in body and body.count("[HIDDEN]") >= 2
             async with await visitor(http, await key(http, "read")) as reader:
                 assert "swordfish" not in (await reader.get(ONE))[1]
+            status, body, _ = await me.post(f"{ONE}/show", {"turn": "1"}, headers=part)
+            assert status == 200 and "hidden by hand" not in body
+            async with await visitor(http, await key(http, "read")) as reader:
+                assert "swordfish" in (await reader.get(ONE))[1]
             status, body, _ = await me.post(f"{ONE}/erase")
             assert status == 200 and "erased" in body
             assert (await me.get(ONE))[0] == 404
@@ -693,7 +698,7 @@ def test_keys_are_made_shown_once_and_revoked_at_the_console(tmp_path: Path) -> 
                     f"{path}/retention", {"agent": "tiny", "conversations": "90", "details": "", "memory": ""}
                 )
             )[0] == 200
-            assert 'name="conversations" inputmode="numeric" size="5" value="90"' in (await me.get(path))[1]
+            assert 'name="conversations" placeholder="for ever" value="90"' in (await me.get(path))[1]
             assert (await me.post(f"{path}/retention", {"agent": "tiny", "conversations": "x"}))[0] == 400
         async with await visitor(http, await key(http, "admin", "read")) as guest:  # of one account
             _, body, _ = await guest.get(path)
@@ -812,13 +817,13 @@ def test_whoever_is_called_like_a_field_of_a_record_breaks_no_page(tmp_path: Pat
 def test_a_cookie_that_is_worth_nothing_does_not_keep_anybody_out(tmp_path: Path) -> None:
     async def check(http: Api) -> None:
         async with await visitor(http) as me:
-            me.session.cookie_jar.update_cookies({"vivavoce_session": "stale"})
+            me.session.cookie_jar.update_cookies({me.session_cookie[0]: "stale"})
             _, page, headers = await me.get("/console/sign-in")
             token = TOKEN.search(page)
             assert token is not None
             status, body, _ = await me.post("/console/sign-in", {"key": "test-key", "next": ""}, csrf=token[1])
             assert status == 200 and "<h1>Home</h1>" in body
-            before = {c.key: c.value for c in me.session.cookie_jar}["vivavoce_session"]
+            name, before = me.session_cookie
             _, page, _ = await me.get("/console/sign-in")
             token = TOKEN.search(page)
             assert token is not None
@@ -826,7 +831,7 @@ def test_a_cookie_that_is_worth_nothing_does_not_keep_anybody_out(tmp_path: Path
                 "/console/sign-in", {"key": "test-key", "next": ""}, csrf=token[1]
             )  # once more, while signed in
         async with stranger(http) as other:
-            headers = {"Cookie": f"vivavoce_session={before}"}
+            headers = {"Cookie": f"{name}={before}"}
             assert (await other.get("/console", headers=headers, redirects=False))[0] == 303
 
     console(tmp_path, check)
@@ -982,5 +987,28 @@ def test_a_change_that_was_not_taken_is_told_without_faults_too(tmp_path: Path) 
         async with await visitor(http) as me:
             for path in ("/console", "/console/agents/tiny"):
                 assert "Loading failed: OSError" in (await me.get(path))[1]
+
+    console(tmp_path, check)
+
+
+def test_an_open_page_is_told_what_becomes_of_the_folder(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        assert http.started is not None
+        deployments = http.started.services.deployments
+        async with await visitor(http) as me:
+            for path, told in (("/console/agents/tiny/talk", "start again"), ("/console/agents/tiny", "load again")):
+                _, body, _ = await me.get(path)
+                ask = re.search(r'hx-get="([^"]*version[^"]*)"', body)
+                assert ask is not None
+                asked, headers = ask[1].replace("&amp;", "&"), {"HX-Request": "true", "HX-Current-URL": http.url + path}
+                assert (await me.get(asked, headers=headers))[0] == 204
+                with (tmp_path / "agent" / "agent_settings" / "rules.txt").open("a") as rules:
+                    rules.write("Be brief indeed.\n")
+                await deployments.serve(tmp_path / "agent")
+                status, body, _ = await me.get(asked, headers=headers)
+                assert status == 200 and told in body
+            deployments.refuse("tiny", "Loading failed: OSError")
+            status, body, _ = await me.get(asked, headers=headers)
+            assert status == 200 and "Loading failed: OSError" in body
 
     console(tmp_path, check)

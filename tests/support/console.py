@@ -47,6 +47,11 @@ class Visitor:
         async with self.session.post(self.http.url + path, data=raw, headers=sent) as reply:
             return reply.status, (await reply.read()).decode("utf-8", "replace"), reply.headers
 
+    @property
+    def session_cookie(self) -> tuple[str, str]:
+        """(its name, what it holds)."""
+        return next((c.key, c.value) for c in self.session.cookie_jar if c.key.startswith("vivavoce_session"))
+
     async def token(self) -> str:
         found = TOKEN.search((await self.get("/console"))[1])
         return found[1] if found else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ from vivavoce.service.statistics import FunctionUse, Inside, TopicUse
 
 PATH = "/console/agents/{agentId}"
 DAYS = 30
+MAX_SHOWN = 2_000  # characters of a topic
+MAX_HASH = 64  # characters
 
 
 class FunctionRow(Struct, frozen=True, kw_only=True):
@@ -37,7 +40,9 @@ class TopicRow(Struct, frozen=True, kw_only=True):
     name: str
     path: str
     is_enabled: bool
-    queries: int
+    content: str
+    actions: str
+    examples: tuple[str, ...]
     use: TopicUse
 
 
@@ -52,7 +57,6 @@ class Graph(Struct, frozen=True, kw_only=True):
 async def show(visit: Visit) -> Response:
     agent_id, services, principal = visit.agent_id, visit.services, visit.principal
     faults = services.deployments.faults(principal, agent_id)
-    errors = [fault for fault in faults if fault.severity == "error"]
     try:
         deployment = await services.deployments.resolve(principal, agent_id, "draft")
     except DraftNotFound:
@@ -72,12 +76,12 @@ async def show(visit: Visit) -> Response:
         "agent",
         agent_id=agent_id,
         agents=agents,
-        refusal=services.deployments.refusal(principal, agent_id),
+        is_talk=False,
+        **(await version_of(visit) if deployment is not None else {"refusal": None, "errors": 0, "state": ""}),
         base=PATH.replace("{agentId}", showing.segment(agent_id)),
         deployment=deployment,
         is_served=known is not None and known.served is not None,
         faults=_by_path(faults),
-        errors=len(errors),
         days=DAYS,
         question=question,
         explained=explained,
@@ -98,7 +102,9 @@ def _described(prepared: Prepared, inside: Inside) -> dict[str, Any]:
                     name=topic.name,
                     path=topic.path,
                     is_enabled=topic.enabled,
-                    queries=len(topic.example_queries),
+                    content=topic.content[:MAX_SHOWN],
+                    actions=topic.actions[:MAX_SHOWN],
+                    examples=topic.example_queries,
                     use=inside.topics.get(topic.name, TopicUse()),
                 )
                 for topic in agent.topics.values()
@@ -165,4 +171,29 @@ def _by_path(faults: tuple[Fault, ...]) -> list[Fault]:
     return sorted(faults, key=lambda fault: (fault.severity != "error", fault.path, fault.line))
 
 
-PAGES = (Page(method="GET", path=PATH, handler=show, permission="read"),)
+async def version(visit: Visit) -> Response:
+    """What has become of the folder since a page of it was opened."""
+    now = await version_of(visit)
+    if visit.request.query_params.get("state") == now["state"]:
+        return Response(status_code=204, headers={"Cache-Control": "no-store"})
+    began = visit.request.query_params.get("began", now["tree"])[:MAX_HASH]
+    place = visit.request.headers.get("hx-current-url", "")
+    return page.render(
+        visit, "version.html", agent_id=visit.agent_id, is_talk="/talk" in place, **now | {"began": began}
+    )
+
+
+async def version_of(visit: Visit) -> dict[str, Any]:
+    """For `version.html`."""
+    deployments, principal = visit.services.deployments, visit.principal
+    tree = (await deployments.resolve(principal, visit.agent_id, "draft")).tree
+    errors = sum(f.severity == "error" for f in deployments.faults(principal, visit.agent_id))
+    refusal = deployments.refusal(principal, visit.agent_id) or ""
+    state = hashlib.sha256(f"{tree} {errors} {refusal}".encode()).hexdigest()[:16]
+    return {"tree": tree, "began": tree, "errors": errors, "refusal": refusal, "state": state}
+
+
+PAGES = (
+    Page(method="GET", path=PATH, handler=show, permission="read"),
+    Page(method="GET", path=f"{PATH}/version", handler=version, permission="read"),
+)

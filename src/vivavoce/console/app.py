@@ -87,7 +87,7 @@ def _endpoint(services: Services, setting: Setting, methods: Mapping[Any, Page])
             services=services,
             setting=setting,
             principal=_NOBODY,
-            token=request.cookies.get(sign_in.VISITOR, ""),
+            token=sign_in.kept(request, sign_in.VISITOR),
             form={},
         )
         try:
@@ -129,9 +129,9 @@ class ForgedRequest(Forbidden):
 
 
 async def _signed_in(visit: Visit) -> Visit:
-    token = visit.cookies.get(sign_in.SESSION, "")
+    token = sign_in.kept(visit.request, sign_in.SESSION)
     principal = await visit.services.sessions.principal(token)
-    is_hiding = "pii" in principal.permissions and visit.cookies.get(sign_in.HIDING) == "1"
+    is_hiding = "pii" in principal.permissions and sign_in.kept(visit.request, sign_in.HIDING) == "1"
     if is_hiding:
         principal = replace(principal, permissions=principal.permissions - {"pii"})
     return replace(visit, principal=principal, token=token, is_hiding=is_hiding)
@@ -169,7 +169,7 @@ async def _problem(visit: Visit, error: VivavoceError) -> Response:
         if (
             sign_in.SESSION in visit.cookies
         ):  # which stands for nobody any more; a link from elsewhere only came without it
-            response.delete_cookie(sign_in.SESSION, path=home.PATH)
+            sign_in.drop(request, response, sign_in.SESSION)
         return response
     # A part that asks for itself again and again is told to stop, and shows why.
     is_asked_again = visit.is_fragment and request.method == "GET" and error.status < 500

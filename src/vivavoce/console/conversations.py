@@ -109,6 +109,8 @@ def given(visit: Visit) -> tuple[tuple[str, str], ...]:
     """What the address says, without fields of the form that say nothing."""
     pairs = [(name, text) for name, text in visit.request.query_params.multi_items() if text.strip()]
     said = dict(pairs)
+    if "query" in said and "queryType" not in said:
+        pairs.append(("queryType", "transcript"))
     idle = set() if "query" in said else {"queryType", "turnType"}
     if said.get("queryType") == "semantic":
         idle |= {"turnType", "sort"}  # a meaning has no side, and its own order

@@ -19,7 +19,14 @@ from vivavoce.wire.keys import key_summary
 
 PATH = "/console/operations"
 PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
-ENTRIES = 100  # of the audit log
+MEANINGS: dict[Permission, str] = {
+    "chat": "hold conversations",
+    "read": "read them",
+    "write": "mark, note and tag them",
+    "pii": "see personal data",
+    "admin": "keys, erasure, retention",
+}
+ENTRIES = 50  # of the audit log
 
 
 async def show(visit: Visit) -> Response:
@@ -52,6 +59,9 @@ async def _page(visit: Visit, *, made: str = "", status: int = 200) -> Response:
         deployments=deployments,
         environments=ENVIRONMENTS,
         permissions=PERMISSIONS,
+        meanings=MEANINGS,
+        key_names={key["id"]: key["name"] for key in values["keys"] or ()},
+        saved=visit.request.query_params.get("saved") == "retention",
         readiness=services.operations.readiness(),
         now=datetime.now(UTC),
     )
@@ -84,7 +94,7 @@ async def revoke_key(visit: Visit) -> Response:
 async def put_retention(visit: Visit) -> Response:
     days = {name: _days(name, visit.field(name)) for name in Retention.__struct_fields__}
     await visit.services.erasure.put_retention(visit.principal, visit.field("agent"), Retention(**days))
-    return page.redirect(f"{PATH}#retention")
+    return page.redirect(f"{PATH}?saved=retention#retention")
 
 
 def _days(name: str, text: str) -> int | None:

@@ -60,7 +60,6 @@ async def show(visit: Visit) -> Response:
         shown_layers=_layers(visit),
         is_late=False,
         has_sound=conversation.is_recorded and conversation.is_ended,
-        mark_names=MARKS,
         reasons=REASONS,
         nonce=secrets.token_urlsafe(12),
     )
@@ -119,6 +118,12 @@ async def remove_annotation(visit: Visit) -> Response:
 async def hide(visit: Visit) -> Response:
     index = number("turn", visit.field("turn"))
     await visit.services.hand_redaction.hide(visit.principal, *names(visit), index, visit.field("words"))
+    return await _turn_again(visit, index)
+
+
+async def show_again(visit: Visit) -> Response:
+    index = number("turn", visit.field("turn"))
+    await visit.services.hand_redaction.show_again(visit.principal, *names(visit), index)
     return await _turn_again(visit, index)
 
 
@@ -246,6 +251,7 @@ PAGES = (
     _change(path=f"{PATH}/annotations", handler=annotate),
     _change(path=f"{PATH}/annotations/remove", handler=remove_annotation),
     _change(path=f"{PATH}/hide", handler=hide),
+    _change(path=f"{PATH}/show", handler=show_again),
     _change(path=f"{PATH}/note", handler=note),
     _change(path=f"{PATH}/tags", handler=tags),
     Page(method="POST", path=f"{PATH}/erase", handler=erase, permission="admin"),

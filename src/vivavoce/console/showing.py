@@ -30,6 +30,15 @@ def moment(value: datetime | str | None, zone: ZoneInfo) -> Markup:
     )
 
 
+def day_time(value: str, zone: ZoneInfo) -> Markup:
+    """A time to the minute, with the year where it is another; in full beside it."""
+    local = _local(datetime.fromisoformat(value), zone)
+    year = "" if local.year == datetime.now(zone).year else f" {local.year}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        value, f"{local:%d %b %Y, %H:%M:%S}", f"{local:%d %b}{year}, {local:%H:%M}"
+    )
+
+
 def clock(value: datetime | str, zone: ZoneInfo) -> str:
     when = datetime.fromisoformat(value) if isinstance(value, str) else value
     return f"{_local(when, zone):%H:%M:%S}"
@@ -124,6 +133,7 @@ def query(pairs: Sequence[tuple[str, str]]) -> str:
 FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment,
     "clock": clock,
+    "day_time": day_time,
     "milliseconds": milliseconds,
     "duration": duration,
     "since": since,

@@ -15,10 +15,24 @@ from vivavoce.errors import Unauthenticated
 from vivavoce.service.sessions import LIFETIME
 
 PATH = "/console/sign-in"
-SESSION = "vivavoce_session"
-VISITOR = "vivavoce_visitor"  # stands for a session against forgery, until there is one
-HIDING = "vivavoce_hiding"  # whoever may see personal data wants to see what others see
+SESSION = "session"  # kinds of cookies
+VISITOR = "visitor"  # stands for a session against forgery, until there is one
+HIDING = "hiding"  # whoever may see personal data wants to see what others see
 HOME = "/console"
+
+
+def cookie(request: Request, kind: str) -> str:
+    """Its name: cookies know no ports, and two servers on one machine should not sign each other's visitors out."""
+    return f"vivavoce_{kind}" + (f"_{request.url.port}" if request.url.port else "")
+
+
+def kept(request: Request, kind: str) -> str:
+    """What a cookie holds; "" when there is none."""
+    return request.cookies.get(cookie(request, kind), "")
+
+
+def drop(request: Request, response: Response, kind: str) -> None:
+    response.delete_cookie(cookie(request, kind), path=HOME)
 
 
 def address(request: Request) -> str:
@@ -35,7 +49,7 @@ async def show(visit: Visit) -> Response:
 
 
 def _form(visit: Visit, *, next: str, problem: str = "", status: int = 200) -> Response:
-    token = visit.cookies.get(VISITOR) or secrets.token_urlsafe(24)
+    token = kept(visit.request, VISITOR) or secrets.token_urlsafe(24)
     visit = replace(visit, token=token)
     response = page.render(visit, "sign_in.html", status=status, next=_own(next), problem=problem)
     _set(visit, response, VISITOR, token)
@@ -45,13 +59,13 @@ def _form(visit: Visit, *, next: str, problem: str = "", status: int = 200) -> R
 async def enter(visit: Visit) -> Response:
     try:
         token = await visit.services.sessions.begin(visit.field("key").strip())
-        await visit.services.sessions.end(visit.cookies.get(SESSION, ""))  # the one before
+        await visit.services.sessions.end(kept(visit.request, SESSION))  # the one before
     except Unauthenticated as error:
         problem = error.message if visit.field("key").strip() else "Enter an API key."
         return _form(visit, next=visit.field("next"), problem=problem, status=401)
     response = page.redirect(_own(visit.field("next")) or HOME)
     _set(visit, response, SESSION, token, seconds=int(LIFETIME.total_seconds()))
-    response.delete_cookie(VISITOR, path=HOME)
+    drop(visit.request, response, VISITOR)
     return response
 
 
@@ -66,16 +80,16 @@ async def hide(visit: Visit) -> Response:
     if visit.field("hide") == "1":
         _set(visit, response, HIDING, "1")
     else:
-        response.delete_cookie(HIDING, path=HOME)
+        drop(visit.request, response, HIDING)
     return response
 
 
 async def leave(visit: Visit) -> Response:
     await visit.services.sessions.end(visit.token)
     response = page.redirect(PATH)
-    response.delete_cookie(SESSION, path=HOME)
-    response.delete_cookie(HIDING, path=HOME)
-    response.headers["Clear-Site-Data"] = '"cache", "storage"'
+    drop(visit.request, response, SESSION)
+    drop(visit.request, response, HIDING)
+    response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 
@@ -85,9 +99,15 @@ def _own(address: str) -> str:
     return address if is_own and "\\" not in address and address.isascii() and address.isprintable() else ""
 
 
-def _set(visit: Visit, response: Response, name: str, value: str, *, seconds: int | None = None) -> None:
+def _set(visit: Visit, response: Response, kind: str, value: str, *, seconds: int | None = None) -> None:
     response.set_cookie(
-        name, value, max_age=seconds, path=HOME, secure=_is_secure(visit), httponly=True, samesite="strict"
+        cookie(visit.request, kind),
+        value,
+        max_age=seconds,
+        path=HOME,
+        secure=_is_secure(visit),
+        httponly=True,
+        samesite="strict",
     )
 
 

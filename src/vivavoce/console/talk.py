@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from starlette.responses import Response, StreamingResponse
 
 from vivavoce.console import page, showing
+from vivavoce.console.agent import version_of
 from vivavoce.console.turns import MARKS, REASONS, read, rendered, values
 from vivavoce.console.visit import Page, Visit
 from vivavoce.domain.conversation import ENVIRONMENTS
@@ -66,10 +67,11 @@ async def show(visit: Visit) -> Response:
         given=given,
         is_call=given.get("mode") == "call",
         origin=str(visit.request.base_url).rstrip("/"),
-        mark_names=MARKS,
         reasons=REASONS,
         conversation=conversation,
-        **so_far,
+        is_talk=True,
+        **(await version_of(visit) if visit.may("read") else {"state": ""}),
+        **{"mark_names": MARKS, **so_far},
     )
 
 

@@ -8,11 +8,12 @@ from vivavoce.audio import pcm
 from vivavoce.console import page, showing
 from vivavoce.console.origins import Origins, origins
 from vivavoce.console.visit import Visit
+from vivavoce.domain.conversation import Turn
 from vivavoce.domain.record import AnnotationType, BadReason, Role
 from vivavoce.errors import AgentNotFound
 from vivavoce.service import hiding
 from vivavoce.service.conversations import Found
-from vivavoce.service.redaction import sees_personal
+from vivavoce.service.redaction import by_hand, sees_personal, sides
 
 PATH = "/console/agents/{agentId}/conversations/{conversationId}"
 # In the order of the keys 1 to 6: what is said of it, and whose words it is about.
@@ -52,7 +53,15 @@ async def values(visit: Visit, found: Found) -> dict[str, Any]:
         "is_ended": conversation.is_ended,
         "can_mark": visit.may("write"),
         "rate": pcm.RATE,
+        "hidden": {turn.index: _hidden(turn) for turn in found.turns} if sees_personal(visit.principal) else {},
+        "mark_names": MARKS,
     }
+
+
+def _hidden(turn: Turn) -> list[str]:
+    """The words of a turn that reviewers have hidden."""
+    texts = dict(sides(turn))
+    return list(dict.fromkeys(texts[span.side][span.start : span.end] for span in by_hand(turn)))
 
 
 async def origins_of(visit: Visit, tree: str) -> Origins:

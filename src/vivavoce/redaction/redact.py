@@ -50,7 +50,7 @@ _FIELDS = frozenset(
     " attempts at error id type reason destination route request answer".split()
 )
 _IDENTIFIER = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+")  # a technical word: booking_made
-_TECHNICAL = re.compile(rf"{_IDENTIFIER.pattern}|AS_CHAT_[0-9a-f-]+")
+_TECHNICAL = re.compile(rf"{_IDENTIFIER.pattern}|[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|AS_CHAT_[0-9a-f-]+")
 _LEAST_DIGITS = 7  # of a number that may be somebody's
 _GAP = 3  # characters between the words of a value, at most
 MOST_VALUES = 5_000

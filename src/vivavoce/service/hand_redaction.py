@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
 
 from vivavoce.domain.clock import Clock
-from vivavoce.domain.conversation import BY_HAND, PersonalSpan
+from vivavoce.domain.conversation import BY_HAND, Conversation, PersonalSpan
 from vivavoce.domain.principal import Principal
+from vivavoce.domain.record import TranscriptTurn
 from vivavoce.errors import ConversationNotFound, Invalid
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
@@ -37,14 +39,7 @@ class HandRedaction:
         words = words.strip()
         if not 2 <= len(words) <= MAX_WORDS or not re.search(r"\w", words):
             raise Invalid(f"Give 2 to {MAX_WORDS} characters of what was said, a letter or digit among them.")
-        account_id = await self._deployments.account_of(principal, agent_id)
-        conversation = await self._store.get(account_id, agent_id, id)
-        if conversation is None:
-            raise ConversationNotFound
-        (transcript,) = await self._store.transcripts([conversation])
-        if not 0 <= turn < len(transcript.turns):
-            raise Invalid(f"The conversation has no turn {turn}.")
-        said = transcript.turns[turn]
+        conversation, said = await self._turn(principal, agent_id, id, turn)
         found = [
             PersonalSpan(side, match.start(), match.end(), BY_HAND)
             for side, text in sides(said)
@@ -53,9 +48,39 @@ class HandRedaction:
         if not found:
             raise Invalid("These words are not in the turn; give them as they stand there.")
         await self._reviews.look_again(conversation.subject)  # so that there is a decision to add to
-        await self._store.hide(conversation, turn, found)
+        await self._change(principal, conversation, turn, lambda own: [*own, *found])
+        return len(found)
+
+    async def show_again(self, principal: Principal, agent_id: str, id: str, turn: int) -> None:
+        """Takes back what was hidden by hand in a turn; what the rules have found stays hidden."""
+        require(principal, "write", agent_id)
+        require(principal, "pii", agent_id)
+        conversation, _ = await self._turn(principal, agent_id, id, turn)
+        await self._change(principal, conversation, turn, lambda own: [])
+
+    async def _turn(
+        self, principal: Principal, agent_id: str, id: str, turn: int
+    ) -> tuple[Conversation, TranscriptTurn]:
+        account_id = await self._deployments.account_of(principal, agent_id)
+        conversation = await self._store.get(account_id, agent_id, id)
+        if conversation is None:
+            raise ConversationNotFound
+        (transcript,) = await self._store.transcripts([conversation])
+        if not 0 <= turn < len(transcript.turns):
+            raise Invalid(f"The conversation has no turn {turn}.")
+        return conversation, transcript.turns[turn]
+
+    async def _change(
+        self,
+        principal: Principal,
+        conversation: Conversation,
+        turn: int,
+        change: Callable[[Sequence[PersonalSpan]], Sequence[PersonalSpan]],
+    ) -> None:
+        await self._store.hide(conversation, turn, change)
         await self._reviews.look_again(conversation.subject)
         if conversation.is_recorded and conversation.is_ended:
             await self._store.add_work([listen_again(conversation, self._clock.now())])
-        await self._audit.note(principal, "conversation.redact", account_id, agent_id, id, places=len(found))
-        return len(found)
+        await self._audit.note(
+            principal, "conversation.redact", conversation.account_id, conversation.agent_id, conversation.id
+        )

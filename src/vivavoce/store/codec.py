@@ -274,13 +274,13 @@ def decided(said: TranscriptTurn, personal: Sequence[PersonalSpan], by: str) -> 
     return replace(said, personal=(*personal, *kept), personal_by=by)
 
 
-def hidden(said: TranscriptTurn, spans: Sequence[PersonalSpan]) -> TranscriptTurn:
-    """With more that is hidden by hand. A turn that nobody has looked at is withheld whole, and stays so."""
-    return (
-        replace(said, personal=tuple(dict.fromkeys((*(said.personal or ()), *spans))))
-        if said.personal is not None
-        else said
-    )
+def hidden(said: TranscriptTurn, change: Callable[[Sequence[PersonalSpan]], Sequence[PersonalSpan]]) -> TranscriptTurn:
+    """With what is hidden by hand changed. A turn that nobody has looked at is withheld whole, and stays so."""
+    if said.personal is None:
+        return said
+    rest = [span for span in said.personal if span.category != BY_HAND]
+    own = [span for span in said.personal if span.category == BY_HAND]
+    return replace(said, personal=(*rest, *dict.fromkeys(change(own))))
 
 
 def amended(said: bytes | None, body: bytes, change: Callable[[Turn], Turn]) -> tuple[bytes, bytes]:

@@ -164,8 +164,13 @@ class Store(Protocol):
         """Replaces what is personal in turns (index -> spans), and whose decision it is. What was hidden by hand stays."""
         ...
 
-    async def hide(self, conversation: Conversation, index: int, spans: Sequence[PersonalSpan]) -> None:
-        """Adds what a reviewer has hidden in a turn. Whose decision the rest is, and whether it was looked at, stays as it is."""
+    async def hide(
+        self, conversation: Conversation, index: int, change: Callable[[Sequence[PersonalSpan]], Sequence[PersonalSpan]]
+    ) -> None:
+        """Replaces what reviewers have hidden in a turn by what `change` makes of it; nobody else's change comes between.
+
+        A turn that nobody has looked at yet is withheld whole, and stays so.
+        """
         ...
 
     async def amend(self, conversation: Conversation, index: int, change: Callable[[Turn], Turn]) -> None:

@@ -275,11 +275,13 @@ class MemoryStore:
                 body,
             )
 
-    async def hide(self, conversation: Conversation, index: int, spans: Sequence[PersonalSpan]) -> None:
+    async def hide(
+        self, conversation: Conversation, index: int, change: Callable[[Sequence[PersonalSpan]], Sequence[PersonalSpan]]
+    ) -> None:
         kept = self._kept(conversation)
         if index < len(kept.turns):
             said, body = kept.turns[index]
-            kept.turns[index] = (msgspec.json.encode(codec.hidden(codec.decode_said(said), spans)), body)
+            kept.turns[index] = (msgspec.json.encode(codec.hidden(codec.decode_said(said), change)), body)
 
     async def amend(self, conversation: Conversation, index: int, change: Callable[[Turn], Turn]) -> None:
         kept = self._kept(conversation)

@@ -103,6 +103,7 @@ async function trace(current) {
       window.htmx.process(turn);
     }
     current.turns += found.length;
+    found.at(-1)?.scrollIntoView({ block: "nearest" });
   } catch { /* asked again in a moment */ } finally { current.isTracing = false; }
 }
 

@@ -37,10 +37,12 @@ theme?.addEventListener("click", () => {
   const next = themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length];
   document.documentElement.dataset.theme = theme.dataset.theme = next;
   theme.setAttribute("aria-label", `Colours: ${next}`);
-  $("span", theme).textContent = next[0].toUpperCase() + next.slice(1);
+  $("span", theme).textContent = `Theme: ${next}`;
   remember("vivavoce_theme", next);
   document.dispatchEvent(new Event("vivavoce:theme"));
 });
+
+$("#shortcuts")?.addEventListener("click", () => $("#help").showModal());
 
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
@@ -81,7 +83,10 @@ async function wait() {
   document.dispatchEvent(new Event("vivavoce:back"));
 }
 export const away = wait;
-document.addEventListener("htmx:sendError", wait);
+document.addEventListener("htmx:sendError", (event) => {
+  if (event.detail.requestConfig.verb !== "get") toast("The server cannot be reached, so this was not saved. Save it again when it is back.", true);
+  wait();
+});
 document.addEventListener("htmx:responseError", (event) => {
   const { status, response } = event.detail.xhr;
   if (status >= 502) return wait();

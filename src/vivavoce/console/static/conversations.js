@@ -1,6 +1,8 @@
 // The list from the keyboard.
 import { isTyping } from "./console.js";
 
+sessionStorage.setItem(`vivavoce:${location.pathname}`, location.search); // the way back from a conversation
+
 // A row that was chosen stays so when the list comes anew; htmx keeps the focus where an id comes again.
 let chosen = null;
 document.addEventListener("htmx:beforeSwap", () => { chosen = document.querySelector("tr.chosen .row-link")?.id; });
@@ -8,7 +10,7 @@ document.addEventListener("htmx:afterSettle", () => { if (chosen) document.getEl
 
 document.addEventListener("keydown", (event) => {
   if (isTyping(event)) return;
-  const rows = [...document.querySelectorAll("#live tbody tr, #table tbody tr")];
+  const rows = [...document.querySelectorAll("#table tbody tr")];
   const at = rows.findIndex((row) => row.classList.contains("chosen"));
   if (event.key === "j" || event.key === "k") {
     const next = rows[Math.max(0, Math.min(rows.length - 1, at + (event.key === "j" ? 1 : -1)))];

@@ -1,17 +1,43 @@
 // What is said of a turn: with the mouse, or from the keyboard.
+import { csrf, toast } from "./console.js";
+
 const dialog = document.getElementById("mark");
+const problem = dialog.querySelector("[data-problem]");
 const boxes = [...dialog.querySelectorAll("[data-role]")]; // in the order of the keys
 export const MARKS = boxes.map((label) => label.querySelector("input").value);
 const fits = (place, kind) => place.dataset.turn !== "0" || boxes[MARKS.indexOf(kind)].dataset.role === "agent"; // in the greeting the user says nothing
 let turn = null;
 let selected = "";
 
-function send(place, action, values) {
-  return window.htmx.ajax("POST", `${place.dataset.here}/${action}`, { values: { turn: place.dataset.turn, ...values }, target: `#${place.id}`, swap: "outerHTML", source: place });
+// Puts the turn as it is now in place of itself; false, with the reason told, when it was not done.
+async function send(place, action, values) {
+  const body = new URLSearchParams({ turn: place.dataset.turn });
+  for (const [name, value] of values) body.append(name, value);
+  const reply = await fetch(`${place.dataset.here}/${action}`, { method: "POST", body, headers: { "X-CSRF-Token": csrf(), "HX-Request": "true" } }).catch(() => null);
+  if (!reply) return told("The server cannot be reached; it was not done.");
+  const found = new DOMParser().parseFromString(await reply.text(), "text/html").body;
+  if (!reply.ok) return told(found.textContent.trim() || `The server answered ${reply.status}.`);
+  const turn = found.querySelector(".turn");
+  if (turn) {
+    if (place.classList.contains("chosen")) turn.classList.add("chosen");
+    const had = place.contains(document.activeElement) || document.activeElement === document.body;
+    place.replaceWith(turn);
+    window.htmx.process(turn);
+    if (had) turn.focus({ preventScroll: true });
+    document.dispatchEvent(new Event("vivavoce:turn"));
+  }
+  return true;
+}
+
+function told(message) {
+  if (!dialog.open) return void toast(message, true);
+  problem.textContent = message;
+  problem.hidden = false;
+  return false;
 }
 
 export function mark(place, kind) {
-  if (place?.querySelector("[data-mark]") && fits(place, kind)) send(place, "annotations", { type: kind });
+  if (place?.querySelector("[data-mark]") && fits(place, kind)) send(place, "annotations", [["type", kind]]);
 }
 
 export function open(place) {
@@ -22,6 +48,8 @@ export function open(place) {
   boxes.forEach((label, n) => { label.hidden = !fits(place, MARKS[n]); });
   const words = dialog.querySelector("[name=words]");
   if (words) words.value = selected;
+  problem.hidden = true;
+  dialog.querySelector("[data-quote]").textContent = [...turn.querySelectorAll(".words")].map((part) => part.textContent.trim()).join(" → ").slice(0, 240);
   dialog.showModal();
 }
 
@@ -34,13 +62,12 @@ document.addEventListener("selectionchange", () => {
   const selection = getSelection();
   if (selection.anchorNode?.parentElement?.closest(".words")) selected = selection.toString().trim().slice(0, 500);
 });
-dialog.addEventListener("submit", (event) => {
+dialog.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const fields = new FormData(event.target);
-  const values = Object.fromEntries(fields);
-  if (fields.has("reasons")) values.reasons = fields.getAll("reasons");
+  const isHiding = event.target.id === "hide-form";
+  if (!await send(turn, isHiding ? "hide" : "annotations", new FormData(event.target))) return;
   dialog.close();
-  send(turn, event.target.id === "hide-form" ? "hide" : "annotations", values);
+  if (isHiding) toast("Hidden. “Show redacted” shows it as others see it.");
 });
 dialog.addEventListener("keydown", (event) => {
   const kind = MARKS[Number(event.key) - 1];

@@ -19,7 +19,7 @@ export class Player {
     this.turns = turns;
     this.until = null;
     const place = wave.querySelector("#waveform");
-    place.hidden = false;
+    place.hidden = wave.querySelector(".tracks").hidden = false;
     this.regions = Regions.create();
     const media = document.createElement("audio");
     media.preload = "none";

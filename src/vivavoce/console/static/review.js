@@ -26,7 +26,7 @@ transcript.addEventListener("click", (event) => {
   if (event.target.closest("[data-play]") || event.target.closest(".bubble")) {
     if (!getSelection().toString()) player?.playTurn(turn);
   }
-  if (!event.target.closest("a, button, input, summary, label, select")) {
+  if (event.target.closest("[data-mark]") || !event.target.closest("a, button, input, summary, label, select")) {
     chosen()?.classList.remove("chosen");
     turn.classList.add("chosen");
   }
@@ -35,14 +35,14 @@ transcript.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (isTyping(event)) return;
   const all = turns();
-  const at = all.indexOf(chosen());
+  const at = all.indexOf(chosen() ?? transcript.querySelector(".turn.playing"));
   const number = Number(event.key);
   if (event.key === "j" || event.key === "k") choose(all[Math.max(0, Math.min(all.length - 1, at + (event.key === "j" ? 1 : -1)))]);
   else if (number >= 1 && number <= MARKS.length) chosen() ? mark(chosen(), MARKS[number - 1]) : toast("Choose a turn first, with j and k.");
   else if (event.key === " " && player && !event.target.closest("button, summary, a")) { event.preventDefault(); player.toggle(); }
   else if (event.key === "Enter" && chosen() && event.target === chosen()) player?.playTurn(chosen());
   else if (event.key === "m") { event.preventDefault(); open(chosen()); }
-  else if (event.key === "n") { event.preventDefault(); document.getElementById("note")?.focus(); }
+  else if (event.key === "n") { event.preventDefault(); document.querySelector("[name=note]")?.focus(); }
   else if (event.key === "c" && chosen()) copy(new URL(chosen().querySelector("[data-copy]").dataset.copy, location.href).href);
 });
 
@@ -52,6 +52,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   const turn = event.detail.target?.closest?.(".turn");
   again = turn?.classList.contains("chosen") ? turn.id : null;
 });
+document.addEventListener("vivavoce:turn", () => player?.found());
 document.addEventListener("htmx:afterSettle", () => {
   const turn = again && document.getElementById(again);
   if (turn) {
@@ -72,3 +73,8 @@ if (wave) {
   player = await Player.make(wave, turns).catch(() => null);
   if (!player) document.getElementById("sound-problem").textContent = "The recording cannot be played yet; load the page again in a while.";
 }
+
+// Back to the list as it was.
+const list = document.getElementById("list");
+const query = sessionStorage.getItem(`vivavoce:${list.getAttribute("href")}`);
+if (query) list.setAttribute("href", list.getAttribute("href") + query);

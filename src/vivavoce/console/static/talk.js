@@ -140,6 +140,10 @@ $("setting").addEventListener("submit", (event) => {
     here.search = new URLSearchParams(fields);
     history.replaceState(null, "", here);
     if (before) await fetch(`${base}/${encodeURIComponent(before)}/end`, { method: "POST", headers: { "X-CSRF-Token": csrf() } });
+    const version = document.getElementById("version");
+    if (version) { // from now on it is this version that is talked to
+      await window.htmx.ajax("GET", `${version.getAttribute("hx-get").split("?")[0]}?again=1`, { target: "#version", swap: "outerHTML" });
+    }
     await send(base, fields);
     $("setting").querySelector("details").open = false;
   });
@@ -169,11 +173,16 @@ for (const key of "123456789*0#") {
   button.addEventListener("click", () => { $("pressed").value += key; });
   $("keys").append(button);
 }
+function dial(isOpen) {
+  $("pad").hidden = !isOpen;
+  $("dial").setAttribute("aria-expanded", String(isOpen));
+}
+$("dial").addEventListener("click", () => dial($("pad").hidden));
 $("press").addEventListener("click", () => {
   const keys = $("pressed").value;
   if (!/^[0-9*#A-Da-d]+$/.test(keys)) return;
   $("pressed").value = "";
-  $("press").closest("details").open = false;
+  dial(false);
   say("", keys);
 });
 $("end").addEventListener("click", () => busy(async () => {

@@ -201,7 +201,9 @@ class Writing(FactRows, WorkRows, Reading):
 
         await self._do(write)
 
-    async def hide(self, conversation: Conversation, index: int, spans: Sequence[PersonalSpan]) -> None:
+    async def hide(
+        self, conversation: Conversation, index: int, change: Callable[[Sequence[PersonalSpan]], Sequence[PersonalSpan]]
+    ) -> None:
         place = await self._placed(conversation.subject)
 
         def write(c: sqlite3.Connection) -> None:
@@ -209,7 +211,7 @@ class Writing(FactRows, WorkRows, Reading):
             row = c.execute(SQL["get_turn"], values).fetchone()
             if row is not None:
                 said = codec.decode_said(place.seal.open(row[0], b"said:%d" % index))
-                body = encode(codec.hidden(said, spans))
+                body = encode(codec.hidden(said, change))
                 c.execute(SQL["put_said"], {**values, "said": place.seal.close(body, b"said:%d" % index)})
 
         await self._do(write)
