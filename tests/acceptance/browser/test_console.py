@@ -6,6 +6,7 @@ import http.server
 import json
 import re
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,6 +41,15 @@ def talk(server: Server, *lines: str, **opening: Any) -> str:
 def a_call(server: Server) -> str:
     found = ask(server, "/v1/agents/bike-workshop/conversations?channel=VOICE-SIP&sort=startedAt")["conversations"]
     return str(found[0]["conversationId"])
+
+
+def await_searchable(server: Server, id: str, word: str) -> None:
+    """What was said is put into the index in the background, once its conversation has ended."""
+    search = f"/v1/agents/bike-workshop/conversations?queryType=transcript&query={word}"
+    deadline = time.monotonic() + 20
+    while id not in {one["conversationId"] for one in ask(server, search)["conversations"]}:
+        assert time.monotonic() < deadline, f"{word} is not found"
+        time.sleep(0.05)
 
 
 def every_page(server: Server) -> dict[str, str]:
@@ -352,6 +362,7 @@ def test_a_server_that_restarts_is_noticed_and_the_message_arrives_once(page: Pa
 def test_a_list_is_filtered_by_chips_searched_sorted_and_saved(page: Page, server: Server) -> None:
     id = talk(server, "Do you work on electric bikes?", "no thanks, that's all")
     ask(server, f"/v1/agents/bike-workshop/conversations/{id}/tags", {"tags": ["vip"]}, method="PUT")
+    await_searchable(server, id, "electric")
     page.goto(f"{server.address}{AGENT}/conversations")
     page.locator("summary", has_text="Filter").click()
     page.locator("input[name=tag]").fill("vip")

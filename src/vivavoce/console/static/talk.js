@@ -128,6 +128,14 @@ async function busy(work) {
   }
 }
 
+const end = (id) => fetch(`${base}/${encodeURIComponent(id)}/end`, { method: "POST", headers: { "X-CSRF-Token": csrf() } });
+
+// From now on it is the present version of the folder that is talked to.
+async function talkedTo() {
+  const version = $("version");
+  if (version) await window.htmx.ajax("GET", `${version.getAttribute("hx-get").split("?")[0]}?again=1`, { target: "#version", swap: "outerHTML" });
+}
+
 $("setting").addEventListener("submit", (event) => {
   event.preventDefault();
   busy(async () => {
@@ -139,12 +147,9 @@ $("setting").addEventListener("submit", (event) => {
     const here = new URL(location.href);
     here.search = new URLSearchParams(fields);
     history.replaceState(null, "", here);
-    if (before) await fetch(`${base}/${encodeURIComponent(before)}/end`, { method: "POST", headers: { "X-CSRF-Token": csrf() } });
-    const version = document.getElementById("version");
-    if (version) { // from now on it is this version that is talked to
-      await window.htmx.ajax("GET", `${version.getAttribute("hx-get").split("?")[0]}?again=1`, { target: "#version", swap: "outerHTML" });
-    }
-    await send(base, fields);
+    const begun = send(base, fields);
+    await Promise.allSettled([begun, before && end(before), talkedTo()]); // the new conversation waits for neither
+    await begun;
     $("setting").querySelector("details").open = false;
   });
 });
@@ -186,7 +191,7 @@ $("press").addEventListener("click", () => {
   say("", keys);
 });
 $("end").addEventListener("click", () => busy(async () => {
-  await fetch(`${base}/${encodeURIComponent(conversation)}/end`, { method: "POST", headers: { "X-CSRF-Token": csrf() } });
+  await end(conversation);
   conversation = "";
   $("status").textContent = "You have ended the conversation.";
 }));
