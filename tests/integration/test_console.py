@@ -122,9 +122,8 @@ def test_a_session_expires_ends_when_it_is_left_and_with_its_key(tmp_path: Path)
             status, body, _ = await one.post("/console/sign-out")
             assert status == 200 and "Sign in" in body
             headers = {"Cookie": f"{name}={cookie}"}
-            assert (await one.get("/console", headers=headers, redirects=False))[
-                0
-            ] == 303  # a copy of it is worth nothing
+            status, _, told = await one.get("/console", headers=headers, redirects=False)
+            assert status == 303 and told["Set-Cookie"].startswith(f'{name}=""')  # a copy is worth nothing, and goes
             assert (await other.get("/console", redirects=False))[0] == 200
             clock = services.sessions._clock
             later = clock.now() + LIFETIME + timedelta(seconds=1)
@@ -447,6 +446,7 @@ def test_a_reviewer_marks_notes_tags_hides_and_erases(tmp_path: Path) -> None:
                 assert "swordfish" not in (await reader.get(ONE))[1]
             status, body, _ = await me.post(f"{ONE}/show", {"turn": "1"}, headers=part)
             assert status == 200 and "hidden by hand" not in body
+            assert "conversation.unredact" in [e["action"] for e in (await http.call("GET", "/v1/audit"))[1]["entries"]]
             async with await visitor(http, await key(http, "read")) as reader:
                 assert "swordfish" in (await reader.get(ONE))[1]
             status, body, _ = await me.post(f"{ONE}/erase")

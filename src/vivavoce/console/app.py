@@ -166,9 +166,7 @@ async def _problem(visit: Visit, error: VivavoceError) -> Response:
         response = (
             Response(status_code=204, headers={"HX-Redirect": where}) if visit.is_fragment else page.redirect(where)
         )
-        if (
-            sign_in.SESSION in visit.cookies
-        ):  # which stands for nobody any more; a link from elsewhere only came without it
+        if sign_in.kept(request, sign_in.SESSION):  # which stands for nobody any more; a link from elsewhere has none
             sign_in.drop(request, response, sign_in.SESSION)
         return response
     # A part that asks for itself again and again is told to stop, and shows why.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from vivavoce.domain.audit import Action
 from vivavoce.domain.clock import Clock
 from vivavoce.domain.conversation import BY_HAND, Conversation, PersonalSpan
 from vivavoce.domain.principal import Principal
@@ -48,7 +49,8 @@ class HandRedaction:
         if not found:
             raise Invalid("These words are not in the turn; give them as they stand there.")
         await self._reviews.look_again(conversation.subject)  # so that there is a decision to add to
-        await self._change(principal, conversation, turn, lambda own: [*own, *found])
+        await self._change(conversation, turn, lambda own: [*own, *found])
+        await self._note(principal, "conversation.redact", conversation)
         return len(found)
 
     async def show_again(self, principal: Principal, agent_id: str, id: str, turn: int) -> None:
@@ -56,7 +58,8 @@ class HandRedaction:
         require(principal, "write", agent_id)
         require(principal, "pii", agent_id)
         conversation, _ = await self._turn(principal, agent_id, id, turn)
-        await self._change(principal, conversation, turn, lambda own: [])
+        await self._change(conversation, turn, lambda own: [])
+        await self._note(principal, "conversation.unredact", conversation)
 
     async def _turn(
         self, principal: Principal, agent_id: str, id: str, turn: int
@@ -72,7 +75,6 @@ class HandRedaction:
 
     async def _change(
         self,
-        principal: Principal,
         conversation: Conversation,
         turn: int,
         change: Callable[[Sequence[PersonalSpan]], Sequence[PersonalSpan]],
@@ -81,6 +83,6 @@ class HandRedaction:
         await self._reviews.look_again(conversation.subject)
         if conversation.is_recorded and conversation.is_ended:
             await self._store.add_work([listen_again(conversation, self._clock.now())])
-        await self._audit.note(
-            principal, "conversation.redact", conversation.account_id, conversation.agent_id, conversation.id
-        )
+
+    async def _note(self, principal: Principal, action: Action, conversation: Conversation) -> None:
+        await self._audit.note(principal, action, conversation.account_id, conversation.agent_id, conversation.id)

@@ -15,4 +15,5 @@ if (!enter()) {
   // A link from another site comes without the cookie, by which that site could do things; this page's own request has it.
   const reply = await fetch("/console/session", { redirect: "manual" }).catch(() => null);
   if (reply?.status === 204) location.replace(form.dataset.next);
+  else sessionStorage.clear(); // what whoever was here before has searched for
 }
