@@ -519,6 +519,17 @@ def test_layers_are_switched_and_stay_so(page: Page, server: Server) -> None:
     expect(page.locator("#turn-1 .layer-topics")).to_be_hidden()
 
 
+def test_a_mark_after_the_session_is_over_asks_to_sign_in_again(
+    page: Page, context: BrowserContext, server: Server
+) -> None:
+    id = talk(server, "When are you open?")
+    page.goto(f"{server.address}{AGENT}/conversations/{id}?turn=1")
+    context.clear_cookies()
+    page.keyboard.press("1")
+    page.wait_for_url("**/console/sign-in?next=**")
+    assert not ask(server, f"/v1/agents/bike-workshop/conversations/{id}")["turns"][1]["reviews"]
+
+
 def test_words_are_hidden_by_hand_and_a_conversation_is_exported_and_erased(page: Page, server: Server) -> None:
     id = talk(server, "The dog barks like a thunderbolt at night")
     where = f"{server.address}{AGENT}/conversations/{id}"

@@ -15,6 +15,8 @@ async function send(place, action, values) {
   for (const [name, value] of values) body.append(name, value);
   const reply = await fetch(`${place.dataset.here}/${action}`, { method: "POST", body, headers: { "X-CSRF-Token": csrf(), "HX-Request": "true" } }).catch(() => null);
   if (!reply) return told("The server cannot be reached; it was not done.");
+  const elsewhere = reply.headers.get("HX-Redirect"); // to sign in again
+  if (elsewhere) return void location.assign(elsewhere);
   const found = new DOMParser().parseFromString(await reply.text(), "text/html").body;
   if (!reply.ok) return told(found.textContent.trim() || `The server answered ${reply.status}.`);
   const turn = found.querySelector(".turn");

@@ -128,7 +128,10 @@ async function busy(work) {
   }
 }
 
-const end = (id) => fetch(`${base}/${encodeURIComponent(id)}/end`, { method: "POST", headers: { "X-CSRF-Token": csrf() } });
+async function end(id) {
+  const reply = await fetch(`${base}/${encodeURIComponent(id)}/end`, { method: "POST", headers: { "X-CSRF-Token": csrf(), Accept: "application/json" } });
+  if (!reply.ok) throw new Error((await reply.json().catch(() => null))?.error ?? `The server answered ${reply.status}.`);
+}
 
 // From now on it is the present version of the folder that is talked to.
 async function talkedTo() {
