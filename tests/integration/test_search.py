@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from tests.integration.test_access import key
 from tests.integration.test_record import AGENT, LIST, MODEL, ids
+from tests.support.console import visitor
 from tests.support.embedder import Topics
 from tests.support.http import Api, api
 from tests.support.openai_server import OpenAIServer, openai_server
@@ -106,6 +107,22 @@ def test_without_the_right_words_and_meanings_that_are_hidden_find_nothing(tmp_p
         assert "Zuleika" not in str(summary) and "[NAME]" in summary["heading"]
 
     http(tmp_path, check, in_memory=in_memory)
+
+
+def test_the_console_marks_what_a_search_has_found_by_words_and_by_meaning(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        page = "/console/agents/tiny/conversations?queryType"
+        async with await visitor(http) as me, await visitor(http, await key(http, "read")) as reader:
+            _, body, _ = await me.get(f"{page}=transcript&query=leaking")
+            assert "My kitchen tap is <mark>leaking</mark>, my name is Zuleika Quorn" in body
+            _, body, _ = await me.get(f"{page}=semantic&query=is+water+leaking")
+            assert "My kitchen tap is <mark>leaking</mark>, my name is Zuleika Quorn" in body
+            assert "/conversations/leak?turn=1" in body and body.count("<mark>") == 1
+            for kind in ("transcript", "semantic"):
+                _, body, _ = await reader.get(f"{page}={kind}&query=leaking")
+                assert "<mark>leaking</mark>, my name is [NAME]" in body and "Zuleika" not in body
+
+    http(tmp_path, check)
 
 
 @pytest.mark.parametrize("in_memory", [False, True])

@@ -59,6 +59,7 @@ SYSTEM_VIEWS = {
     "Production": "clientEnv=live",
     "Test": "clientEnv=sandbox&clientEnv=draft&clientEnv=pre-release",
 }
+TELLING = 4  # characters; in a search by meaning shorter words stand in nearly everything that was said
 # How a filter is called on the page; the names in the address are those of the API.
 FILTER_NAMES = {
     "startTime": "From", "endTime": "Until", "clientEnv": "Environment", "channel": "Channel", "variantId": "Variant",
@@ -316,7 +317,13 @@ def _metric(transcript: Transcript, name: str) -> str:
 
 
 def _phrases(wanted: Asked | None) -> tuple[tuple[str, ...], ...]:
-    return words.phrases(wanted.values["query"]) if wanted is not None and wanted.mode == "transcript" else ()
+    """What is looked for in what was said, to be shown and marked."""
+    if wanted is None or wanted.mode not in ("transcript", "semantic"):
+        return ()
+    found = words.phrases(wanted.values["query"])
+    if wanted.mode == "transcript":
+        return found
+    return tuple((word,) for phrase in found for word in phrase if len(word) >= TELLING)
 
 
 def _chips(pairs: Sequence[tuple[str, str]]) -> list[tuple[str, str, str]]:
