@@ -19,7 +19,6 @@ import sqlite3
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -175,14 +174,8 @@ class Visitor:
 
 async def measured(ask: Callable[[], Awaitable[Any]], times: int) -> tuple[float, float]:
     """(p50, p95) in milliseconds."""
-    await ask()
-    taken = []
-    for _ in range(times):
-        began = time.perf_counter()
-        await ask()
-        taken.append((time.perf_counter() - began) * 1000)
-    taken.sort()
-    return statistics.median(taken), taken[int(len(taken) * 0.95)]
+    found = await record.taken(ask, times)
+    return statistics.median(found), found[int(len(found) * 0.95)]
 
 
 async def pages(server: Server, count: int, times: int) -> list[dict[str, Any]]:

@@ -171,22 +171,27 @@ def _add(
 _SNAPSHOT = codec.encode_snapshot(Snapshot())
 
 
+async def taken(ask: Callable[[], Awaitable[Any]], times: int) -> list[float]:
+    """Milliseconds of each time, in order of length; once more before, to warm up."""
+    await ask()
+    found = []
+    for _ in range(times):
+        began = time.perf_counter()
+        await ask()
+        found.append((time.perf_counter() - began) * 1000)
+    return sorted(found)
+
+
 class Figures:
     def __init__(self) -> None:
         self.rows: list[dict[str, Any]] = []
 
     async def measure(self, name: str, ask: Callable[[], Awaitable[Any]], times: int, target: float | None) -> None:
-        await ask()  # once to warm up
-        taken = []
-        for _ in range(times):
-            began = time.perf_counter()
-            await ask()
-            taken.append((time.perf_counter() - began) * 1000)
-        taken.sort()
+        found = await taken(ask, times)
         row = {
             "what": name,
-            "p50_ms": statistics.median(taken),
-            "p99_ms": taken[min(len(taken) - 1, int(len(taken) * 0.99))],
+            "p50_ms": statistics.median(found),
+            "p99_ms": found[min(len(found) - 1, int(len(found) * 0.99))],
             "target_ms": target,
         }
         self.rows.append(row)

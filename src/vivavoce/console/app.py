@@ -16,13 +16,7 @@ from starlette.routing import BaseRoute, Route
 from vivavoce.console import agent, assets, calling, conversations, home, operations, page, review, sign_in, talk
 from vivavoce.console.visit import Page, Setting, Visit
 from vivavoce.domain.principal import Principal
-from vivavoce.errors import (
-    Forbidden,
-    Invalid,
-    NotFound,
-    Unauthenticated,
-    VivavoceError,
-)
+from vivavoce.errors import Forbidden, Invalid, NotFound, Unauthenticated, VivavoceError
 from vivavoce.service.access import require
 from vivavoce.service.services import Services
 from vivavoce.service.sessions import csrf_token
@@ -184,8 +178,7 @@ async def _shown(visit: Visit, status: int, message: str, code: str) -> Response
     told: dict[str, Any] = {"status": status, "message": message, "code": code}
     if visit.is_fragment:
         return page.render(visit, "problem_part.html", **told)
-    if (
-        visit.principal is _NOBODY or status >= 500
-    ):  # whoever is not known is shown no agents; and what failed may fail again
+    # Whoever is not known is shown no agents; and what failed may fail again.
+    if visit.principal is _NOBODY or status >= 500:
         return page.render(visit, "problem.html", **told)
     return await page.show(visit, "problem.html", "", **told)

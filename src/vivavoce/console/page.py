@@ -40,15 +40,7 @@ _templates.globals.update(asset=assets.url, version=__version__)
 def render(
     visit: Visit, template: str, *, status: int = 200, headers: dict[str, str] | None = None, **values: Any
 ) -> Response:
-    body = text(visit, template, **values)
-    nonce = values.get("nonce")
-    csp = CSP.format(nonce=f" 'nonce-{nonce}'" if nonce else "")
-    return Response(
-        body,
-        status,
-        {"Content-Security-Policy": csp, "Cache-Control": "no-store", **HEADERS, **(headers or {})},
-        media_type="text/html; charset=utf-8",
-    )
+    return html(text(visit, template, **values), status=status, headers=headers, nonce=values.get("nonce", ""))
 
 
 async def show(visit: Visit, template: str, active: str, *, agent_id: str | None = None, **values: Any) -> Response:
@@ -60,10 +52,11 @@ async def show(visit: Visit, template: str, active: str, *, agent_id: str | None
     return render(visit, template, active=active, **values)
 
 
-def html(body: str) -> Response:
-    """A part of a page that was rendered before."""
-    headers = {"Content-Security-Policy": CSP.format(nonce=""), "Cache-Control": "no-store", **HEADERS}
-    return Response(body, headers=headers, media_type="text/html; charset=utf-8")
+def html(body: str, *, status: int = 200, headers: dict[str, str] | None = None, nonce: str = "") -> Response:
+    """What was rendered, as it is sent. `nonce` lets in the style elements that carry it."""
+    csp = CSP.format(nonce=f" 'nonce-{nonce}'" if nonce else "")
+    sent = {"Content-Security-Policy": csp, "Cache-Control": "no-store", **HEADERS, **(headers or {})}
+    return Response(body, status, sent, media_type="text/html; charset=utf-8")
 
 
 def text(visit: Visit, template: str, **values: Any) -> str:

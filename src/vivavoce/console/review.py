@@ -214,16 +214,12 @@ async def export(visit: Visit) -> Response:
     if kind not in FORMATS:
         raise Invalid(f"format is {kind[:20]!r}; it should be one of {', '.join(FORMATS)}.")
     if kind == "jsonl":
-        body, media_type = (
-            await visit.services.exports.record(visit.principal, agent_id, id) + b"\n",
-            "application/x-ndjson",
-        )
+        media_type = "application/x-ndjson"
+        body = await visit.services.exports.record(visit.principal, agent_id, id) + b"\n"
     else:
+        media_type = "application/json"
         found = await visit.services.conversations.get(visit.principal, agent_id, id)
-        body, media_type = (
-            await hiding.apart(lambda: encode(hiding.detail_of(found, visit.principal))),
-            "application/json",
-        )
+        body = await hiding.apart(lambda: encode(hiding.detail_of(found, visit.principal)))
     headers = {"Cache-Control": "no-store", **page.HEADERS}
     headers["Content-Disposition"] = f'attachment; filename="conversation.{kind}"'
     return Response(body, headers=headers, media_type=media_type)

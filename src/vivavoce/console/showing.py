@@ -89,8 +89,7 @@ def size(value: int) -> str:
 
 def as_json(value: Any) -> str:
     """Pretty-printed, and cut where it would be a page of its own."""
-    plain = msgspec.json.decode(msgspec.json.encode(value))
-    text = json.dumps(plain, indent=2, ensure_ascii=False)
+    text = json.dumps(_plain(value), indent=2, ensure_ascii=False)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}\n… {len(text) - MOST_SHOWN:,} characters more"
 
 

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from vivavoce.console import page
+from vivavoce.console.home import PATH as HOME
 from vivavoce.console.visit import Page, Visit
 from vivavoce.errors import Unauthenticated
 from vivavoce.service.sessions import LIFETIME
@@ -18,7 +19,6 @@ PATH = "/console/sign-in"
 SESSION = "session"  # kinds of cookies
 VISITOR = "visitor"  # stands for a session against forgery, until there is one
 HIDING = "hiding"  # whoever may see personal data wants to see what others see
-HOME = "/console"
 
 
 def cookie(request: Request, kind: str) -> str:

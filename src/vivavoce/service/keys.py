@@ -111,11 +111,11 @@ class Keys:
         require(principal, "admin")
         if not 0 < len(name.strip()) <= MAX_NAME_CHARACTERS:
             raise Invalid(f"A key needs a name, of at most {MAX_NAME_CHARACTERS} characters.")
-        for text in (*(agents or ()), account_id or ""):
-            if len(text) > MAX_NAME_CHARACTERS or len(agents or ()) > MOST_AGENTS:
-                raise Invalid(
-                    f"A key may be for {MOST_AGENTS} agents; names have at most {MAX_NAME_CHARACTERS} characters."
-                )
+        named = (*(agents or ()), account_id or "")
+        if len(named) > MOST_AGENTS + 1 or any(len(text) > MAX_NAME_CHARACTERS for text in named):
+            raise Invalid(
+                f"A key may be for {MOST_AGENTS} agents; names have at most {MAX_NAME_CHARACTERS} characters."
+            )
         if expires_at is not None and expires_at <= self._clock.now():
             raise Invalid("expiresAt is in the past; the key would never work.")
         if agents is not None and not agents:

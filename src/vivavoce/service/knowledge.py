@@ -52,23 +52,20 @@ class Knowledge:
     def __init__(self, deployments: Deployments) -> None:
         self._deployments = deployments
 
-    async def explain(
-        self, principal: Principal, agent_id: str, question: str, *, is_in_flow: bool = False
-    ) -> Explained:
+    async def explain(self, principal: Principal, agent_id: str, question: str) -> Explained:
         """Of the agent as its folder is now."""
         require(principal, "read", agent_id)
         if len(question) > MAX_QUESTION:
             raise Invalid(f"The question has {len(question):,} characters; at most {MAX_QUESTION:,} are taken.")
         deployment = await self._deployments.resolve(principal, agent_id, "draft")
         prepared = await self._deployments.prepared(deployment.tree)
-        return await asyncio.to_thread(_explained, prepared, question, is_in_flow)
+        return await asyncio.to_thread(_explained, prepared, question)
 
 
-def _explained(prepared: Prepared, question: str, is_in_flow: bool) -> Explained:
+def _explained(prepared: Prepared, question: str) -> Explained:
     settings = prepared.agent.experimental.retrieval
-    threshold = settings.in_flow_threshold if is_in_flow else settings.threshold
     matches = prepared.retriever.search(question, (), limit=settings.top_k + MORE, threshold=1.0)
-    retrieved = [match.name for match in matches if match.distance <= threshold][: settings.top_k]
+    retrieved = [match.name for match in matches if match.distance <= settings.threshold][: settings.top_k]
     asked = {word: frozenset(words(word)) for word in dict.fromkeys(_WORD.findall(question))}
     stems = frozenset().union(*asked.values())
     topics = []
@@ -99,6 +96,6 @@ def _explained(prepared: Prepared, question: str, is_in_flow: bool) -> Explained
         passages=tuple(
             PassageFound(source=p.source, heading=p.heading, text=p.text, distance=distance) for p, distance in passages
         ),
-        threshold=threshold,
+        threshold=settings.threshold,
         most=settings.top_k,
     )

@@ -1,5 +1,5 @@
 // A call from the page: the microphone on one side, the line on the other, and the trace of each turn beside them.
-import { copy, csrf, isTyping } from "./console.js";
+import { clock, copy, csrf, isTyping } from "./console.js";
 import "./marks.js";
 
 const $ = (id) => document.getElementById(id);
@@ -141,8 +141,7 @@ function connect(current) {
   };
   socket.onclose = (event) => finish(current, event.reason || (event.code === 1006 ? "The connection to the server was lost." : ""));
   current.timer = setInterval(() => {
-    const seconds = Math.floor((Date.now() - current.since) / 1000);
-    $("clock").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
+    $("clock").textContent = clock((Date.now() - current.since) / 1000);
     trace(current);
   }, 1000);
 }

@@ -1,7 +1,5 @@
 // Small charts of days, drawn with uPlot in the page's own colours.
-function colour(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
+import { colour } from "./console.js";
 
 const drawn = new Map();
 

@@ -25,6 +25,14 @@ export async function copy(text) {
   toast("Copied.");
 }
 
+// 1:05, or 1:00:05.
+export function clock(seconds) {
+  const [hours, minutes, rest] = [seconds / 3600, (seconds % 3600) / 60, seconds % 60].map(Math.floor);
+  return `${hours ? `${hours}:${String(minutes).padStart(2, "0")}` : minutes}:${String(rest).padStart(2, "0")}`;
+}
+
+export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
 export const csrf = () => JSON.parse(document.body.getAttribute("hx-headers"))["X-CSRF-Token"];
 
 export function isTyping(event) {
@@ -36,7 +44,7 @@ theme?.addEventListener("click", () => {
   const themes = ["auto", "light", "dark"];
   const next = themes[(themes.indexOf(document.documentElement.dataset.theme) + 1) % themes.length];
   document.documentElement.dataset.theme = theme.dataset.theme = next;
-  theme.setAttribute("aria-label", `Colours: ${next}`);
+  theme.setAttribute("aria-label", `Theme: ${next}`);
   $("span", theme).textContent = `Theme: ${next}`;
   remember("vivavoce_theme", next);
   document.dispatchEvent(new Event("vivavoce:theme"));
@@ -69,7 +77,7 @@ document.addEventListener("keydown", (event) => {
 
 // The server may restart at any time: say so, and go on by oneself when it is back.
 let isAway = false;
-async function wait() {
+export async function away() {
   if (isAway) return;
   isAway = true;
   $("#away").hidden = false;
@@ -82,14 +90,13 @@ async function wait() {
   $("#away").hidden = true;
   document.dispatchEvent(new Event("vivavoce:back"));
 }
-export const away = wait;
 document.addEventListener("htmx:sendError", (event) => {
   if (event.detail.requestConfig.verb !== "get") toast("The server cannot be reached, so this was not saved. Save it again when it is back.", true);
-  wait();
+  away();
 });
 document.addEventListener("htmx:responseError", (event) => {
   const { status, response } = event.detail.xhr;
-  if (status >= 502) return wait();
+  if (status >= 502) return away();
   const text = new DOMParser().parseFromString(response, "text/html").body.textContent.trim();
   toast(text.slice(0, 300) || `The server answered ${status}.`, true);
 });

@@ -1,5 +1,5 @@
 // The list from the keyboard.
-import { isTyping } from "./console.js";
+import { clock, isTyping } from "./console.js";
 
 sessionStorage.setItem(`vivavoce:${location.pathname}`, location.search); // the way back from a conversation
 
@@ -24,8 +24,6 @@ document.addEventListener("keydown", (event) => {
 // How long a call has gone on by now.
 setInterval(() => {
   for (const cell of document.querySelectorAll("[data-since]")) {
-    const seconds = Math.max(0, Math.floor((Date.now() - Date.parse(cell.dataset.since)) / 1000));
-    const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor((seconds % 3600) / 60)];
-    cell.textContent = `${hours ? `${hours}:${String(minutes).padStart(2, "0")}` : minutes}:${String(seconds % 60).padStart(2, "0")}`;
+    cell.textContent = clock(Math.max(0, (Date.now() - Date.parse(cell.dataset.since)) / 1000));
   }
 }, 1000);

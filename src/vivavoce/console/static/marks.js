@@ -10,10 +10,10 @@ let turn = null;
 let selected = "";
 
 // Puts the turn as it is now in place of itself; false, with the reason told, when it was not done.
-async function send(place, action, values) {
-  const body = new URLSearchParams({ turn: place.dataset.turn });
-  for (const [name, value] of values) body.append(name, value);
-  const reply = await fetch(`${place.dataset.here}/${action}`, { method: "POST", body, headers: { "X-CSRF-Token": csrf(), "HX-Request": "true" } }).catch(() => null);
+async function send(place, address, values) {
+  const body = new URLSearchParams([...values]);
+  body.set("turn", place.dataset.turn);
+  const reply = await fetch(address, { method: "POST", body, headers: { "X-CSRF-Token": csrf(), "HX-Request": "true" } }).catch(() => null);
   if (!reply) return told("The server cannot be reached; it was not done.");
   const elsewhere = reply.headers.get("HX-Redirect"); // to sign in again
   if (elsewhere) return void location.assign(elsewhere);
@@ -39,7 +39,7 @@ function told(message) {
 }
 
 export function mark(place, kind) {
-  if (place?.querySelector("[data-mark]") && fits(place, kind)) send(place, "annotations", [["type", kind]]);
+  if (place?.querySelector("[data-mark]") && fits(place, kind)) send(place, `${place.dataset.here}/annotations`, [["type", kind]]);
 }
 
 export function open(place) {
@@ -67,9 +67,15 @@ document.addEventListener("selectionchange", () => {
 dialog.addEventListener("submit", async (event) => {
   event.preventDefault();
   const isHiding = event.target.id === "hide-form";
-  if (!await send(turn, isHiding ? "hide" : "annotations", new FormData(event.target))) return;
+  if (!await send(turn, `${turn.dataset.here}/${isHiding ? "hide" : "annotations"}`, new FormData(event.target))) return;
   dialog.close();
   if (isHiding) toast("Hidden. “Show redacted” shows it as others see it.");
+});
+// Marks are taken back, and hidden words shown again, by forms that work without this script, too.
+document.addEventListener("submit", (event) => {
+  if (!event.target.closest(".marks")) return;
+  event.preventDefault();
+  send(event.target.closest(".turn"), event.target.action, new FormData(event.target));
 });
 dialog.addEventListener("keydown", (event) => {
   const kind = MARKS[Number(event.key) - 1];

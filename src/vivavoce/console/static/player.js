@@ -1,9 +1,7 @@
 // The sound of a call: a waveform with its turns as regions, and the transcript that follows it.
+import { clock, colour } from "./console.js";
 import WaveSurfer from "./vendor/wavesurfer.js";
 import Regions from "./vendor/wavesurfer-regions.js";
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-const shown = (seconds) => `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, "0")}`;
 
 const channels = () => ["--chart-2", "--chart-1"].map((name) => ({ waveColor: colour("--muted"), progressColor: colour(name), height: 46 }));
 
@@ -83,7 +81,7 @@ export class Player {
   }
 
   moved(now, whole) {
-    this.clock.textContent = `${shown(now)} / ${shown(whole)}`;
+    this.clock.textContent = `${clock(now)} / ${clock(whole)}`;
     if (this.until !== null && now >= this.until) {
       this.until = null;
       this.surfer.pause();

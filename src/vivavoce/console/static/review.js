@@ -46,22 +46,8 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === "c" && chosen()) copy(new URL(chosen().querySelector("[data-copy]").dataset.copy, location.href).href);
 });
 
-// A turn that is put in place of itself stays the chosen one.
-let again = null;
-document.addEventListener("htmx:beforeSwap", (event) => {
-  const turn = event.detail.target?.closest?.(".turn");
-  again = turn?.classList.contains("chosen") ? turn.id : null;
-});
-document.addEventListener("vivavoce:turn", () => player?.found());
-document.addEventListener("htmx:afterSettle", () => {
-  const turn = again && document.getElementById(again);
-  if (turn) {
-    turn.classList.add("chosen");
-    if (document.activeElement === document.body) turn.focus({ preventScroll: true }); // which went with the turn before
-  }
-  again = null;
-  player?.found();
-});
+// Turns that came later, or in place of themselves.
+for (const name of ["vivavoce:turn", "htmx:afterSettle"]) document.addEventListener(name, () => player?.found());
 
 let player = null;
 const wanted = transcript.dataset.wanted ?? location.hash.match(/^#turn-(\d+)$/)?.[1];
