@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 from starlette.responses import Response
 
-from vivavoce.console import page, showing
+from vivavoce.console import page, showing, version
 from vivavoce.console.origins import origins
 from vivavoce.console.visit import Page, Visit
 from vivavoce.domain.agent import Agent
@@ -24,7 +23,6 @@ from vivavoce.service.statistics import FunctionUse, Inside, TopicUse
 PATH = "/console/agents/{agentId}"
 DAYS = 30
 MAX_SHOWN = 2_000  # characters of a topic
-MAX_HASH = 64  # characters
 
 
 class FunctionRow(Struct, frozen=True, kw_only=True):
@@ -76,8 +74,7 @@ async def show(visit: Visit) -> Response:
         "agent",
         agent_id=agent_id,
         agents=agents,
-        is_talk=False,
-        **(await version_of(visit) if deployment is not None else {"refusal": None, "errors": 0, "state": ""}),
+        **(await version.values(visit, is_talk=False) if deployment is not None else {"errors": 0, "state": ""}),
         base=PATH.replace("{agentId}", showing.segment(agent_id)),
         deployment=deployment,
         is_served=known is not None and known.served is not None,
@@ -171,29 +168,4 @@ def _by_path(faults: tuple[Fault, ...]) -> list[Fault]:
     return sorted(faults, key=lambda fault: (fault.severity != "error", fault.path, fault.line))
 
 
-async def version(visit: Visit) -> Response:
-    """What has become of the folder since a page of it was opened."""
-    now = await version_of(visit)
-    if visit.request.query_params.get("state") == now["state"]:
-        return Response(status_code=204, headers={"Cache-Control": "no-store"})
-    began = visit.request.query_params.get("began", now["tree"])[:MAX_HASH]
-    place = visit.request.headers.get("hx-current-url", "")
-    return page.render(
-        visit, "version.html", agent_id=visit.agent_id, is_talk="/talk" in place, **now | {"began": began}
-    )
-
-
-async def version_of(visit: Visit) -> dict[str, Any]:
-    """For `version.html`."""
-    deployments, principal = visit.services.deployments, visit.principal
-    tree = (await deployments.resolve(principal, visit.agent_id, "draft")).tree
-    errors = sum(f.severity == "error" for f in deployments.faults(principal, visit.agent_id))
-    refusal = deployments.refusal(principal, visit.agent_id) or ""
-    state = hashlib.sha256(f"{tree} {errors} {refusal}".encode()).hexdigest()[:16]
-    return {"tree": tree, "began": tree, "errors": errors, "refusal": refusal, "state": state}
-
-
-PAGES = (
-    Page(method="GET", path=PATH, handler=show, permission="read"),
-    Page(method="GET", path=f"{PATH}/version", handler=version, permission="read"),
-)
+PAGES = (Page(method="GET", path=PATH, handler=show, permission="read"),)

@@ -13,7 +13,19 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from vivavoce.console import agent, assets, calling, conversations, home, operations, page, review, sign_in, talk
+from vivavoce.console import (
+    agent,
+    assets,
+    calling,
+    conversations,
+    home,
+    operations,
+    page,
+    review,
+    sign_in,
+    talk,
+    version,
+)
 from vivavoce.console.visit import Page, Setting, Visit
 from vivavoce.domain.principal import Principal
 from vivavoce.errors import Forbidden, Invalid, NotFound, Unauthenticated, VivavoceError
@@ -50,6 +62,7 @@ PAGES: tuple[Page, ...] = (
     *conversations.PAGES,
     *review.PAGES,
     *agent.PAGES,
+    *version.PAGES,
     *operations.PAGES,
     Page(method="GET", path=assets.PATH, handler=asset, authentication="none"),
 )

@@ -14,8 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from starlette.responses import Response, StreamingResponse
 
-from vivavoce.console import page, showing
-from vivavoce.console.agent import version_of
+from vivavoce.console import page, showing, version
 from vivavoce.console.turns import MARKS, REASONS, read, rendered, values
 from vivavoce.console.visit import Page, Visit
 from vivavoce.domain.conversation import ENVIRONMENTS
@@ -69,8 +68,7 @@ async def show(visit: Visit) -> Response:
         origin=str(visit.request.base_url).rstrip("/"),
         reasons=REASONS,
         conversation=conversation,
-        is_talk=True,
-        **(await version_of(visit) if visit.may("read") else {"state": ""}),
+        **(await version.values(visit, is_talk=True) if visit.may("read") else {"state": ""}),
         **{"mark_names": MARKS, **so_far},
     )
 

@@ -136,7 +136,7 @@ async function end(id) {
 // From now on it is the present version of the folder that is talked to.
 async function talkedTo() {
   const version = $("version");
-  if (version) await window.htmx.ajax("GET", `${version.getAttribute("hx-get").split("?")[0]}?again=1`, { target: "#version", swap: "outerHTML" });
+  if (version) await window.htmx.ajax("GET", version.dataset.address, { target: "#version", swap: "outerHTML" });
 }
 
 $("setting").addEventListener("submit", (event) => {
