@@ -25,7 +25,7 @@ def get(server: Server, path: str) -> Any:
 
 
 def stored(server: Server, path: str) -> bytes:
-    """The page knows that the call is over a moment before its recording is stored."""
+    """The page knows that the call is over a moment before the server has stored its end and its recording."""
     until = time.monotonic() + 10
     while True:
         try:
@@ -60,10 +60,10 @@ def test_a_caller_speaks_is_answered_presses_a_key_and_hangs_up(server: Server, 
     expect(page.locator("#begin")).to_be_enabled()
     conversation = (page.locator("#record").get_attribute("href") or "").rpartition("/")[2]
     path = f"/v1/agents/bike-workshop/conversations/{conversation}"
+    sound = wav.parsed(stored(server, path + "/audio"))
     found = get(server, path)
     assert found["channel"] == "VOICE-SIP" and found["endReason"] == "client"
     assert [t["user_input"] or t["user_input_dtmf"] for t in found["turns"]][1:3] == ["When are you open?", "5"]
-    sound = wav.parsed(stored(server, path + "/audio"))
     assert sound.channels == 2 and abs(sound.data_bytes / 64_000 - found["duration"]) <= 1.5
     assert all(url.startswith((server.address, server.address.replace("http", "ws"))) for url in asked)
 
