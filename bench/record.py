@@ -33,15 +33,16 @@ from vivavoce.domain.conversation import Conversation, Metric, Snapshot, Turn, U
 from vivavoce.domain.record import Criteria, Listed, Meaning, Order, Review, Score, Summary, Text
 from vivavoce.store import codec, facets
 from vivavoce.store.sealing import Keyring
-from vivavoce.store.sqlite import meaning
-from vivavoce.store.sqlite.places import SQL
 from vivavoce.store.sqlite.store import SqliteStore
+from vivavoce.store.statements import statements
+from vivavoce.store.tables.vectors import packed as packed_vector
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SPAN = timedelta(days=700)
 TURNS = 10
 DIMENSIONS = 384
 VOCABULARY = 20_000
+SQL = statements("sqlite")
 KEY = bytes(32)
 DAYS = timedelta(days=1)
 TARGETS = {"page": 25.0, "detail": 15.0, "words": 100.0, "sample": 50.0, "meaning": 150.0}  # ms, p99
@@ -162,7 +163,7 @@ def _add(
     db.execute(SQL["add_words"], {"number": number, "user": user, "agent": agent})
     db.execute(SQL["add_redacted_words"], {"number": number, "user": user, "agent": agent})
     vector = vectors.standard_normal(DIMENSIONS, np.float32)
-    packed = meaning.packed((vector / np.linalg.norm(vector)).tolist())
+    packed = packed_vector((vector / np.linalg.norm(vector)).tolist())
     db.execute(
         SQL["put_vectors"], {"number": number, "scope": 1, "model": "bench", "plain": packed, "redacted": packed}
     )

@@ -21,8 +21,8 @@ from tests.support.http import Api, api
 from tests.support.talk import run, script, write
 from vivavoce.domain.erasure import Receipt
 from vivavoce.service.erasure import signed_text
-from vivavoce.store.sqlite import erasing
-from vivavoce.store.sqlite.database import Database
+from vivavoce.store.sqlite.database import SqliteDatabase
+from vivavoce.store.tables import erasing
 
 CANARY = "ZQXJKVCANARY"
 NUMBER = "+447700900461"
@@ -181,7 +181,7 @@ def test_erasure_leaves_no_byte_of_a_conversation_in_any_file(tmp_path: Path, is
 def test_the_search_for_leftovers_misses_no_step_that_was_left_out(
     tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def not_cut(self: Database) -> bool:
+    async def not_cut(self: SqliteDatabase) -> bool:
         return True
 
     async def check(http: Api) -> None:
@@ -189,7 +189,7 @@ def test_the_search_for_leftovers_misses_no_step_that_was_left_out(
         await finished(http, id)
         number, wrapped = keys_of(tmp_path / "data")
         if step == "log":
-            monkeypatch.setattr(Database, "cut_log", not_cut)
+            monkeypatch.setattr(SqliteDatabase, "cut_log", not_cut)
         else:
             monkeypatch.setattr(erasing, "STEPS", {k: v for k, v in erasing.STEPS.items() if k != step})
         await http.call("DELETE", f"{LIST}/{id}")

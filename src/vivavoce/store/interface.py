@@ -44,6 +44,23 @@ class PositionConflict(Conflict):
     """The conversation does not stand where the writer thought; the write was not made."""
 
 
+class ClaimLost(PositionConflict):
+    """What was claimed is another process's by now; the write was not made."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This process was away for too long, and another one has taken the work over.", retry_after=1.0
+        )
+
+
+class Claim(Struct, frozen=True, kw_only=True):
+    """That one process works at something, and no other. `is_continued`: none has since this one did so last."""
+
+    name: bytes
+    token: int
+    is_continued: bool
+
+
 class Reply(Struct, frozen=True, kw_only=True):
     """An answered request, kept for its idempotency key. `fingerprint` is a hash of the request."""
 
@@ -113,22 +130,29 @@ class Store(Protocol):
         work: Sequence[Work] = (),
         facts: Sequence[Fact] = (),
         reply: Reply | None = None,
+        claim: Claim | None = None,
     ) -> None:
-        """One turn with its snapshot, work, facts and reply, in one transaction.
+        """One turn with its snapshot, work, facts and reply, in one transaction, which gives the claim back.
 
         `turn.index` is the expected position: PositionConflict, and nothing is written, when the conversation has
-        another number of turns or has ended.
+        another number of turns or has ended, or when the claim is lost.
         """
         ...
 
-    async def end(self, conversation: Conversation, *, work: Sequence[Work] = ()) -> None:
-        """Ends a conversation outside of a turn; the expected position is `conversation.turns`."""
+    async def end(self, conversation: Conversation, *, work: Sequence[Work] = (), claim: Claim | None = None) -> None:
+        """Ends a conversation outside of a turn; the expected position is `conversation.turns`. Raises ClaimLost."""
         ...
 
     async def put_closing(
-        self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = (), facts: Sequence[Fact] = ()
+        self,
+        conversation: Conversation,
+        closing: Closing,
+        *,
+        work: Sequence[Work] = (),
+        facts: Sequence[Fact] = (),
+        claim: Claim | None = None,
     ) -> None:
-        """What came after the end, with the work and the facts that follow from it. Written once; a second one replaces the first."""
+        """What came after the end, with the work and the facts that follow from it. Written once; a second one replaces the first. Raises ClaimLost."""
         ...
 
     async def put_delivery(self, conversation: Conversation, delivery: Delivery) -> None:
@@ -326,6 +350,24 @@ class Store(Protocol):
         """key id -> when it was last used."""
         ...
 
+    # Claims: who works at what, among all processes that share the store.
+
+    async def live(self, holder: str, seconds: float) -> None:
+        """What `holder` claims is its own for so long from now; it says so again and again while it lives."""
+        ...
+
+    async def leave(self, holder: str) -> None:
+        """It lives no longer: its claims are free at once."""
+        ...
+
+    async def claim(self, holder: str, *name: str) -> Claim | None:
+        """None while another living holder has it. The same holder takes over what it had itself."""
+        ...
+
+    async def release(self, claim: Claim) -> None:
+        """Gives it back; nothing happens when it is lost, or was given back."""
+        ...
+
     # Background work.
 
     async def add_work(self, work: Sequence[Work]) -> None: ...
@@ -351,4 +393,4 @@ class Store(Protocol):
         ...
 
 
-__all__ = ["Claimed", "ConversationExists", "PositionConflict", "Reply", "Store", "StoreError"]
+__all__ = ["Claim", "ClaimLost", "Claimed", "ConversationExists", "PositionConflict", "Reply", "Store", "StoreError"]

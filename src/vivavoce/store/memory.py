@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import secrets
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -38,7 +39,9 @@ from vivavoce.domain.words import words
 from vivavoce.domain.work import Waiting, Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store import codec, facets
-from vivavoce.store.interface import Claimed, PositionConflict, Reply, StoreError
+from vivavoce.store.held import HeldClaims
+from vivavoce.store.interface import Claim, Claimed, ClaimLost, PositionConflict, Reply, StoreError
+from vivavoce.store.tables.connection import Refused
 
 _Id = tuple[str, str, str]
 _WorkId = tuple[str, str, Subject | None]
@@ -81,6 +84,7 @@ class MemoryStore:
         self._work: dict[_WorkId, Work] = {}
         self._tallies: dict[tuple[str, str, Part, str, str], dict[str, int]] = {}
         self._leases: dict[_WorkId, tuple[str, datetime]] = {}
+        self._claims = HeldClaims()
 
     async def open(self) -> None:
         if not self._audit:
@@ -139,10 +143,35 @@ class MemoryStore:
         work: Sequence[Work] = (),
         facts: Sequence[Fact] = (),
         reply: Reply | None = None,
+        claim: Claim | None = None,
     ) -> None:
         self._check(conversation, turn.index)
+        await self._check_claim(claim)
         self._put(conversation, turn, snapshot, work, reply)
         await self._put_facts(facts)
+        if claim is not None:
+            await self.release(claim)
+
+    async def _check_claim(self, claim: Claim | None) -> None:
+        if claim is not None:
+            try:
+                await self._claims.check(None, claim.name, claim.token)
+            except Refused as error:
+                raise ClaimLost from error
+
+    async def live(self, holder: str, seconds: float) -> None:
+        await self._claims.live(holder, seconds)
+
+    async def leave(self, holder: str) -> None:
+        await self._claims.leave(holder)
+
+    async def claim(self, holder: str, *name: str) -> Claim | None:
+        key, token = "\0".join(name).encode(), secrets.randbits(62) | 1
+        before = await self._claims.take(key, holder, token)
+        return Claim(name=key, token=token, is_continued=before == holder) if before is not None else None
+
+    async def release(self, claim: Claim) -> None:
+        await self._claims.release(claim.name, claim.token)
 
     def _check(self, conversation: Conversation, expected: int) -> None:
         kept = self._conversations.get(_id(conversation))
@@ -176,14 +205,22 @@ class MemoryStore:
             number += 1
         return number
 
-    async def end(self, conversation: Conversation, *, work: Sequence[Work] = ()) -> None:
+    async def end(self, conversation: Conversation, *, work: Sequence[Work] = (), claim: Claim | None = None) -> None:
+        await self._check_claim(claim)
         self._check(conversation, conversation.turns)
         self._put_head(self._conversations[_id(conversation)], conversation)
         self._add_work(work)
 
     async def put_closing(
-        self, conversation: Conversation, closing: Closing, *, work: Sequence[Work] = (), facts: Sequence[Fact] = ()
+        self,
+        conversation: Conversation,
+        closing: Closing,
+        *,
+        work: Sequence[Work] = (),
+        facts: Sequence[Fact] = (),
+        claim: Claim | None = None,
     ) -> None:
+        await self._check_claim(claim)
         body, texts = codec.encode_closing(closing)
         self._texts.update(texts)
         self._kept(conversation).closing = body

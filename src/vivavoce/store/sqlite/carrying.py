@@ -14,9 +14,10 @@ from vivavoce.domain.conversation import Conversation, Snapshot
 from vivavoce.store import codec, facets
 from vivavoce.store.interface import StoreError
 from vivavoce.store.sealing import Keyring, Seal
-from vivavoce.store.sqlite import auditing
-from vivavoce.store.sqlite.finding import microseconds
+from vivavoce.store.sqlite.database import SqliteConnection, finished
 from vivavoce.store.statements import migrations, statements
+from vivavoce.store.tables import auditing
+from vivavoce.store.tables.matching import microseconds
 
 log = logging.getLogger(__name__)
 SQL = statements("sqlite")
@@ -42,7 +43,7 @@ def migrate(c: sqlite3.Connection, keyring: Keyring, path: str) -> None:
             _seal_old_rows(c, keyring)
         if number == PROVEN:
             _prove_keys(c, keyring)
-            auditing.begin(c, keyring, datetime.now(UTC))
+            finished(auditing.begin(SqliteConnection(c, SQL), keyring, datetime.now(UTC)))
         c.execute(f"PRAGMA user_version={number}")
         c.execute("COMMIT")
         c.execute("PRAGMA foreign_keys=ON")

@@ -13,14 +13,16 @@ import sqlite3
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import msgspec
 
 from vivavoce.store.interface import StoreError
+from vivavoce.store.tables.connection import NOTHING, Connection, Refused, Row, Values
 
 T = TypeVar("T")
 
@@ -32,21 +34,56 @@ CUT_ATTEMPTS = 5
 CUT_PAUSE_SECONDS = 0.05
 CACHE_KIB = 16384  # of each connection
 
-_Write = tuple[Callable[[sqlite3.Connection], Any], "asyncio.Future[Any]", asyncio.AbstractEventLoop, bool]
+_Write = tuple[Callable[[Connection], Awaitable[Any]], "asyncio.Future[Any]", asyncio.AbstractEventLoop, bool]
 
 
-class Database:
+def at(moment: datetime) -> str:
+    """UTC with microseconds: texts that sort as their times do."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+sqlite3.register_adapter(datetime, at)
+
+
+class SqliteConnection:
+    """Answers at once: a coroutine that is written against it never waits."""
+
+    def __init__(self, raw: sqlite3.Connection, statements: Mapping[str, str]) -> None:
+        self._raw = raw
+        self._sql = statements
+
+    async def one(self, statement: str, values: Values = NOTHING) -> Row | None:
+        return cast("Row | None", self._raw.execute(self._sql[statement], values).fetchone())
+
+    async def all(self, statement: str, values: Values = NOTHING) -> Sequence[Row]:
+        return self._raw.execute(self._sql[statement], values).fetchall()
+
+    async def run(self, statement: str, values: Values = NOTHING) -> int:
+        try:
+            return self._raw.execute(self._sql[statement], values).rowcount
+        except sqlite3.IntegrityError as error:
+            raise Refused(str(error)) from error
+
+    async def each(self, statement: str, values: Sequence[Values]) -> None:
+        for each in values:
+            self._raw.execute(self._sql[statement], each)
+
+    async def select(self, sql: str, values: Values = NOTHING) -> Sequence[Row]:
+        return self._raw.execute(sql, values).fetchall()
+
+
+class SqliteDatabase:
     def __init__(
         self,
         path: Path,
+        statements: Mapping[str, str],
         *,
         migrate: Callable[[sqlite3.Connection], None],
-        rolled_back: Callable[[], None] = lambda: None,
     ) -> None:
-        """`migrate` makes the file ready; `rolled_back` hears, in the writer's thread, of writes that were undone."""
+        """`migrate` makes the file ready."""
         self._path = path
+        self._statements = statements
         self._migrating = migrate
-        self._rolled_back = rolled_back
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._checkpointer: threading.Thread | None = None
@@ -103,6 +140,7 @@ class Database:
 
     def _write_loop(self) -> None:
         connection = self._connect()
+        tables = SqliteConnection(connection, self._statements)
         while True:
             first = self._writes.get()
             if first is None:
@@ -116,38 +154,36 @@ class Database:
                         is_last = True
                         break
                     batch.append(more)
-            self._commit(connection, batch)
+            self._commit(connection, tables, batch)
             if is_last:
                 break
         connection.close()
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Write]) -> None:
+    def _commit(self, connection: sqlite3.Connection, tables: SqliteConnection, batch: list[_Write]) -> None:
         """Each write stands or falls alone; all that stand share one commit."""
         results: list[tuple[asyncio.Future[Any], Any, BaseException | None]] = []
         try:
             if len(batch) == 1 and batch[0][3]:
-                results.append(_written(connection, batch[0]))
+                results.append(_written(tables, batch[0]))
             else:
                 connection.execute("BEGIN IMMEDIATE")
                 for item in batch:
                     connection.execute("SAVEPOINT one")
-                    results.append(_written(connection, item))
+                    results.append(_written(tables, item))
                     if results[-1][2] is not None:
                         connection.execute("ROLLBACK TO one")
-                        self._rolled_back()
                     connection.execute("RELEASE one")
                 connection.execute("COMMIT")
         except sqlite3.Error as error:
             with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
-            self._rolled_back()
             results = [(item[1], None, error) for item in batch]
         for loop in {id(item[2]): item[2] for item in batch}.values():
             with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits any more
                 loop.call_soon_threadsafe(_resolve, results)
 
-    async def write(self, write: Callable[[sqlite3.Connection], T], *, is_single: bool = False) -> T:
-        """`is_single` when the write is one statement, and so its own transaction when nothing else waits."""
+    async def write(self, write: Callable[[Connection], Awaitable[T]], *, is_single: bool = False) -> T:
+        """One that `is_single` is its own transaction when nothing else waits."""
         if self._writer is None:
             raise StoreError("The store is closed.")
         loop = asyncio.get_running_loop()
@@ -172,18 +208,21 @@ class Database:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         connection.close()
 
-    def size(self) -> int:
-        """Bytes on disk, the write-ahead log included."""
+    async def size(self) -> int:
+        """The write-ahead log included."""
+        return await asyncio.to_thread(self._size)
+
+    def _size(self) -> int:
         files = (self._path, self._path.with_name(self._path.name + "-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
     async def cut_log(self) -> bool:
         """Writes the write-ahead log into the file and empties it. False when somebody is still reading from it."""
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, _cut)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, lambda: _cut(self._reader()[0]))
 
     # Reading.
 
-    async def read(self, read: Callable[[sqlite3.Connection], T]) -> T:
+    async def read(self, read: Callable[[Connection], Awaitable[T]]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, read)
         except sqlite3.Error as error:
@@ -193,12 +232,26 @@ class Database:
                 f"A row of the database is damaged ({type(error).__name__}); restore it from a copy."
             ) from error
 
-    def _reading(self, read: Callable[[sqlite3.Connection], T]) -> T:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
+    def _reading(self, read: Callable[[Connection], Awaitable[T]]) -> T:
+        return finished(read(self._reader()[1]))
+
+    def _reader(self) -> tuple[sqlite3.Connection, SqliteConnection]:
+        """This thread's own connection."""
+        known: tuple[sqlite3.Connection, SqliteConnection] | None = getattr(self._local, "reader", None)
+        if known is None:
+            connection = self._connect()
+            known = self._local.reader = (connection, SqliteConnection(connection, self._statements))
             self._opened.append(connection)
-        return read(connection)
+        return known
+
+
+def finished(asked: Awaitable[T]) -> T:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        cast("Coroutine[Any, Any, T]", asked).send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    raise RuntimeError("a statement on SQLite does not wait")
 
 
 def _cut(connection: sqlite3.Connection) -> bool:
@@ -217,9 +270,9 @@ def _is_cut(connection: sqlite3.Connection) -> bool:
     return False
 
 
-def _written(connection: sqlite3.Connection, item: _Write) -> tuple[asyncio.Future[Any], Any, BaseException | None]:
+def _written(tables: SqliteConnection, item: _Write) -> tuple[asyncio.Future[Any], Any, BaseException | None]:
     try:
-        return item[1], item[0](connection), None
+        return item[1], finished(item[0](tables)), None
     except Exception as error:  # told to the one who asked for this write
         return item[1], None, error
 

@@ -19,9 +19,6 @@ SELECT DISTINCT account_id FROM deployments WHERE agent_id = :agent_id;
 -- name: put_text
 INSERT INTO texts (hash, body) VALUES (:hash, :body) ON CONFLICT DO NOTHING;
 
--- name: get_text
-SELECT body FROM texts WHERE hash = :hash;
-
 -- name: put_key
 INSERT INTO keys (id, body, proof) VALUES (:id, :body, :proof)
 ON CONFLICT (id) DO UPDATE SET body = excluded.body, proof = excluded.proof;
@@ -52,6 +49,13 @@ SELECT 1 FROM conversations WHERE number = :number;
 -- name: has_name
 SELECT 1 FROM conversations WHERE name = :name;
 
+-- name: last_number
+SELECT max(number) FROM conversations WHERE number BETWEEN :first AND :last;
+
+-- name: hold_conversation
+-- Nothing here: there is one writer. Elsewhere, no other one comes between from now on.
+SELECT 1;
+
 -- name: append_turn
 INSERT INTO appended_turns (number, expected, turns, is_ended, head, said, body, state, snapshot)
 VALUES (:number, :expected, :turns, :is_ended, :head, :said, :body, :state, :snapshot);
@@ -76,6 +80,9 @@ UPDATE conversations SET review = :review, score = :score WHERE number = :number
 
 -- name: get_facets
 SELECT facets FROM conversations WHERE number = :number;
+
+-- name: facet_count
+SELECT count FROM facet_counts WHERE facet = :facet;
 
 -- name: put_facets
 UPDATE conversations SET facets = :facets WHERE number = :number;
@@ -209,6 +216,9 @@ SELECT body FROM receipts WHERE id = :id;
 -- name: audit_head
 SELECT number, hash, seal FROM audit_head;
 
+-- name: hold_audit_head
+SELECT number, hash, seal FROM audit_head;
+
 -- name: add_audit
 INSERT INTO audit (number, body, hash) VALUES (:number, :body, :hash);
 
@@ -286,13 +296,19 @@ DELETE FROM documents WHERE conversation = :number;
 INSERT INTO vectors (conversation, scope, model, plain, redacted) VALUES (:number, :scope, :model, :plain, :redacted)
 ON CONFLICT (conversation) DO UPDATE SET model = excluded.model, plain = excluded.plain, redacted = excluded.redacted;
 
+-- name: plain_vectors
+SELECT conversation, plain FROM vectors WHERE scope = :scope AND conversation > :after ORDER BY conversation LIMIT :limit;
+
+-- name: redacted_vectors
+SELECT conversation, redacted FROM vectors WHERE scope = :scope AND conversation > :after ORDER BY conversation LIMIT :limit;
+
 -- name: blank_vectors
 UPDATE vectors SET plain = zeroblob(length(plain)), redacted = zeroblob(length(redacted)) WHERE conversation = :number;
 
 -- name: erase_vectors
 DELETE FROM vectors WHERE conversation = :number;
 
--- name: has_fact
+-- name: hold_fact
 SELECT 1 FROM facts WHERE name = :name;
 
 -- name: fact_kind
@@ -309,6 +325,9 @@ SELECT DISTINCT account_id, agent_id FROM deployments ORDER BY agent_id, account
 
 -- name: mark_tallied
 UPDATE conversations SET is_tallied = 1 WHERE number = :number AND is_tallied = 0 RETURNING 1;
+
+-- name: hold_scope
+SELECT 1;
 
 -- name: get_tally
 SELECT body FROM tallies WHERE scope = :scope AND part = :part AND day = :day AND environment = :environment;

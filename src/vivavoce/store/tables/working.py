@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,15 +12,9 @@ import msgspec
 from vivavoce.domain.conversation import Conversation
 from vivavoce.domain.work import Waiting, Work
 from vivavoce.store.interface import Claimed, StoreError
-from vivavoce.store.sqlite import erasing
-from vivavoce.store.sqlite.places import (
-    SQL,
-    Place,
-    Placed,
-    at,
-    encode,
-    moment,
-)
+from vivavoce.store.tables import erasing
+from vivavoce.store.tables.connection import Connection, moment
+from vivavoce.store.tables.places import Place, Placed, encode
 
 _decode_head = msgspec.json.Decoder(Conversation).decode
 
@@ -32,32 +25,35 @@ class WorkRows(Placed):
     async def add_work(self, work: Sequence[Work]) -> None:
         await self._do(lambda c: self._add_work(c, work))
 
-    def _add_work(self, c: sqlite3.Connection, work: Sequence[Work], place: Place | None = None) -> None:
+    async def _add_work(self, c: Connection, work: Sequence[Work], place: Place | None = None) -> None:
         for item in work:
             values = {
-                **self._work_name(c, item, place),
-                "due_at": at(item.due_at),
+                **await self._work_name(c, item, place),
+                "due_at": item.due_at,
                 "attempts": item.attempts,
                 "payload": encode(item.payload),
             }
-            c.execute(SQL["add_work"], values)
+            await c.run("add_work", values)
 
-    def _work_name(self, c: sqlite3.Connection, work: Work, place: Place | None = None) -> dict[str, Any]:
+    async def _work_name(self, c: Connection, work: Work, place: Place | None = None) -> dict[str, Any]:
         number = 0
         if work.subject is not None:
-            number = (place or self._placed_by(c, work.subject)).number
+            number = (place or await self._placed_by(c, work.subject)).number
         return {"kind": work.kind, "key": work.key, "conversation": number}
 
     async def remove_work(self, work: Work) -> None:
-        await self._do(lambda c: c.execute(SQL["remove_work"], self._work_name(c, work)) and None)
+        async def write(c: Connection) -> None:
+            await c.run("remove_work", await self._work_name(c, work))
+
+        await self._do(write)
 
     async def claim_work(self, now: datetime, until: datetime, *, limit: int) -> Sequence[Claimed]:
-        def write(c: sqlite3.Connection) -> list[Claimed]:
-            c.execute(SQL["expire_replies"], {"now": at(now)})
-            for (name,) in c.execute(SQL["expired_facts"], {"now": at(now)}).fetchall():
-                erasing.remove_fact(c, name)
+        async def write(c: Connection) -> list[Claimed]:
+            await c.run("expire_replies", {"now": now})
+            for (name,) in await c.all("expired_facts", {"now": now}):
+                await erasing.remove_fact(c, name)
             found = []
-            for row in c.execute(SQL["due_work"], {"now": at(now), "limit": limit}).fetchall():
+            for row in await c.all("due_work", {"now": now, "limit": limit}):
                 kind, key, number, due, attempts, payload, head, wrapped = row
                 subject = None
                 if head is not None:
@@ -72,7 +68,7 @@ class WorkRows(Placed):
                 )
                 lease = uuid.uuid4().hex
                 names = {"kind": kind, "key": key, "conversation": number}
-                c.execute(SQL["lease_work"], {**names, "lease": lease, "until": at(until)})
+                await c.run("lease_work", {**names, "lease": lease, "until": until})
                 found.append(Claimed(work=work, lease=lease))
             return found
 
@@ -82,24 +78,24 @@ class WorkRows(Placed):
         await self._settle(claimed, "finish_work", {})
 
     async def retry_work(self, claimed: Claimed, due_at: datetime) -> None:
-        await self._settle(claimed, "retry_work", {"due_at": at(due_at)})
+        await self._settle(claimed, "retry_work", {"due_at": due_at})
 
     async def _settle(self, claimed: Claimed, statement: str, values: dict[str, Any]) -> None:
-        def write(c: sqlite3.Connection) -> None:
+        async def write(c: Connection) -> None:
             try:
-                name = self._work_name(c, claimed.work)
+                name = await self._work_name(c, claimed.work)
             except StoreError:
                 return  # the conversation was erased meanwhile, and its work with it
-            c.execute(SQL[statement], {**name, "lease": claimed.lease, **values})
+            await c.run(statement, {**name, "lease": claimed.lease, **values})
 
         await self._do(write)
 
     async def next_due(self) -> datetime | None:
-        row = await self._read(lambda c: c.execute(SQL["next_due"]).fetchone())
+        row = await self._read(lambda c: c.one("next_due"))
         return moment(row[0]) if row and row[0] else None
 
     async def waiting(self, now: datetime) -> Sequence[Waiting]:
-        rows = await self._read(lambda c: c.execute(SQL["waiting_work"], {"now": at(now)}).fetchall())
+        rows = await self._read(lambda c: c.all("waiting_work", {"now": now}))
         return [
             Waiting(kind=kind, count=count, leased=leased or 0, most_attempts=most, next_due=moment(due))
             for kind, count, leased, most, due in rows

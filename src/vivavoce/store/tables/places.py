@@ -1,11 +1,8 @@
-"""Where things lie in the database, and what opens them: what every part of the store stands on."""
+"""Where things lie in the tables, and what opens them: what every part of the store stands on."""
 
 from __future__ import annotations
 
-import sqlite3
 from collections import OrderedDict
-from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -13,24 +10,13 @@ from msgspec import Struct
 from vivavoce.domain.conversation import Subject
 from vivavoce.store.interface import StoreError
 from vivavoce.store.sealing import Keyring, Seal
-from vivavoce.store.sqlite import carrying, meaning
-from vivavoce.store.sqlite.database import Database
-from vivavoce.store.statements import statements
+from vivavoce.store.tables.connection import Connection
+from vivavoce.store.tables.engine import Engine
 
 MOST_PLACES = 8192
 BLOCK = 1000  # numbers, within which conversations that began in one microsecond stand one after another
 
-SQL = statements("sqlite")
 encode = msgspec.json.Encoder().encode
-
-
-def at(moment: datetime) -> str:
-    """UTC with microseconds: texts that sort as their times do."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)
 
 
 class Place(Struct, frozen=True):
@@ -42,19 +28,14 @@ class Place(Struct, frozen=True):
 
 
 class Placed:
-    """The database, and where each conversation lies in it."""
+    """The tables, and where each conversation lies in them."""
 
-    def __init__(self, path: Path, keyring: Keyring) -> None:
+    def __init__(self, engine: Engine, keyring: Keyring) -> None:
+        self._engine = engine
         self._keyring = keyring
-        self._known_texts: set[str] = set()
+        self._known_texts: set[str] = set()  # that are in the table of texts for certain
         self._places: OrderedDict[Subject, Place] = OrderedDict()
-        self._meanings: dict[tuple[int, str], meaning.Signs] = {}
-        self._database = Database(
-            path,
-            migrate=lambda connection: carrying.migrate(connection, keyring, str(path)),
-            rolled_back=self._known_texts.clear,
-        )
-        self._do, self._read = self._database.write, self._database.read
+        self._do, self._read = engine.database.write, engine.database.read
 
     def _name(self, subject: Subject) -> bytes:
         return self._keyring.name("conversation", subject.account_id, subject.agent_id, subject.id)
@@ -66,11 +47,11 @@ class Placed:
         known = self._places.get(subject)
         return known if known is not None else await self._read(lambda c: self._placed_by(c, subject))
 
-    def _placed_by(self, c: sqlite3.Connection, subject: Subject) -> Place:
+    async def _placed_by(self, c: Connection, subject: Subject) -> Place:
         known = self._places.get(subject)
         if known is not None:
             return known
-        row = c.execute(SQL["find_conversation"], {"name": self._name(subject)}).fetchone()
+        row = await c.one("find_conversation", {"name": self._name(subject)})
         if row is None:
             raise missing(subject)
         place = Place(row[0], row[1], self._keyring.unwrap(row[2]))
@@ -83,24 +64,25 @@ class Placed:
             self._places.popitem(last=False)
 
 
-def scope_of(c: sqlite3.Connection, account_id: str, agent_id: str) -> int:
-    found = known_scope(c, account_id, agent_id)
+async def scope_of(c: Connection, account_id: str, agent_id: str) -> int:
+    found = await known_scope(c, account_id, agent_id)
     if found is None:
-        c.execute(SQL["add_scope"], {"account_id": account_id, "agent_id": agent_id})
-        found = known_scope(c, account_id, agent_id)
+        await c.run("add_scope", {"account_id": account_id, "agent_id": agent_id})
+        found = await known_scope(c, account_id, agent_id)
     assert found is not None
     return found
 
 
-def known_scope(c: sqlite3.Connection, account_id: str, agent_id: str) -> int | None:
-    row = c.execute(SQL["find_scope"], {"account_id": account_id, "agent_id": agent_id}).fetchone()
+async def known_scope(c: Connection, account_id: str, agent_id: str) -> int | None:
+    row = await c.one("find_scope", {"account_id": account_id, "agent_id": agent_id})
     return row[0] if row is not None else None
 
 
-def free_number(c: sqlite3.Connection, wanted: int) -> int:
+async def free_number(c: Connection, wanted: int) -> int:
     while True:
-        sql = "SELECT max(number) FROM conversations WHERE number BETWEEN ? AND ?"
-        (last,) = c.execute(sql, (wanted, wanted + BLOCK - 1)).fetchone()
+        row = await c.one("last_number", {"first": wanted, "last": wanted + BLOCK - 1})
+        assert row is not None
+        last = row[0]
         if last is None:
             return wanted
         if last < wanted + BLOCK - 1:

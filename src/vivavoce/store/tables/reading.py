@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Sequence
 
 import msgspec
@@ -24,16 +23,13 @@ from vivavoce.domain.record import (
 from vivavoce.store import codec
 from vivavoce.store.interface import StoreError
 from vivavoce.store.sealing import Seal
-from vivavoce.store.sqlite import finding, meaning
-from vivavoce.store.sqlite.finding import LAST
-from vivavoce.store.sqlite.places import (
-    SQL,
-    Place,
-    Placed,
-    known_scope,
-)
+from vivavoce.store.tables import vectors
+from vivavoce.store.tables.connection import Connection
+from vivavoce.store.tables.matching import LAST
+from vivavoce.store.tables.places import Place, Placed, known_scope, missing
 
 ROWS = 500  # conversations that are read by one statement
+TEXTS, TEXTS_STEP = 128, 16
 
 _decode_head = msgspec.json.Decoder(Conversation).decode
 _decode_review = msgspec.json.Decoder(Review).decode
@@ -49,7 +45,7 @@ class Reading(Placed):
 
     async def listed(self, account_id: str, agent_id: str, id: str) -> Listed | None:
         name = self._name(Subject(account_id, agent_id, id))
-        row = await self._read(lambda c: c.execute(SQL["find_conversation"], {"name": name}).fetchone())
+        row = await self._read(lambda c: c.one("find_conversation", {"name": name}))
         if row is None:
             return None
         number, scope, wrapped, head, review = row
@@ -60,7 +56,9 @@ class Reading(Placed):
 
     async def snapshot(self, conversation: Conversation) -> Snapshot:
         place = await self._placed(conversation.subject)
-        row = await self._read(lambda c: c.execute(SQL["get_snapshot"], {"conversation": place.number}).fetchone())
+        row = await self._read(lambda c: c.one("get_snapshot", {"conversation": place.number}))
+        if row is None:
+            raise missing(conversation.subject)
         return codec.decode_snapshot(place.seal.open(row[0], b"snapshot"))
 
     async def turns(
@@ -69,32 +67,29 @@ class Reading(Placed):
         place = await self._placed(conversation.subject)
         last = LAST if limit is None else first + limit - 1
 
-        def read(c: sqlite3.Connection) -> list[Turn]:
-            rows = turn_rows(c, place, 0 if has_history else first, last)
+        async def read(c: Connection) -> list[Turn]:
+            rows = await turn_rows(c, place, 0 if has_history else first, last)
             before = first if has_history else 0
             earlier = [message for row in rows[:before] for message in row.turn.messages] if has_history else None
-            return codec.expand(rows[before:], texts_of(c, codec.references(rows[before:])), earlier)
+            return codec.expand(rows[before:], await texts_of(c, codec.references(rows[before:])), earlier)
 
         return await self._read(read)
 
     async def transcripts(self, conversations: Sequence[Conversation]) -> list[Transcript]:
-        def read(c: sqlite3.Connection) -> list[Transcript]:
-            return [self._transcript(c, conversation.subject) for conversation in conversations]
+        async def read(c: Connection) -> list[Transcript]:
+            return [await self._transcript(c, conversation.subject) for conversation in conversations]
 
         return await self._read(read)
 
-    def _transcript(self, c: sqlite3.Connection, subject: Subject) -> Transcript:
+    async def _transcript(self, c: Connection, subject: Subject) -> Transcript:
         try:
-            place = self._placed_by(c, subject)
+            place = await self._placed_by(c, subject)
         except StoreError:  # erased since the list was read
             return Transcript(turns=[])
         name = {"conversation": place.number}
         open_ = place.seal.open
-        said = [open_(row, b"said:%d" % position) for position, row in c.execute(SQL["get_transcript"], name)]
-        snapshot, closing = (
-            c.execute(SQL["get_snapshot"], name).fetchone(),
-            c.execute(SQL["get_closing"], name).fetchone(),
-        )
+        said = [open_(row, b"said:%d" % position) for position, row in await c.all("get_transcript", name)]
+        snapshot, closing = await c.one("get_snapshot", name), await c.one("get_closing", name)
         return codec.decode_transcript(
             said,
             open_(snapshot[0], b"snapshot") if snapshot is not None else None,
@@ -102,25 +97,27 @@ class Reading(Placed):
         )
 
     async def records(self, listed: Sequence[Listed]) -> list[Record | None]:
-        def read(c: sqlite3.Connection) -> list[Record | None]:
+        async def read(c: Connection) -> list[Record | None]:
             texts: dict[str, bytes] = {}  # that many of them share
-            return [self._record(c, item, texts) for item in listed]
+            return [await self._record(c, item, texts) for item in listed]
 
         return await self._read(read)
 
-    def _record(self, c: sqlite3.Connection, listed: Listed, texts: dict[str, bytes]) -> Record | None:
+    async def _record(self, c: Connection, listed: Listed, texts: dict[str, bytes]) -> Record | None:
         try:
-            place = self._placed_by(c, listed.conversation.subject)
+            place = await self._placed_by(c, listed.conversation.subject)
         except StoreError:  # erased since the list was read
             return None
         name, open_ = {"conversation": place.number}, place.seal.open
-        rows = turn_rows(c, place)
-        snapshot = c.execute(SQL["get_snapshot"], name).fetchone()
-        closing = c.execute(SQL["get_closing"], name).fetchone()
+        rows = await turn_rows(c, place)
+        snapshot = await c.one("get_snapshot", name)
+        closing = await c.one("get_closing", name)
+        if snapshot is None:  # erased meanwhile
+            return None
         after = open_(closing[0], b"closing") if closing is not None else None
         wanted = codec.references(rows) | (codec.closing_references(after) if after is not None else set())
-        texts.update(texts_of(c, wanted - texts.keys()))
-        deliveries = c.execute(SQL["get_deliveries"], name)
+        texts.update(await texts_of(c, wanted - texts.keys()))
+        deliveries = await c.all("get_deliveries", name)
         return Record(
             conversation=listed.conversation,
             turns=tuple(codec.expand(rows, texts)),
@@ -133,20 +130,20 @@ class Reading(Placed):
     async def closing(self, conversation: Conversation) -> Closing | None:
         place = await self._placed(conversation.subject)
 
-        def read(c: sqlite3.Connection) -> Closing | None:
-            row = c.execute(SQL["get_closing"], {"conversation": place.number}).fetchone()
+        async def read(c: Connection) -> Closing | None:
+            row = await c.one("get_closing", {"conversation": place.number})
             if row is None:
                 return None
             body = place.seal.open(row[0], b"closing")
-            return codec.decode_closing(body, texts_of(c, codec.closing_references(body)))
+            return codec.decode_closing(body, await texts_of(c, codec.closing_references(body)))
 
         return await self._read(read)
 
     async def deliveries(self, conversation: Conversation) -> Sequence[Delivery]:
         place = await self._placed(conversation.subject)
 
-        def read(c: sqlite3.Connection) -> list[Delivery]:
-            rows = c.execute(SQL["get_deliveries"], {"conversation": place.number})
+        async def read(c: Connection) -> list[Delivery]:
+            rows = await c.all("get_deliveries", {"conversation": place.number})
             return [_decode_delivery(place.seal.open(body, b"delivery:" + name.encode())) for name, body in rows]
 
         return await self._read(read)
@@ -162,41 +159,47 @@ class Reading(Placed):
         offset: int = 0,
         after: Position | None = None,
     ) -> Page:
-        def read(c: sqlite3.Connection) -> Page:
-            scope = known_scope(c, account_id, agent_id)
+        finding = self._engine.finding
+
+        async def read(c: Connection) -> Page:
+            scope = await known_scope(c, account_id, agent_id)
             if scope is None:
                 return Page(items=[], next=None)
-            wanted = finding.matching(c, self._keyring, scope, criteria)
-            found = finding.page(c, wanted, order, after, limit=limit + 1, offset=offset)
-            items = self._read_listed(c, scope, [position.number for position in found[:limit]])
+            wanted = await finding.matching(c, scope, criteria)
+            found = await finding.page(c, wanted, order, after, limit=limit + 1, offset=offset)
+            items = await self._read_listed(c, scope, [position.number for position in found[:limit]])
             return Page(items=items, next=found[limit - 1] if len(found) > limit else None)
 
         return await self._read(read)
 
     async def count(self, account_id: str, agent_id: str, criteria: Criteria) -> Count:
-        def read(c: sqlite3.Connection) -> Count:
-            scope = known_scope(c, account_id, agent_id)
+        finding = self._engine.finding
+
+        async def read(c: Connection) -> Count:
+            scope = await known_scope(c, account_id, agent_id)
             if scope is None:
                 return Count(number=0)
-            return finding.count(c, finding.matching(c, self._keyring, scope, criteria))
+            return await finding.count(c, await finding.matching(c, scope, criteria))
 
         return await self._read(read)
 
     async def sample(self, account_id: str, agent_id: str, criteria: Criteria, *, limit: int) -> list[Listed]:
         start = int.from_bytes(os.urandom(4), "big")
 
-        def read(c: sqlite3.Connection) -> list[Listed]:
-            scope = known_scope(c, account_id, agent_id)
+        finding = self._engine.finding
+
+        async def read(c: Connection) -> list[Listed]:
+            scope = await known_scope(c, account_id, agent_id)
             if scope is None:
                 return []
-            wanted = finding.matching(c, self._keyring, scope, criteria)
-            return self._read_listed(c, scope, finding.sample(c, wanted, start, limit))
+            wanted = await finding.matching(c, scope, criteria)
+            return await self._read_listed(c, scope, await finding.sample(c, wanted, start, limit))
 
         return await self._read(read)
 
-    def _read_listed(self, c: sqlite3.Connection, scope: int, numbers: Sequence[int]) -> list[Listed]:
+    async def _read_listed(self, c: Connection, scope: int, numbers: Sequence[int]) -> list[Listed]:
         """In that order; those that were erased meanwhile are left out."""
-        rows = _rows(c, numbers)
+        rows = await _rows(c, numbers)
         return [self._opened(number, scope, *rows[number]) for number in numbers if number in rows]
 
     def _opened(self, number: int, scope: int, wrapped: bytes, head: bytes, review: bytes | None) -> Listed:
@@ -209,37 +212,35 @@ class Reading(Placed):
         self, account_id: str, agent_id: str, criteria: Criteria, asked: Meaning, *, limit: int, offset: int = 0
     ) -> list[tuple[Listed, float]]:
         column = "redacted" if asked.is_redacted else "plain"
-        query = meaning.packed(asked.vector)
+        query = vectors.packed(asked.vector)
+        finding, meanings = self._engine.finding, self._engine.meanings
 
-        def read(c: sqlite3.Connection) -> list[tuple[Listed, float]]:
-            scope = known_scope(c, account_id, agent_id)
+        async def read(c: Connection) -> list[tuple[Listed, float]]:
+            scope = await known_scope(c, account_id, agent_id)
             if scope is None:
                 return []
-            wanted = finding.matching(c, self._keyring, scope, criteria)
-            near = self._signs(scope, column).nearest(c, scope, query, wanted.low, wanted.high)
-            kept = finding.among(c, wanted, near)
-            vectors: dict[int, bytes] = {}
+            wanted = await finding.matching(c, scope, criteria)
+            near = await meanings.nearest(c, scope, column, query, wanted.low, wanted.high)
+            kept = await finding.among(c, wanted, near)
+            found: dict[int, bytes] = {}
             for start in range(0, len(kept), ROWS):
                 some = ", ".join(str(number) for number in kept[start : start + ROWS])
-                sql = f"SELECT conversation, {column} FROM vectors WHERE conversation IN ({some}) AND model = ?"
-                vectors.update(c.execute(sql, (asked.model,)).fetchall())
-            likeness = dict(zip(vectors, meaning.likeness(query, list(vectors.values())), strict=True))
+                sql = f"SELECT conversation, {column} FROM vectors WHERE conversation IN ({some}) AND model = :model"
+                found.update({number: vector for number, vector in await c.select(sql, {"model": asked.model})})
+            likeness = dict(zip(found, vectors.likeness(query, list(found.values())), strict=True))
             best = sorted(likeness, key=lambda number: (-likeness[number], number))[offset : offset + limit]
-            listed = self._read_listed(c, scope, best)
+            listed = await self._read_listed(c, scope, best)
             return list(zip(listed, (likeness[number] for number in best), strict=False))
 
         return await self._read(read)
 
-    def _signs(self, scope: int, column: str) -> meaning.Signs:
-        return self._meanings.setdefault((scope, column), meaning.Signs(column))
 
-
-def turn_rows(c: sqlite3.Connection, place: Place, first: int = 0, last: int = LAST) -> list[codec.Row]:
+async def turn_rows(c: Connection, place: Place, first: int = 0, last: int = LAST) -> list[codec.Row]:
     open_ = place.seal.open
     values = {"conversation": place.number, "first": first, "last": last}
     return [
         codec.decode_turn(open_(said, b"said:%d" % position), open_(body, b"body:%d" % position))
-        for position, said, body in c.execute(SQL["get_turns"], values)
+        for position, said, body in await c.all("get_turns", values)
     ]
 
 
@@ -250,16 +251,25 @@ def listed_of(seal: Seal, head: bytes, review: bytes | None) -> Listed:
     return Listed(conversation=conversation, review=_decode_review(seal.open(review, b"review")))
 
 
-def _rows(c: sqlite3.Connection, numbers: Sequence[int]) -> dict[int, tuple[bytes, bytes, bytes | None]]:
+async def _rows(c: Connection, numbers: Sequence[int]) -> dict[int, tuple[bytes, bytes, bytes | None]]:
     """number -> (wrapped key, head, review)."""
     found = {}
     for start in range(0, len(numbers), ROWS):
         some = ", ".join(str(number) for number in numbers[start : start + ROWS])
         sql = f"SELECT c.number, s.wrapped, c.head, c.review FROM conversations c JOIN seals s ON s.number = c.seal WHERE c.number IN ({some})"  # noqa: S608  # integers
-        for number, *row in c.execute(sql):
-            found[number] = tuple(row)
+        for number, wrapped, head, review in await c.select(sql):
+            found[number] = (wrapped, head, review)
     return found
 
 
-def texts_of(c: sqlite3.Connection, hashes: set[str]) -> dict[str, bytes]:
-    return {h: codec.decompress(c.execute(SQL["get_text"], {"hash": h}).fetchone()[0]) for h in hashes}
+async def texts_of(c: Connection, hashes: set[str]) -> dict[str, bytes]:
+    """Author texts by hash. Few numbers of places, so that engines that keep statements prepared keep few."""
+    found: dict[str, bytes] = {}
+    left = sorted(hashes)
+    while left:
+        some, left = left[:TEXTS], left[TEXTS:]
+        some += some[-1:] * (-len(some) % TEXTS_STEP)
+        values = {f"t{n}": hash_ for n, hash_ in enumerate(some)}
+        sql = f"SELECT hash, body FROM texts WHERE hash IN ({', '.join(f':{name}' for name in values)})"  # noqa: S608  # names of values
+        found.update({hash_: codec.decompress(body) for hash_, body in await c.select(sql, values)})
+    return found
