@@ -23,6 +23,9 @@ demo: $(VENV)/.demo ## serve the example agent on http://127.0.0.1:8080
 test: $(VENV)/.dev ## the whole test suite
 	@$(BIN)/python -m pytest
 
+postgres: $(VENV)/.dev ## the tests of the whole program once more, on PostgreSQL, which comes as a package
+	@VIVAVOCE_TEST_STORE=postgres $(BIN)/python -m pytest tests/integration -m "not sqlite_file"
+
 check: $(VENV)/.dev ## lint, types, import floors
 	@$(BIN)/ruff check src tests bench
 	@$(BIN)/mypy
@@ -58,4 +61,4 @@ lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test check bench listening acceptance contract browser pictures lock clean
+.PHONY: help demo test postgres check bench listening acceptance contract browser pictures lock clean

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from tests.support import postgres
 from tests.support.talk import run
 from vivavoce.domain.conversation import Conversation, Snapshot, Turn
 from vivavoce.domain.record import Annotation, Criteria, Order, Position, Review, Score
 from vivavoce.store.interface import Store
 from vivavoce.store.memory import MemoryStore
+from vivavoce.store.postgres.store import PostgresStore
 from vivavoce.store.sealing import Keyring
 from vivavoce.store.sqlite.store import SqliteStore
 
@@ -80,6 +82,15 @@ def conversation(n: int, values: dict[str, Any]) -> Conversation:
     )
 
 
+def every_store(folder: Path) -> list[Store]:
+    """All of them empty; the one in memory is the last."""
+    return [
+        SqliteStore(folder / "s.db", Keyring(bytes(32))),
+        PostgresStore(postgres.fresh(), Keyring(bytes(32))),
+        MemoryStore(),
+    ]
+
+
 async def fill(store: Store, rows: list[dict[str, Any]]) -> None:
     await store.open()
     for n, values in enumerate(rows):
@@ -110,20 +121,20 @@ def test_every_store_finds_the_same_in_the_same_order_page_by_page(
 ) -> None:
     async def check() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            sqlite: Store = SqliteStore(Path(folder) / "s.db", Keyring(bytes(32)))
-            memory: Store = MemoryStore()
-            await fill(sqlite, rows)
-            await fill(memory, rows)
+            stores = every_store(Path(folder))
+            for store in stores:
+                await fill(store, rows)
+            memory = stores[-1]
             for wanted, order, limit in questions:
                 expected = await every_page(memory, wanted, order, 100)
-                assert await every_page(sqlite, wanted, order, limit) == expected
-                assert await every_page(memory, wanted, order, limit) == expected
-                skipped = await sqlite.find("acme", "bot", wanted, order, limit=100, offset=2)
-                assert [item.conversation.id for item in skipped.items] == expected[2:]
-                assert (await sqlite.count("acme", "bot", wanted)).number == (
-                    await memory.count("acme", "bot", wanted)
-                ).number
-            await sqlite.close()
+                number = (await memory.count("acme", "bot", wanted)).number
+                for store in stores:
+                    assert await every_page(store, wanted, order, limit) == expected
+                    skipped = await store.find("acme", "bot", wanted, order, limit=100, offset=2)
+                    assert [item.conversation.id for item in skipped.items] == expected[2:]
+                    assert (await store.count("acme", "bot", wanted)).number == number
+            for store in stores:
+                await store.close()
 
     run(check())
 
@@ -131,7 +142,7 @@ def test_every_store_finds_the_same_in_the_same_order_page_by_page(
 def test_what_changes_about_a_conversation_changes_where_it_is_found() -> None:
     async def check() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            for store in (MemoryStore(), SqliteStore(Path(folder) / "s.db", Keyring(bytes(32)))):
+            for store in every_store(Path(folder)):
                 await fill(store, [])
                 head = conversation(0, {**_PLAIN, "is_ended": False})
                 turn = Turn(index=0, started_at=START, finished_at=START)

@@ -12,6 +12,7 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
+from tests.support import postgres
 from tests.support.talk import run
 from vivavoce.domain.audit import AuditEntry
 from vivavoce.domain.call import Played, Spoken
@@ -47,6 +48,7 @@ from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store.interface import PositionConflict, Reply, Store, StoreError
 from vivavoce.store.memory import MemoryStore
+from vivavoce.store.postgres.store import PostgresStore
 from vivavoce.store.sealing import Keyring
 from vivavoce.store.sqlite.store import SqliteStore
 
@@ -54,10 +56,13 @@ NOW = datetime(2026, 1, 2, 3, 4, 5, 678, tzinfo=UTC)
 MakeStore = Callable[[], Store]
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "postgres", "memory"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> MakeStore:
     if request.param == "sqlite":
         return lambda: SqliteStore(tmp_path / "store.db", Keyring(bytes(32)))
+    if request.param == "postgres":
+        url = postgres.fresh()
+        return lambda: PostgresStore(url, Keyring(bytes(32)))
     kept = MemoryStore()
     return lambda: kept
 

@@ -145,6 +145,7 @@ def test_a_log_that_was_emptied_and_has_grown_again_is_found(tmp_path: Path) -> 
     run(check())
 
 
+@pytest.mark.sqlite_file
 def test_a_key_that_was_written_into_the_database_opens_nothing(tmp_path: Path) -> None:
     async def check(http: Api) -> None:
         await http.open(conversationId="one")

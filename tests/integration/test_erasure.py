@@ -154,6 +154,7 @@ def keys_of(data: Path) -> tuple[int, set[bytes]]:
     return number, wrapped
 
 
+@pytest.mark.sqlite_file
 @pytest.mark.parametrize("is_ended", [False, True])
 def test_erasure_leaves_no_byte_of_a_conversation_in_any_file(tmp_path: Path, is_ended: bool) -> None:
     async def check(http: Api) -> None:
@@ -177,6 +178,7 @@ def test_erasure_leaves_no_byte_of_a_conversation_in_any_file(tmp_path: Path, is
     http(tmp_path, check)
 
 
+@pytest.mark.sqlite_file
 @pytest.mark.parametrize("step", [*erasing.STEPS, "log"])
 def test_the_search_for_leftovers_misses_no_step_that_was_left_out(
     tmp_path: Path, step: str, monkeypatch: pytest.MonkeyPatch

@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 import uvicorn
 
+from tests.support import postgres
 from tests.support.talk import serving
 from vivavoce.models.interface import Model
 from vivavoce.wiring import Running
@@ -74,6 +75,8 @@ class Process:
 
     def __init__(self, *arguments: str, port: int = 0, env: dict[str, str] | None = None) -> None:
         environ = {**os.environ, "VIVAVOCE_RETRIEVAL": "lexical", "VIVAVOCE_API_KEY": KEY, **(env or {})}
+        if "--data" in arguments and "VIVAVOCE_DATABASE" not in environ and postgres.wanted():
+            environ["VIVAVOCE_DATABASE"] = postgres.of(Path(arguments[arguments.index("--data") + 1]))
         self.process = subprocess.Popen(
             [sys.executable, "-m", "vivavoce", "serve", *arguments, "--port", str(port), "--json"],
             env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,

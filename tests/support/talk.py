@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 from ruamel.yaml import YAML
 
+from tests.support import postgres
 from vivavoce import settings
 from vivavoce.messages.interface import Sender
 from vivavoce.models.interface import Model
@@ -84,9 +85,10 @@ async def serving(
     engines: Callable[[], Engines] | None = None,
     **overrides: Any,
 ) -> AsyncIterator[Callable[[], Talk]]:
-    """Serves one folder; yields a maker of conversations. On SQLite when `data` is given, else in memory."""
+    """Serves one folder; yields a maker of conversations. On a disk when `data` is given, else in memory."""
     environ = {"VIVAVOCE_RETRIEVAL": "lexical", "VIVAVOCE_API_KEY": "test-key"}
-    config = settings.load(environ=environ, data=data or tempfile.mkdtemp(), model="local")
+    database = postgres.of(data) if data is not None and postgres.wanted() else None
+    config = settings.load(environ=environ, data=data or tempfile.mkdtemp(), database=database, model="local")
     config = msgspec.structs.replace(config, **overrides)
     async with running(
         config,

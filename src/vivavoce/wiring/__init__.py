@@ -298,7 +298,11 @@ def make_store(settings: Settings, keyring: Keyring) -> Store:
         from vivavoce.store.sqlite.store import SqliteStore  # noqa: PLC0415  # one adapter is loaded, not all
 
         return SqliteStore(Path(url.removeprefix("sqlite:///")), keyring)
-    raise UsageError(f"VIVAVOCE_DATABASE is {url.split('@')[-1]!r}; this version takes sqlite:///PATH.")
+    if url.startswith(("postgresql://", "postgres://")):
+        from vivavoce.store.postgres.store import PostgresStore  # noqa: PLC0415
+
+        return PostgresStore(url, keyring)
+    raise UsageError(f"VIVAVOCE_DATABASE is {url.split('@')[-1]!r}; it takes sqlite:///PATH or postgresql://HOST/NAME.")
 
 
 def _memory() -> Store:

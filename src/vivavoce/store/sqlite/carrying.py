@@ -31,14 +31,15 @@ _decode_head = msgspec.json.Decoder(Conversation).decode
 def migrate(c: sqlite3.Connection, keyring: Keyring, path: str) -> None:
     done = c.execute("PRAGMA user_version").fetchone()[0]
     known = migrations("sqlite")
-    if done > max(number for number, _ in known):
+    if done > known[-1].number:
         raise StoreError(f"The database {path} was made by a newer version of vivavoce; use that version.")
     has_old_rows = 0 < done < SEALED
-    for number, script in known:
+    for migration in known:
+        number = migration.number
         if number <= done:
             continue
         c.execute("PRAGMA foreign_keys=OFF")
-        c.executescript(f"BEGIN IMMEDIATE;\n{script}")
+        c.executescript(f"BEGIN IMMEDIATE;\n{migration.script}")
         if number == SEALED:
             _seal_old_rows(c, keyring)
         if number == PROVEN:

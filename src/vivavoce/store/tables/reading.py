@@ -226,7 +226,8 @@ class Reading(Placed):
             for start in range(0, len(kept), ROWS):
                 some = ", ".join(str(number) for number in kept[start : start + ROWS])
                 sql = f"SELECT conversation, {column} FROM vectors WHERE conversation IN ({some}) AND model = :model"
-                found.update({number: vector for number, vector in await c.select(sql, {"model": asked.model})})
+                for number, vector in await c.select(sql, {"model": asked.model}):
+                    found[number] = vector
             likeness = dict(zip(found, vectors.likeness(query, list(found.values())), strict=True))
             best = sorted(likeness, key=lambda number: (-likeness[number], number))[offset : offset + limit]
             listed = await self._read_listed(c, scope, best)

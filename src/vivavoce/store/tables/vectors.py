@@ -19,6 +19,15 @@ def signs(vectors: list[bytes]) -> Codes:
     return np.ascontiguousarray(filled.view(np.uint64).T)
 
 
+def sign_bits(vector: bytes) -> bytes:
+    """One bit a dimension, the last byte filled up."""
+    return np.packbits(np.frombuffer(vector, _DTYPE) > 0).tobytes()
+
+
+def dimensions(vector: bytes) -> int:
+    return len(vector) // _DTYPE(0).itemsize
+
+
 def packed(vector: list[float]) -> bytes:
     return np.asarray(vector, _DTYPE).tobytes()
 

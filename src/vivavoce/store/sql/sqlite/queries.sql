@@ -164,7 +164,10 @@ UPDATE work SET due_at = :due_at, lease = NULL, leased_until = NULL
 WHERE kind = :kind AND key = :key AND conversation = :conversation AND lease = :lease;
 
 -- name: next_due
-SELECT min(max(due_at, coalesce(leased_until, due_at))) FROM work;
+SELECT min(at) FROM (
+    SELECT * FROM (SELECT due_at AS at FROM work WHERE leased_until IS NULL ORDER BY due_at LIMIT 1)
+    UNION ALL SELECT min(leased_until) FROM work WHERE leased_until IS NOT NULL
+);
 
 -- name: put_delivery
 INSERT INTO deliveries (conversation, message, body) VALUES (:conversation, :message, :body)
