@@ -31,6 +31,7 @@ from vivavoce.service.chats import Chats
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.finders import Finders
+from vivavoce.service.news import News
 from vivavoce.service.redaction import customer_of, redactor
 from vivavoce.speech.cached import CachedSynthesizer
 from vivavoce.speech.interface import Sound, Synthesizer, Voice
@@ -99,6 +100,8 @@ class AudioCache:
         finders: Finders,
         recordings: Recordings,
         engines: Callable[[], Awaitable[Engines]],
+        claims: Claims,
+        news: News,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -113,7 +116,9 @@ class AudioCache:
         self._made: OrderedDict[str, tuple[str, datetime]] = OrderedDict()  # who made it first, and when
         self._sounds: OrderedDict[tuple[str, str], bytes] = OrderedDict()  # (agent, id) -> pcm
         self._written: dict[tuple[str, str, str], datetime] = {}  # when the hits of an entry were written last
-        self._claims = Claims()
+        self._claims = claims
+        self._news = news
+        news.on("speech", self._forget)
         self._making: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._lock = asyncio.Lock()
@@ -121,6 +126,13 @@ class AudioCache:
     def over(self, synthesizer: Synthesizer, account_id: str, agent_id: str, conversation_id: str) -> Synthesizer:
         """The synthesizer of one conversation, with the agent's cache before it."""
         return CachedSynthesizer(synthesizer, _OfConversation(self, (account_id, agent_id), conversation_id))
+
+    def _forget(self, agent: tuple[str, ...] | None) -> None:
+        """Another process has kept or removed something; what was counted here since the last minute is lost with it."""
+        for known in [known for known in self._entries if agent in (None, known)]:
+            del self._entries[known]
+        for place in [place for place in self._sounds if agent is None or place[0] == "\0".join(agent)]:
+            del self._sounds[place]
 
     # Use.
 
@@ -160,15 +172,15 @@ class AudioCache:
                 except VivavoceError as error:
                     log.warning("the hits of the audio cache were not written: %s", error.code)
 
-    async def _write(self, agent: _Agent, name: str) -> None:
-        """The entry as it is by then, unless it is gone."""
-        async with self._claims.hold(agent):
+    async def _write(self, agent: _Agent, name: str, *, is_new: bool = False) -> None:
+        """The entry as it is by then, unless it is gone, here or for all."""
+        async with self._claims.hold(FACT, *agent):
             entry = (await self._known(agent)).get(name)
             if entry is not None:
                 body = {"name": name, "entry": msgspec.to_builtins(entry)}
                 now = self._clock.now()
                 fact = Fact(account_id=agent[0], agent_id=agent[1], kind=FACT, key=entry.id, body=body, at=now)
-                await self._store.put_fact(fact)
+                await (self._store.put_fact(fact) if is_new else self._store.replace_fact(fact))
 
     def made(self, agent: _Agent, conversation_id: str, text: str, voice: Voice, sound: Sound) -> None:
         """Keeps it, beside the call, when it was made before for another conversation; nobody else makes the same entry."""
@@ -223,7 +235,8 @@ class AudioCache:
             return
         await self._recordings.put(_file(agent, entry.id), wav.of(sound.pcm))
         known[name] = entry
-        await self._write(agent, name)
+        await self._write(agent, name, is_new=True)
+        await self._news.tell("speech", *agent)
 
     async def _is_personal(self, agent: _Agent, conversation_id: str, text: str) -> bool:
         """By the rules that hold for an agent's words, and by all that the conversation knows; so taken when it is gone."""
@@ -358,7 +371,7 @@ class AudioCache:
         return known
 
     async def _replace(self, agent: _Agent, old: Entry, sound: bytes, entry: Entry) -> None:
-        async with self._claims.hold((agent, old.id)):
+        async with self._claims.hold(FACT, *agent, old.id):
             await self._replaced(agent, old, sound, entry)
 
     async def _replaced(self, agent: _Agent, old: Entry, sound: bytes, entry: Entry) -> None:
@@ -371,6 +384,7 @@ class AudioCache:
         known[name] = replace(entry, hits=known[name].hits, samples=len(sound) // 2, cached_at=self._clock.now())
         self._sounds.pop(("\0".join(agent), old.id), None)
         await self._write(agent, name)
+        await self._news.tell("speech", *agent)
 
     async def _remove(self, agent: _Agent, entry: Entry) -> None:
         known = await self._known(agent)
@@ -378,9 +392,10 @@ class AudioCache:
             del known[name]
         self._sounds.pop(("\0".join(agent), entry.id), None)
         self._written.pop((*agent, entry.id), None)
-        async with self._claims.hold(agent):
+        async with self._claims.hold(FACT, *agent):
             await self._store.remove_fact(*agent, FACT, entry.id)
         await self._recordings.remove(_file(agent, entry.id))
+        await self._news.tell("speech", *agent)
 
 
 class _OfConversation:

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,7 +42,7 @@ from vivavoce.project.identity import is_language
 from vivavoce.redaction.finder import BUILT_IN, Finder
 from vivavoce.service import handoffs, outbox, redaction, reviews
 from vivavoce.service.access import require
-from vivavoce.service.claims import Claims
+from vivavoce.service.claims import Claims, Held
 from vivavoce.service.deployments import Deployments, environment_of
 from vivavoce.service.events import Events
 from vivavoce.service.finders import Finders
@@ -138,6 +138,7 @@ class Chats:
         ports: Ports,
         around: Around,
         finders: Finders,
+        claims: Claims,
         *,
         idle: timedelta,
     ) -> None:
@@ -147,7 +148,7 @@ class Chats:
         self._deployments = deployments
         self._ports = ports
         self._idle = idle
-        self._claims = Claims()
+        self._claims = claims
         self._sessions: OrderedDict[_Key, Session] = OrderedDict()
 
     async def open(
@@ -168,10 +169,7 @@ class Chats:
         deployment = await self._deployments.resolve(principal, agent_id, opening.environment)
         prepared = await self._deployments.prepared(deployment.tree)
         conversation, snapshot = self._new(opening, prepared, deployment.account_id, agent_id, deployment.id)
-        repeats = (
-            ("open", principal.account_id, idempotency.key) if idempotency is not None else ("open", conversation.id)
-        )
-        async with self._claims.hold(repeats), self._claims.hold(_key(conversation)):
+        async with self._repeats(deployment.account_id, idempotency), self._hold(*_key(conversation)) as held:
             if idempotency is not None and (known := await self._answered(deployment.account_id, idempotency)):
                 yield known
                 return
@@ -183,7 +181,7 @@ class Chats:
             await self._look_around(session)
             async for progress in turn.start(session, self._ports):
                 if isinstance(progress, Finished):
-                    yield await self._commit(session, progress, idempotency)
+                    yield await self._commit(session, progress, idempotency, held)
                 else:
                     yield progress
 
@@ -194,16 +192,16 @@ class Chats:
         require(principal, "chat", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
         user_input = _input(said)
-        async with self._claims.hold((account_id, agent_id, id)):
+        async with self._hold(account_id, agent_id, id) as held:
             if idempotency is not None and (known := await self._answered(account_id, idempotency)):
                 yield known
                 return
-            session = await self._session(account_id, agent_id, id)
+            session = await self._session(account_id, agent_id, id, held)
             self._check(session.conversation, said)
             await self._look_around(session)
             async for progress in turn.respond(session, user_input, self._ports):
                 if isinstance(progress, Finished):
-                    yield await self._commit(session, progress, idempotency)
+                    yield await self._commit(session, progress, idempotency, held)
                 else:
                     yield progress
 
@@ -214,33 +212,33 @@ class Chats:
         return await self._end(account_id, agent_id, id, reason)
 
     async def _end(self, account_id: str, agent_id: str, id: str, reason: EndReason) -> Conversation:
-        async with self._claims.hold((account_id, agent_id, id)):
-            session = await self._session(account_id, agent_id, id)
+        async with self._hold(account_id, agent_id, id) as held:
+            session = await self._session(account_id, agent_id, id, held)
             if session.conversation.is_ended:
                 return session.conversation
             now = self._ports.clock.now()
             ended = replace(session.conversation, end_reason=reason, finished_at=now)
-            await self._store.end(ended, work=[_end_function(ended, now)])
+            await self._store.end(ended, work=[_end_function(ended, now)], claim=held.claim)
             session.conversation = ended
             return ended
 
     async def amend(self, conversation: Conversation, index: int, change: Callable[[Turn], Turn]) -> None:
         """Changes a turn by what has become known since it was taken. The next turn goes by what it says then."""
         key = _key(conversation)
-        async with self._claims.hold(key):
+        async with self._hold(*key):
             await self._store.amend(conversation, index, change)
             self._sessions.pop(key, None)
 
     async def settled(self, account_id: str, agent_id: str, id: str) -> None:
         """Returns when no turn of it is under way. Raises ConversationBusy."""
-        async with self._claims.hold((account_id, agent_id, id)):
+        async with self._hold(account_id, agent_id, id):
             pass
 
     @asynccontextmanager
     async def closed(self, conversation: Conversation) -> AsyncIterator[None]:
         """Nobody takes a turn of it meanwhile, and nothing of it stays in this process: not in memory, not in a worker."""
         key = _key(conversation)
-        async with self._claims.hold(key):
+        async with self._hold(*key):
             self._sessions.pop(key, None)
             await self._ports.functions.evict(conversation)
             yield
@@ -264,18 +262,26 @@ class Chats:
         """Once for each conversation: what it did is kept, and its being kept is what says that it ran."""
         assert work.subject is not None
         account_id, agent_id, id_ = msgspec.structs.astuple(work.subject)
-        async with self._claims.hold((account_id, agent_id, id_)):
+        async with self._hold(account_id, agent_id, id_) as held:
             try:
-                session = await self._session(account_id, agent_id, id_)
+                session = await self._session(account_id, agent_id, id_, held)
             except (ConversationNotFound, AgentNotFound):
                 return
             if await self._store.closing(session.conversation) is None:
                 await self._look_around(session)
-                await self._close(session)
+                await self._close(session, held)
             await self._ports.functions.evict(session.conversation)
             self._sessions.pop((account_id, agent_id, id_), None)
 
     # Parts.
+
+    def _hold(self, account_id: str, agent_id: str, id: str) -> AbstractAsyncContextManager[Held]:
+        """One turn at a time."""
+        return self._claims.hold("conversation", account_id, agent_id, id)
+
+    def _repeats(self, account_id: str, idempotency: Idempotency | None) -> AbstractAsyncContextManager[Held | None]:
+        """One request at a time for one idempotency key."""
+        return self._claims.hold("open", account_id, idempotency.key) if idempotency is not None else nullcontext()
 
     async def _look_around(self, session: Session) -> None:
         """What the next turn finds besides the conversation: live configuration, memory, events that came in."""
@@ -298,18 +304,18 @@ class Chats:
         if configuration is not known.configuration or memory is not known.memory or events is not known.events:
             session.look_around(Surroundings(configuration=configuration, memory=memory, events=events))
 
-    async def _close(self, session: Session) -> None:
+    async def _close(self, session: Session, held: Held) -> None:
         """Runs the end function; what it did, what it sends and what is remembered of the caller are written as one."""
         conversation, settings = session.conversation, session.prepared.agent.experimental.memory
         done = await closing.close(session, self._ports)
         now = self._ports.clock.now()
         work = [*outbox.work_for(conversation, done.calls, outbox.CLOSING, now), reviews.work_for(conversation, now)]
         if settings is None:
-            await self._store.put_closing(conversation, done, work=work)
+            await self._store.put_closing(conversation, done, work=work, claim=held.claim)
             return
         turns = await self._store.turns(conversation)
         async with self._around.memories.remembering(conversation, settings, session.snapshot, turns, done) as facts:
-            await self._store.put_closing(conversation, done, work=work, facts=facts)
+            await self._store.put_closing(conversation, done, work=work, facts=facts, claim=held.claim)
 
     def _new(
         self, opening: Opening, prepared: Prepared, account_id: str, agent_id: str, deployment_id: str
@@ -371,15 +377,18 @@ class Chats:
                 f"clientEnv is {said.environment!r}, but the conversation runs in {conversation.environment!r}."
             )
 
-    async def _session(self, account_id: str, agent_id: str, id: str) -> Session:
+    async def _session(self, account_id: str, agent_id: str, id: str, held: Held) -> Session:
+        """What is kept of it here is all that there is, unless another process has had it since."""
         key = (account_id, agent_id, id)
         session = self._sessions.get(key)
-        if session is not None:
+        if session is not None and held.is_continued:
             self._sessions.move_to_end(key)
             return session
         conversation = await self._store.get(account_id, agent_id, id)
         if conversation is None:
             raise ConversationNotFound
+        if session is not None:
+            await self._ports.functions.evict(conversation)
         prepared = await self._deployments.prepared(conversation.tree)
         session = Session(
             conversation, prepared, await self._store.snapshot(conversation), await self._store.turns(conversation)
@@ -392,7 +401,7 @@ class Chats:
         while len(self._sessions) > MOST_SESSIONS:
             self._sessions.popitem(last=False)
 
-    async def _commit(self, session: Session, finished: Finished, idempotency: Idempotency | None) -> Taken:
+    async def _commit(self, session: Session, finished: Finished, idempotency: Idempotency | None, held: Held) -> Taken:
         """One transaction: the turn, the snapshot, the head, the work that follows, the reply for its key."""
         finder = await self._finders(session.conversation.account_id, session.conversation.agent_id)
         taken_turn, snapshot = (
@@ -418,9 +427,14 @@ class Chats:
             work.append(_work(IDLE_END, conversation, taken_turn.finished_at + self._idle))
         key = _key(conversation)
         try:
-            write = self._store.create if taken_turn.index == 0 else self._store.append
             facts = self._shared(session, conversation, snapshot)
-            await write(conversation, taken_turn, snapshot, work=work, facts=facts, reply=reply)
+            if taken_turn.index == 0:
+                await self._store.create(conversation, taken_turn, snapshot, work=work, facts=facts, reply=reply)
+            else:
+                await self._store.append(
+                    conversation, taken_turn, snapshot, work=work, facts=facts, reply=reply, claim=held.claim
+                )
+                held.is_given_back = True
         except BaseException:
             # Somebody else took a turn, or whether it was written is not known: the store will say.
             self._sessions.pop(key, None)

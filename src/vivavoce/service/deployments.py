@@ -24,6 +24,8 @@ from vivavoce.project.loader import Loaded
 from vivavoce.project.source import Fault
 from vivavoce.project.tree import read_tree
 from vivavoce.service.access import require, require_agent
+from vivavoce.service.kept import Kept
+from vivavoce.service.news import News
 from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
@@ -67,6 +69,7 @@ class Deployments:
         random: Random,
         make_index: Callable[[Agent], tuple[Retriever, PassageRetriever]],
         *,
+        news: News,
         cache: Path | None = None,
     ) -> None:
         """`cache` is a folder for what loading a folder comes to."""
@@ -81,7 +84,9 @@ class Deployments:
         self._loading: dict[str, asyncio.Task[Prepared]] = {}
         self.refused: dict[str, str] = {}  # agents whose folder has changed into something that cannot be served
         self._refused_faults: dict[str, tuple[Fault, ...]] = {}
-        self._sandbox: dict[tuple[str, str], Deployment | None] = {}  # asked once: only this process publishes
+        self._news = news
+        self._sandbox: Kept[Deployment | None] = Kept()
+        news.on("deployments", self._sandbox.forget)
 
     # Folders.
 
@@ -139,6 +144,7 @@ class Deployments:
             created_at=self._clock.now(),
         )
         await self._store.add_deployment(deployment)
+        await self._news.tell("deployments", account_id, agent_id)
         return deployment
 
     def served_agent(self, agent_id: str) -> Agent | None:
@@ -274,10 +280,9 @@ class Deployments:
         raise DraftNotFound(f"Nothing is deployed to {env} for agent {agent_id!r}; use clientEnv sandbox or draft.")
 
     async def _published(self, account_id: str, agent_id: str) -> Deployment | None:
-        key = (account_id, agent_id)
-        if key not in self._sandbox:
-            self._sandbox[key] = await self._store.active_deployment(account_id, agent_id, "sandbox")
-        return self._sandbox[key]
+        return await self._sandbox.get(
+            (account_id, agent_id), lambda: self._store.active_deployment(account_id, agent_id, "sandbox")
+        )
 
 
 def environment_of(text: str) -> Environment:

@@ -28,12 +28,12 @@ class EventUnknown(Invalid):
 
 
 class Events:
-    def __init__(self, store: Store, clock: Clock, random: Random, deployments: Deployments) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, deployments: Deployments, claims: Claims) -> None:
         self._store = store
         self._clock = clock
         self._random = random
         self._deployments = deployments
-        self._claims = Claims()
+        self._claims = claims
 
     async def announce(self, conversation: Conversation, *, is_for_model: bool) -> str:
         """On disk before author code can tell anybody of it."""
@@ -58,7 +58,7 @@ class Events:
             raise Invalid("The data may be nested 32 levels deep, with whole numbers of at most 64 bits.")
         if await self._deployments.account_of(principal, agent_id) != account_id:
             raise EventUnknown("There is no such event, or it is over; an event can be posted to for an hour.")
-        async with self._claims.hold((account_id, agent_id, event_id)):
+        async with self._claims.hold(FACT, account_id, agent_id, event_id):
             now = self._clock.now()
             fact = await self._store.get_fact(account_id, agent_id, FACT, event_id, now)
             if fact is None:

@@ -9,6 +9,8 @@ from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
 from vivavoce.redaction.finder import BUILT_IN, Finder, OwnRules
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.kept import Kept
+from vivavoce.service.news import News
 from vivavoce.service.redaction import sees_personal
 from vivavoce.store.interface import Store
 
@@ -16,18 +18,19 @@ RULES = "redaction"  # kind of fact
 
 
 class Finders:
-    def __init__(self, store: Store, clock: Clock, deployments: Deployments) -> None:
+    def __init__(self, store: Store, clock: Clock, deployments: Deployments, news: News) -> None:
         self._store = store
         self._clock = clock
         self._deployments = deployments
-        self._known: dict[tuple[str, str], Finder] = {}
+        self._news = news
+        self._known: Kept[Finder] = Kept()
+        news.on("redaction_rules", self._known.forget)
 
     async def __call__(self, account_id: str, agent_id: str) -> Finder:
-        known = self._known.get((account_id, agent_id))
-        if known is None:
-            read = Finder(await self.rules(account_id, agent_id))
-            known = self._known.setdefault((account_id, agent_id), read)  # other rules may have been put meanwhile
-        return known
+        async def read() -> Finder:
+            return Finder(await self.rules(account_id, agent_id))
+
+        return await self._known.get((account_id, agent_id), read)
 
     async def of(self, principal: Principal, agent_id: str) -> Finder:
         """For what a principal is shown of an agent; who sees everything needs none."""
@@ -52,4 +55,5 @@ class Finders:
                 at=self._clock.now(),
             )
         )
-        self._known[account_id, agent_id] = finder
+        self._known.put((account_id, agent_id), finder)
+        await self._news.tell("redaction_rules", account_id, agent_id)

@@ -17,12 +17,14 @@ from vivavoce.domain.principal import EVERY_PERMISSION, Key, Permission, Princip
 from vivavoce.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
+from vivavoce.service.news import News
 from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
 
 USE_RESOLUTION = timedelta(minutes=1)
 PREFIX = "vv_"
+AGAIN_SECONDS = 1.0
 MAX_NAME_CHARACTERS = 200
 MOST_AGENTS = 1_000
 OPERATOR = Principal(key_id="operator")
@@ -34,7 +36,7 @@ def digest(text: str) -> str:
 
 
 class Keys:
-    def __init__(self, store: Store, clock: Clock, random: Random, audit: Audit, *, bootstrap: str) -> None:
+    def __init__(self, store: Store, clock: Clock, random: Random, audit: Audit, *, bootstrap: str, news: News) -> None:
         self._store = store
         self._audit = audit
         self._clock = clock
@@ -43,6 +45,8 @@ class Keys:
         self._principals: dict[str, Principal] = {}
         self._used: dict[str, datetime] = {}  # as it was written last
         self._writing: set[asyncio.Task[None]] = set()
+        self._news = news
+        news.on("keys", lambda _: self._load_again())
 
     async def load(self) -> None:
         """Reads the stored keys; called at start and after each change."""
@@ -58,6 +62,17 @@ class Keys:
             for key in await self._store.keys()
             if key.revoked_at is None
         }
+
+    def _load_again(self) -> None:
+        task = asyncio.ensure_future(self.load())
+        self._writing.add(task)
+        task.add_done_callback(self._loaded)
+
+    def _loaded(self, task: asyncio.Task[None]) -> None:
+        self._writing.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.warning("keys that another process changed could not be read: %s", type(task.exception()).__name__)
+            asyncio.get_running_loop().call_later(AGAIN_SECONDS, self._load_again)
 
     def authenticate(self, text: str | None) -> Principal:
         if not text:
@@ -140,6 +155,7 @@ class Keys:
             expires_at=expires_at,
         )
         await self._store.put_key(key)
+        await self._news.tell("keys")
         await self._audit.note(principal, "key.create", account or "", about=key.id, permissions=sorted(permissions))
         await self.load()
         return key, text
@@ -165,6 +181,7 @@ class Keys:
             raise Invalid(f"There are {len(found)} keys named {id!r}; give the id of one.")
         revoked = replace(found[0], revoked_at=found[0].revoked_at or self._clock.now())
         await self._store.put_key(revoked)
+        await self._news.tell("keys")
         await self._audit.note(principal, "key.revoke", revoked.account_id or "", about=revoked.id)
         await self.load()
         return revoked

@@ -30,12 +30,12 @@ class MemoryNotFound(NotFound):
 
 
 class Memories:
-    def __init__(self, store: Store, clock: Clock, deployments: Deployments, audit: Audit) -> None:
+    def __init__(self, store: Store, clock: Clock, deployments: Deployments, audit: Audit, claims: Claims) -> None:
         self._store = store
         self._audit = audit
         self._clock = clock
         self._deployments = deployments
-        self._claims = Claims()
+        self._claims = claims
 
     async def recall(self, conversation: Conversation, who: str) -> Remembered | None:
         """What is known of a caller by that identifier."""
@@ -60,7 +60,7 @@ class Memories:
         if who is None:
             yield []
             return
-        async with self._claims.hold((conversation.account_id, conversation.agent_id, who)):
+        async with self._claims.hold(FACT, conversation.account_id, conversation.agent_id, who):
             known = await self._fact(conversation.account_id, conversation.agent_id, who)
             before = msgspec.convert(known.body, Remembered) if known is not None else Remembered()
             values = {

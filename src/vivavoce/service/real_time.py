@@ -22,6 +22,8 @@ from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.kept import Kept
+from vivavoce.service.news import News
 from vivavoce.store.interface import Store
 
 FACT = "real_time_config"
@@ -54,13 +56,17 @@ class RealTimeConfigs:
     """What was written through the API lives in the store; the folder's own files hold until then, and again once they
     change: whoever changed last wins."""
 
-    def __init__(self, store: Store, clock: Clock, deployments: Deployments, audit: Audit) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, deployments: Deployments, audit: Audit, claims: Claims, news: News
+    ) -> None:
         self._audit = audit
         self._store = store
         self._clock = clock
         self._deployments = deployments
-        self._claims = Claims()
-        self._facts: dict[tuple[str, str, str], Fact | None] = {}  # only this process writes them
+        self._claims = claims
+        self._news = news
+        self._facts: Kept[Fact | None] = Kept()
+        news.on("real_time", self._facts.forget)
 
     async def pages(self, principal: Principal, agent_id: str) -> list[Page]:
         require(principal, "read", agent_id)
@@ -76,7 +82,7 @@ class RealTimeConfigs:
         """Data that is there already is left as it is, and checked when it is next written."""
         require(principal, "write", agent_id)
         account_id, name = await self._place(principal, agent_id, environment, schema)
-        async with self._claims.hold((account_id, agent_id, name)):
+        async with self._claims.hold(FACT, account_id, agent_id, name):
             problem = (await asyncio.to_thread(real_time.check, schema)).schema
             if problem is not None:
                 raise InvalidSchema(f"This is not a JSON Schema: {problem}.")
@@ -93,7 +99,7 @@ class RealTimeConfigs:
         """Replaces all of them; running conversations read the new ones on their next turn."""
         require(principal, "write", agent_id)
         account_id, name = await self._place(principal, agent_id, environment, variables)
-        async with self._claims.hold((account_id, agent_id, name)):
+        async with self._claims.hold(FACT, account_id, agent_id, name):
             page = await self._page(account_id, agent_id, name)
             checked = await asyncio.to_thread(real_time.check, page.schema or {}, variables)
             problems = checked.data or ((checked.schema,) if checked.schema else ())
@@ -152,14 +158,15 @@ class RealTimeConfigs:
             at=self._clock.now(),
         )
         await self._store.put_fact(fact)
-        self._facts[account_id, agent_id, page.environment] = fact
+        self._facts.put((account_id, agent_id, page.environment), fact)
+        await self._news.tell("real_time", account_id, agent_id, page.environment)
         return msgspec.structs.replace(page, changed_at=fact.at)
 
     async def _fact(self, account_id: str, agent_id: str, name: str) -> Fact | None:
-        key = (account_id, agent_id, name)
-        if key not in self._facts:
-            self._facts[key] = await self._store.get_fact(account_id, agent_id, FACT, name, self._clock.now())
-        return self._facts[key]
+        return await self._facts.get(
+            (account_id, agent_id, name),
+            lambda: self._store.get_fact(account_id, agent_id, FACT, name, self._clock.now()),
+        )
 
 
 def _page_name(environment: str) -> str:

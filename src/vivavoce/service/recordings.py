@@ -113,12 +113,12 @@ class Sound(Struct, frozen=True, kw_only=True):
 class CallRecordings:
     """`folder` holds what is still being recorded, and what could not be stored yet."""
 
-    def __init__(self, store: Store, clock: Clock, recordings: Recordings, folder: Path) -> None:
+    def __init__(self, store: Store, clock: Clock, recordings: Recordings, folder: Path, claims: Claims) -> None:
         self._store = store
         self._clock = clock
         self._recordings = recordings
         self._folder = folder
-        self._claims = Claims()
+        self._claims = claims
 
     def begin(self, conversation: Conversation) -> spool.SpoolFile:
         return spool.SpoolFile(self._folder, name_of(conversation))
@@ -136,7 +136,7 @@ class CallRecordings:
     @asynccontextmanager
     async def closed(self, conversation: Conversation) -> AsyncIterator[Conversation | None]:
         """Nobody else stores, replaces or erases anything of its sound meanwhile. Yields it as it is now."""
-        async with self._claims.hold(conversation.subject):
+        async with self._claims.hold(FACT, *msgspec.structs.astuple(conversation.subject)):
             current = await self._store.get(conversation.account_id, conversation.agent_id, conversation.id)
             is_same = current is not None and current.started_at == conversation.started_at
             yield current if is_same else None

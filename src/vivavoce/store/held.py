@@ -1,9 +1,10 @@
-"""Claims of one process, in its memory: nobody else has its store."""
+"""Claims and news of one process, in its memory: nobody else has its store."""
 
 from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 from vivavoce.store.tables.connection import Connection, Refused
 
@@ -43,3 +44,15 @@ class HeldClaims:
         known = self._held.get(name)
         if known is None or known[1] != token:
             raise Refused("the claim is another's")
+
+
+class OwnNews:
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[str | None], None]] = []
+
+    async def tell(self, news: str) -> None:
+        for heard in self._listeners:
+            heard(news)
+
+    async def listen(self, heard: Callable[[str | None], None]) -> None:
+        self._listeners.append(heard)

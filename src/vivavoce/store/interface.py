@@ -368,6 +368,14 @@ class Store(Protocol):
         """Gives it back; nothing happens when it is lost, or was given back."""
         ...
 
+    async def tell(self, news: str) -> None:
+        """To all processes that share the store, this one included. At most some thousand characters."""
+        ...
+
+    async def listen(self, heard: Callable[[str | None], None]) -> None:
+        """`heard` is called with what is told from now on, and with None whenever some may have been missed."""
+        ...
+
     # Background work.
 
     async def add_work(self, work: Sequence[Work]) -> None: ...

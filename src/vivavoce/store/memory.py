@@ -39,7 +39,7 @@ from vivavoce.domain.words import words
 from vivavoce.domain.work import Waiting, Work
 from vivavoce.errors import ConversationExists
 from vivavoce.store import codec, facets
-from vivavoce.store.held import HeldClaims
+from vivavoce.store.held import HeldClaims, OwnNews
 from vivavoce.store.interface import Claim, Claimed, ClaimLost, PositionConflict, Reply, StoreError
 from vivavoce.store.tables.connection import Refused
 
@@ -85,6 +85,7 @@ class MemoryStore:
         self._tallies: dict[tuple[str, str, Part, str, str], dict[str, int]] = {}
         self._leases: dict[_WorkId, tuple[str, datetime]] = {}
         self._claims = HeldClaims()
+        self._news = OwnNews()
 
     async def open(self) -> None:
         if not self._audit:
@@ -158,6 +159,12 @@ class MemoryStore:
                 await self._claims.check(None, claim.name, claim.token)
             except Refused as error:
                 raise ClaimLost from error
+
+    async def tell(self, news: str) -> None:
+        await self._news.tell(news)
+
+    async def listen(self, heard: Callable[[str | None], None]) -> None:
+        await self._news.listen(heard)
 
     async def live(self, holder: str, seconds: float) -> None:
         await self._claims.live(holder, seconds)

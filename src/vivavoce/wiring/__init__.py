@@ -36,6 +36,7 @@ from vivavoce.service.audio_redaction import AudioRedaction
 from vivavoce.service.audit import Audit
 from vivavoce.service.calls import Calls
 from vivavoce.service.chats import END_FUNCTION, IDLE_END, Around, Chats
+from vivavoce.service.claims import Claims
 from vivavoce.service.concurrency import Concurrency
 from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
@@ -48,6 +49,7 @@ from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
 from vivavoce.service.knowledge import Knowledge
 from vivavoce.service.memories import Memories
+from vivavoce.service.news import News
 from vivavoce.service.operations import Operations
 from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.outlines import Outlines
@@ -113,17 +115,22 @@ async def running(
     store = _memory() if in_memory else make_store(settings, keyring)
     await store.open()
     model = model or make_model(settings)
+    own = random.uuid()
+    claims, news = Claims(store, own), News(store, own)
     try:
+        await claims.begin()
+        await news.begin()
         cache = None if in_memory else settings.data / "cache"
         deployments = Deployments(
             store,
             clock,
             random,
             partial(make_index, settings.retrieval, cache),
+            news=news,
             cache=cache / "agents" if cache is not None else None,
         )
         functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)
-        events = Events(store, clock, random, deployments)
+        events = Events(store, clock, random, deployments, claims)
         outbound = GuardedHttp(settings.private_hosts)
         classifier = classifier or make_classifier(settings)
         ports = Ports(
@@ -139,23 +146,26 @@ async def running(
             options=_options(settings),
         )
         audit = Audit(store, clock, keyring)
-        finders = Finders(store, clock, deployments)
+        finders = Finders(store, clock, deployments, news)
         around = Around(
-            real_time=RealTimeConfigs(store, clock, deployments, audit),
-            memories=Memories(store, clock, deployments, audit),
+            real_time=RealTimeConfigs(store, clock, deployments, audit, claims, news),
+            memories=Memories(store, clock, deployments, audit, claims),
             events=events,
         )
-        chats = Chats(store, deployments, ports, around, finders, idle=timedelta(seconds=settings.idle_seconds))
+        idle = timedelta(seconds=settings.idle_seconds)
+        chats = Chats(store, deployments, ports, around, finders, claims, idle=idle)
         api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
-        keys = Keys(store, clock, random, audit, bootstrap=api_key)
+        keys = Keys(store, clock, random, audit, bootstrap=api_key, news=news)
         await keys.load()
         senders = dict(senders) if senders is not None else make_senders(settings)
         recordings_store = make_recordings(settings, in_memory=in_memory)
-        recordings = CallRecordings(store, clock, recordings_store, _spool(settings, in_memory=in_memory))
+        recordings = CallRecordings(store, clock, recordings_store, _spool(settings, in_memory=in_memory), claims)
         embedder = _embedder() if settings.retrieval != "lexical" else None
         conversations = Conversations(store, clock, random, deployments, audit, finders, embedder, recordings)
         loaded = Loaded(engines or partial(make_engines, settings))
-        cache_of_speech = AudioCache(store, clock, random, deployments, chats, audit, finders, recordings_store, loaded)
+        cache_of_speech = AudioCache(
+            store, clock, random, deployments, chats, audit, finders, recordings_store, loaded, claims, news
+        )
         calls = Calls(
             store,
             clock,
@@ -263,6 +273,7 @@ async def running(
             for sender in set(senders.values()):
                 await sender.close()
     finally:
+        await claims.end()
         await model.close()
         await store.close()
 

@@ -9,6 +9,7 @@ from vivavoce.store.postgres.claims import PostgresClaims
 from vivavoce.store.postgres.database import PostgresDatabase
 from vivavoce.store.postgres.finding import PostgresFinding
 from vivavoce.store.postgres.meaning import PostgresMeanings
+from vivavoce.store.postgres.news import PostgresNews
 from vivavoce.store.postgres.searching import PostgresWords
 from vivavoce.store.sealing import Keyring
 from vivavoce.store.statements import statements
@@ -28,6 +29,7 @@ class PostgresEngine:
         self.finding = PostgresFinding(keyring, self.words)
         self.meanings = PostgresMeanings()
         self.claims = PostgresClaims(self.database)
+        self.news = PostgresNews(url, self.database)
 
     async def _migrate(self, raw: Any) -> None:
         await migrating.migrate(raw, self._keyring, self._statements, self.database.place)
@@ -41,4 +43,10 @@ async def _vacuum(raw: Any) -> None:
 
 class PostgresStore(TableStore):
     def __init__(self, url: str, keyring: Keyring) -> None:
-        super().__init__(PostgresEngine(url, keyring), keyring)
+        engine = PostgresEngine(url, keyring)
+        super().__init__(engine, keyring)
+        self._news = engine.news
+
+    async def close(self) -> None:
+        await self._news.close()
+        await super().close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vivavoce.store.held import HeldClaims
+from vivavoce.store.held import HeldClaims, OwnNews
 from vivavoce.store.sealing import Keyring
 from vivavoce.store.sqlite import carrying
 from vivavoce.store.sqlite.database import SqliteDatabase
@@ -26,6 +26,7 @@ class SqliteEngine:
         self.finding = SqliteFinding(keyring, self.words)
         self.meanings = SqliteMeanings()
         self.claims = HeldClaims()
+        self.news = OwnNews()
 
 
 class SqliteStore(TableStore):

@@ -1,8 +1,9 @@
-"""Claims, by the engine that knows how they are kept."""
+"""Who works at what, and what processes tell each other: by the engine that knows how."""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
 from vivavoce.store.interface import Claim
 from vivavoce.store.tables.places import Placed
@@ -23,6 +24,12 @@ class Claiming(Placed):
         if before is None:
             return None
         return Claim(name=key, token=token, is_continued=before == holder)
+
+    async def tell(self, news: str) -> None:
+        await self._engine.news.tell(news)
+
+    async def listen(self, heard: Callable[[str | None], None]) -> None:
+        await self._engine.news.listen(heard)
 
     async def release(self, claim: Claim) -> None:
         await self._engine.claims.release(claim.name, claim.token)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from vivavoce.domain.record import Count, Criteria, Index, Order, Position, Text
@@ -77,6 +77,14 @@ class Claims(Protocol):
         ...
 
 
+class News(Protocol):
+    """What processes tell each other; see the store's interface."""
+
+    async def tell(self, news: str) -> None: ...
+
+    async def listen(self, heard: Callable[[str | None], None]) -> None: ...
+
+
 class Engine(Protocol):
     @property
     def database(self) -> Database: ...
@@ -92,6 +100,9 @@ class Engine(Protocol):
 
     @property
     def claims(self) -> Claims: ...
+
+    @property
+    def news(self) -> News: ...
 
     @property
     def appends_check(self) -> bool:

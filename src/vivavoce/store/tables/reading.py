@@ -226,8 +226,7 @@ class Reading(Placed):
             for start in range(0, len(kept), ROWS):
                 some = ", ".join(str(number) for number in kept[start : start + ROWS])
                 sql = f"SELECT conversation, {column} FROM vectors WHERE conversation IN ({some}) AND model = :model"
-                for number, vector in await c.select(sql, {"model": asked.model}):
-                    found[number] = vector
+                found.update((row[0], row[1]) for row in await c.select(sql, {"model": asked.model}))
             likeness = dict(zip(found, vectors.likeness(query, list(found.values())), strict=True))
             best = sorted(likeness, key=lambda number: (-likeness[number], number))[offset : offset + limit]
             listed = await self._read_listed(c, scope, best)

@@ -366,3 +366,6 @@ UPDATE claims SET token = 0 WHERE name = :name AND token = :token;
 
 -- name: check_claim
 SELECT 1 FROM claims WHERE name = :name AND token = :token FOR SHARE;
+
+-- name: tell
+SELECT pg_notify(:channel, :news);
