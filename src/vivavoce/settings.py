@@ -67,6 +67,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     audiosocket_agent: str | None = None  # AGENT/ENVIRONMENT that unknown calls reach
     smtp: str | None = None
     email_from: str = ""
+    lease_seconds: float = 15.0  # for which a process that says nothing is taken to live
+    drain_seconds: float = 30.0  # for which a server that stops waits for its calls
+    drain_notice_seconds: float = 0.0  # for which it still serves, so that who sends it work hears that it stops
     log_level: str = "info"
 
 
@@ -139,6 +142,9 @@ def load(
         audiosocket_agent=env.get("VIVAVOCE_AUDIOSOCKET_AGENT") or None,
         smtp=env.get("VIVAVOCE_SMTP") or None,
         email_from=env.get("VIVAVOCE_EMAIL_FROM") or "",
+        lease_seconds=_number(env, "VIVAVOCE_LEASE_SECONDS", 15.0),
+        drain_seconds=_number(env, "VIVAVOCE_DRAIN_SECONDS", 30.0),
+        drain_notice_seconds=_number(env, "VIVAVOCE_DRAIN_NOTICE_SECONDS", 0.0),
         log_level=env.get("VIVAVOCE_LOG_LEVEL") or "info",
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,11 +44,11 @@ from vivavoce.domain.conversation import (
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Key
-from vivavoce.domain.record import Count, Criteria, Order, Page, Record, Review
+from vivavoce.domain.record import Count, Criteria, Index, Meaning, Order, Page, Record, Review, Role, Text
 from vivavoce.domain.tally import Tally
 from vivavoce.domain.work import Work
 from vivavoce.errors import ConversationExists
-from vivavoce.store.interface import PositionConflict, Reply, Store, StoreError
+from vivavoce.store.interface import ClaimLost, PositionConflict, Reply, Store, StoreError
 from vivavoce.store.memory import MemoryStore
 from vivavoce.store.postgres.store import PostgresStore
 from vivavoce.store.sealing import Keyring
@@ -683,6 +685,131 @@ def test_what_waits_the_newest_entries_and_every_agent_are_told(make: MakeStore)
             await store.add_deployment(deployment)
         assert list(await store.agents()) == [("a", "one"), ("a", "two"), ("b", "two")]
         assert await store.size() >= 0
+        await store.close()
+
+    run(check())
+
+
+def test_a_claim_is_one_holders_until_it_is_given_back_or_its_holder_lives_no_longer(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        for holder in ("a", "b"):
+            await store.live(holder, 60.0)
+        first = await store.claim("a", "conversation", "c1")
+        assert first is not None and not first.is_continued
+        assert await store.claim("b", "conversation", "c1") is None
+        assert await store.claim("b", "conversation", "c2") is not None  # another one
+        await store.release(first)
+        again = await store.claim("a", "conversation", "c1")
+        assert again is not None and again.is_continued
+        await store.release(first)  # one that was given back gives nothing more back
+        assert await store.claim("b", "conversation", "c1") is None
+        await store.leave("a")
+        taken = await store.claim("b", "conversation", "c1")
+        assert taken is not None and not taken.is_continued
+        await store.live("a", 60.0)
+        assert await store.claim("a", "conversation", "c1") is None
+        await store.live("b", 0.0)
+        back = await store.claim("a", "conversation", "c1")
+        assert back is not None and not back.is_continued
+        await store.close()
+
+    run(check())
+
+
+def test_who_has_lost_a_claim_cannot_write_late(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        late = await store.claim("a", "conversation", "c1")
+        taken = await store.claim("b", "conversation", "c1")  # `a` has never said that it lives
+        assert late is not None and taken is not None
+        with pytest.raises(PositionConflict):
+            await store.append(head(turns=2), turn(1, reply="late"), Snapshot(), claim=late)
+        with pytest.raises(ClaimLost):
+            await store.end(head(end_reason="client", finished_at=NOW), claim=late)
+        with pytest.raises(ClaimLost):
+            await store.put_closing(head(), Closing(), claim=late)
+        await store.live("b", 60.0)
+        await store.append(head(turns=2), turn(1, reply="in time"), Snapshot(), claim=taken)
+        assert [t.reply for t in await store.turns(head())] == ["reply 0", "in time"]
+        assert await store.claim("a", "conversation", "c1") is not None  # it was given back with the turn
+        await store.close()
+
+    run(check())
+
+
+def test_what_is_told_is_heard_by_all_who_listen(make: MakeStore) -> None:
+    async def check() -> None:
+        store, heard = await opened(make), asyncio.Queue[str | None]()
+        await store.listen(heard.put_nowait)
+        await store.tell("one")
+        await store.tell("two")
+        assert [await asyncio.wait_for(heard.get(), 5) for _ in range(2)] == ["one", "two"]
+        await store.close()
+
+    run(check())
+
+
+def index(words: str, vector: list[float] | None = None) -> Index:
+    made = Index(user=words, agent="", redacted_user=words, redacted_agent="")
+    return made if vector is None else replace(made, model="m", vector=vector, redacted_vector=vector)
+
+
+def test_words_are_found_by_phrase_and_speaker_and_the_redacted_index_knows_no_more(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        await store.create(head(), turn(0), Snapshot())
+        said = Index(
+            user="my bike is broken\nring Sam Field",
+            agent="we mend bikes\nbike is ready",
+            redacted_user="my bike is broken\nring ***",
+            redacted_agent="we mend bikes\nbike is ready",
+        )
+        await store.put_index(head(), said)
+
+        async def found(*phrases: str, role: Role | None = None, is_redacted: bool = False) -> bool:
+            text = Text(phrases=tuple(tuple(p.split()) for p in phrases), role=role, is_redacted=is_redacted)
+            count = await store.count("acme", "bot", Criteria(text=text))
+            page = await store.find("acme", "bot", Criteria(text=text), Order(), limit=5)
+            assert len(page.items) == count.number
+            return count.number == 1
+
+        assert await found("bike is broken") and await found("bike", "ready") and not await found("broken bike")
+        assert not await found("broken ring")  # a phrase does not reach from one turn into the next
+        assert await found("is ready", role="agent") and not await found("is ready", role="user")
+        assert await found("sam field") and not await found("sam field", is_redacted=True)
+        assert await found("is broken", is_redacted=True)
+        await store.put_index(head(), index("nothing"))
+        assert not await found("bike") and await found("nothing")
+        await store.erase(head())
+        assert not await found("nothing")
+        await store.close()
+
+    run(check())
+
+
+def test_those_nearest_in_meaning_come_first_whichever_engine_looks(make: MakeStore) -> None:
+    async def check() -> None:
+        store, chance = await opened(make), random.Random(7)
+
+        def vector() -> list[float]:
+            raw = [chance.gauss(0, 1) for _ in range(384)]
+            size = math.sqrt(sum(x * x for x in raw))
+            return [x / size for x in raw]
+
+        vectors = {f"c{n}": vector() for n in range(30)}
+        for id, own in vectors.items():
+            made = head(id, environment="live" if id > "c2" else "sandbox")
+            await store.create(made, turn(0), Snapshot())
+            await store.put_index(made, index("", vector=own))
+        asked = Meaning(model="m", vector=vectors["c13"])
+        best = await store.alike("acme", "bot", Criteria(), asked, limit=3)
+        assert best[0][0].conversation.id == "c13" and best[0][1] > 0.99 and best[1][1] < 0.5
+        kept = await store.alike("acme", "bot", Criteria(environments=("live",)), asked, limit=30)
+        assert {item.conversation.environment for item, _ in kept} == {"live"}
+        await store.erase(head("c13"))
+        assert (await store.alike("acme", "bot", Criteria(), asked, limit=1))[0][0].conversation.id != "c13"
         await store.close()
 
     run(check())

@@ -637,8 +637,8 @@ def test_a_disk_that_is_full_ends_the_recording_and_not_the_call(
 
 
 def test_no_more_calls_are_taken_than_the_server_holds(tmp_path: Path) -> None:
-    from vivavoce.service.calls import TooManyCalls
     from vivavoce.service.chats import Opening
+    from vivavoce.service.invitations import TooManyCalls
 
     async def scenario() -> None:
         async with exchange(write(tmp_path, VOICE), calls=1) as phone:

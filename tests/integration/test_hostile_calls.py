@@ -19,8 +19,8 @@ from vivavoce.domain.record import Criteria, Order
 from vivavoce.errors import ConversationNotFound, Invalid, Unavailable
 from vivavoce.recordings.interface import Name
 from vivavoce.recordings.objects import ObjectRecordings, path_of
-from vivavoce.service.calls import TooManyCalls
 from vivavoce.service.chats import Opening
+from vivavoce.service.invitations import TooManyCalls
 from vivavoce.service.keys import OPERATOR
 from vivavoce.service.recordings import RecordingNotFound
 from vivavoce.speech.scripted import ScriptedSynthesizer, Tongue
@@ -350,7 +350,7 @@ def test_an_invitation_holds_no_more_than_a_call_needs(tmp_path: Path) -> None:
 
             for token, door in ((first.token, "twilio"), (again.token, "calls")):
                 with pytest.raises(Unauthenticated):
-                    calls.accept(token, door)
+                    await calls.accept(token, door)
 
     run(scenario())
 

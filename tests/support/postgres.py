@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-import uuid
 import warnings
 from functools import cache
 from pathlib import Path
@@ -31,7 +30,7 @@ def url(database: str) -> str:
 
 def fresh() -> str:
     """The address of an empty database."""
-    name = f"t{uuid.uuid4().hex[:12]}"
+    name = f"t{os.urandom(6).hex()}"
 
     async def make() -> None:
         raw = await asyncpg.connect(url("postgres"))

@@ -51,7 +51,8 @@ async def healthz(call: Call) -> Answer:
 
 
 async def readyz(call: Call) -> Answer:
-    return Answer(body=msgspec.json.encode(call.services.operations.readiness()))
+    operations = call.services.operations
+    return Answer(status=200 if operations.is_ready else 503, body=msgspec.json.encode(operations.readiness()))
 
 
 async def openapi(call: Call) -> Answer:

@@ -12,8 +12,10 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from watchfiles import awatch
@@ -122,7 +124,7 @@ async def serve(
             announce(started, address)
             settle()
             try:
-                await _Server(config).serve(sockets=[sock])
+                await _Server(config, partial(_drain, started)).serve(sockets=[sock])
             finally:
                 for watcher in watchers:
                     watcher.cancel()
@@ -140,8 +142,20 @@ def settle() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 20)
 
 
+async def _drain(started: Running) -> None:
+    """Who sends work hears that there is no more; then no call is left, or none is waited for any longer."""
+    settings, services = started.settings, started.services
+    services.operations.stop()
+    await asyncio.gather(asyncio.sleep(settings.drain_notice_seconds), services.calls.drain(settings.drain_seconds))
+
+
 class _Server(uvicorn.Server):
     """Uvicorn would raise the signal again once it has stopped, and so end the process before the store is closed."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        super().__init__(config)
+        self._drain = drain
+        self._draining: asyncio.Task[None] | None = None
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -155,7 +169,16 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _stop(self) -> None:
-        self.force_exit = self.should_exit  # asked twice: do not wait for running turns
+        if self._draining is None:
+            self._draining = asyncio.ensure_future(self._drain())
+            self._draining.add_done_callback(self._drained)
+        else:  # asked twice: do not wait for calls and running turns
+            self.force_exit = True
+            self.should_exit = True
+
+    def _drained(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            log.error("calls were not waited for: %s", type(task.exception()).__name__)
         self.should_exit = True
 
 

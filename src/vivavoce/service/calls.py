@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import hashlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -15,13 +18,16 @@ from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.conversation import Conversation, EndReason
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
-from vivavoce.engine.tools import is_plain
-from vivavoce.errors import ConversationBusy, ConversationExists, Invalid, Unauthenticated, Unavailable, VivavoceError
+from vivavoce.domain.work import Work
+from vivavoce.errors import ConversationBusy, ConversationExists, Invalid, VivavoceError
 from vivavoce.recordings.spool import SpoolFile
 from vivavoce.service.access import require
 from vivavoce.service.chats import Chats, Opening
+from vivavoce.service.claims import Claims
 from vivavoce.service.conducting import Conducting
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.invitations import RETRY_AFTER_SECONDS, Expected, Invitation, Invitations, TooManyCalls
+from vivavoce.service.news import News
 from vivavoce.service.recordings import CallRecordings
 from vivavoce.speech.interface import Synthesizer
 from vivavoce.store.interface import Store
@@ -31,34 +37,11 @@ from vivavoce.voice.pace import Pace, RealTime
 
 log = logging.getLogger(__name__)
 CHANNEL = "sip.polyai"
-TOKEN_LIFE = timedelta(seconds=60)
+CALL = "call"  # what is claimed while a call goes on
+WATCH_CALL = "watch_call"  # kind of work
+WATCH_AFTER = timedelta(seconds=20)
 OPEN_DOOR = "calls"  # for lines that are no carrier's
-MOST_TOKENS = 2_000  # that wait to be used
-MOST_TOKENS_OF_A_KEY = 200
-MOST_OPENING_BYTES = 32 << 10  # of what a caller may say about a call
-RETRY_AFTER_SECONDS = 10.0
 DROP_SECONDS = 40.0  # for a call to end; a turn that runs is waited for
-
-
-class TooManyCalls(Unavailable):
-    code = "CALLS_LIMIT_REACHED"
-
-
-class Invitation(Struct, frozen=True, kw_only=True):
-    """What a line shows to be let in, once."""
-
-    token: str
-    conversation_id: str
-    seconds: float
-
-
-class _Expected(Struct, frozen=True):
-    principal: Principal
-    agent_id: str
-    opening: Opening
-    until: datetime
-    door: str
-    is_told: bool  # what was said, while it is said
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -81,6 +64,8 @@ class Calls:
         deployments: Deployments,
         recordings: CallRecordings,
         engines: Callable[[], Awaitable[Engines]],
+        claims: Claims,
+        news: News,
         *,
         apology: str,
         most: int,
@@ -95,10 +80,14 @@ class Calls:
         self._recordings = recordings
         self._engines = engines
         self._speaker = speaker
+        self._claims = claims
+        self._news = news
+        news.on("calls", self._drop_told)
         self._apology = apology
         self._most = most
+        self._is_draining = False
         self._is_recording = is_recording
-        self._expected: dict[str, _Expected] = {}
+        self._invitations = Invitations(store, clock, random)
         self._live: set[_Live] = set()
         self._tasks: set[asyncio.Task[object]] = set()
         self.going_on = 0
@@ -112,13 +101,9 @@ class Calls:
         require(principal, "chat", agent_id)
         await self._deployments.resolve(principal, agent_id, opening.environment)
         self._check_room()
-        _check(opening)
+        self._invitations.check(opening)
         await self._engines()
-        now = self._clock.now()
-        self._expected = {token: e for token, e in self._expected.items() if e.until > now}
-        own = sum(e.principal.key_id == principal.key_id for e in self._expected.values())
-        if len(self._expected) >= MOST_TOKENS or own >= MOST_TOKENS_OF_A_KEY:
-            raise TooManyCalls("Too many calls wait to begin; try again shortly.", retry_after=RETRY_AFTER_SECONDS)
+        self._invitations.check_room(principal)
         if opening.id is not None:
             account_id = await self._deployments.account_of(principal, agent_id)
             if not is_conversation_id(opening.id):
@@ -130,22 +115,16 @@ class Calls:
                     f"There is already a conversation {opening.id!r}; leave conversationId out to get a new one."
                 )
         opening = replace(opening, id=opening.id or f"LOCAL-{self._random.uuid()}")
-        # One for a conversation: a webhook that is sent again makes the socket before worthless.
-        for known in [t for t, e in self._expected.items() if (e.agent_id, e.opening.id) == (agent_id, opening.id)]:
-            del self._expected[known]
-        token = self._random.uuid()
-        self._expected[token] = _Expected(principal, agent_id, opening, now + TOKEN_LIFE, door, is_told)
-        assert opening.id is not None
-        return Invitation(token=token, conversation_id=opening.id, seconds=TOKEN_LIFE.total_seconds())
+        expected = Expected(principal=principal, agent_id=agent_id, opening=opening, door=door, is_told=is_told)
+        return await self._invitations.offer(expected)
 
-    def accept(self, token: str, door: str = OPEN_DOOR) -> _Expected:
+    async def accept(self, token: str, door: str = OPEN_DOOR) -> Expected:
         """Takes a token in; it is not worth anything any more. Raises Unauthenticated."""
-        expected = self._expected.pop(token, None)
-        if expected is None or expected.door != door or expected.until <= self._clock.now():
-            raise Unauthenticated("The call's token is not valid, or was used before; ask for a new one.")
-        return expected
+        return await self._invitations.accept(token, door)
 
     def _check_room(self) -> None:
+        if self._is_draining:
+            raise TooManyCalls("This server is about to stop; call again.", retry_after=1.0)
         if self.going_on >= self._most:
             raise TooManyCalls(
                 f"{self._most} calls are going on, which is as many as this server takes (VIVAVOCE_CALLS).",
@@ -187,42 +166,100 @@ class Calls:
         agent = (await self._deployments.prepared(deployment.tree)).agent
         id_ = opening.id or f"LOCAL-{self._random.uuid()}"
         opening = replace(opening, id=id_, channel=CHANNEL, is_recorded=self._is_recording)
-        conducting = Conducting(
-            self._chats, principal, agent, opening, apology=self._apology, changed=lambda _: recorder.settle()
-        )
+        account_id = deployment.account_id
+
+        def changed(conversation: Conversation) -> None:
+            recorder.settle()
+            if conversation.turns == 1:
+                self._beside(self._watch_over(conversation))
+
+        conducting = Conducting(self._chats, principal, agent, opening, apology=self._apology, changed=changed)
         if self._speaker is not None:
-            account_id = deployment.account_id
             engines = replace(engines, synthesizer=self._speaker(engines.synthesizer, account_id, agent_id, id_))
         recorder = _Recorder(self._recordings, conducting)
         call = Call(conducting, line, engines, recorder, pace)
         self._live.add(live := _Live(call, conducting))
-        try:
-            reason = await call.run()
-        finally:
-            # Whatever ended this, the sound that there is is kept, and nobody waits for the disk.
-            keeping = asyncio.ensure_future(self._over(conducting, recorder))
-            self._tasks.add(keeping)
-            keeping.add_done_callback(self._tasks.discard)
-            keeping.add_done_callback(lambda _: self._ended(live))
-            await asyncio.shield(keeping)
+        async with self._claims.hold(CALL, account_id, agent_id, id_):
+            try:
+                reason = await call.run()
+            finally:
+                # Whatever ended this, the sound that there is is kept, and nobody waits for the disk.
+                keeping = self._beside(self._over(conducting, recorder))
+                keeping.add_done_callback(lambda _: self._ended(live))
+                await asyncio.shield(keeping)
         return Ended(reason=reason, seconds=call.seconds, conversation=conducting.conversation)
+
+    def _beside(self, doing: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Done whatever becomes of the call; waited for when the server stops."""
+        task = asyncio.ensure_future(doing)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # Calls whose process has died.
+
+    async def _watch_over(self, conversation: Conversation) -> None:
+        due = self._clock.now() + WATCH_AFTER
+        try:
+            await self._store.add_work([Work(kind=WATCH_CALL, key="", subject=conversation.subject, due_at=due)])
+        except VivavoceError as error:  # it ends as idle, should this process die
+            log.warning("nobody watches over a call: %s", error.code)
+
+    async def watch(self, work: Work) -> datetime | None:
+        """Background work of any process: ends the conversation of a call whose process lives no longer."""
+        assert work.subject is not None
+        name = msgspec.structs.astuple(work.subject)
+        conversation = await self._store.get(*name)
+        if conversation is None or conversation.is_ended:
+            return None
+        if not await self._claims.is_free(CALL, *name):
+            return self._clock.now() + WATCH_AFTER
+        log.warning("a call has lost its process")
+        await self._end_lost(conversation)
+        return None
+
+    async def _end_lost(self, conversation: Conversation) -> None:
+        principal = Principal(key_id="system", name="system", account_id=conversation.account_id)
+        await self._chats.end(principal, conversation.agent_id, conversation.id, "lost")
 
     def _ended(self, live: _Live) -> None:
         self._live.discard(live)
         live.is_over.set()
 
     async def drop(self, conversation: Conversation) -> None:
-        """Ends the call of a conversation that is being erased, and returns when nothing of it goes on."""
-        for live in [live for live in self._live if live.is_of(conversation)]:
-            live.call.stop()
-            try:
-                async with asyncio.timeout(DROP_SECONDS):
+        """Ends the call of a conversation that is being erased, at any process, and returns when nothing of it goes on."""
+        mark = _mark(conversation)
+        self._stop(mark)
+        try:
+            async with asyncio.timeout(DROP_SECONDS):
+                for live in [live for live in self._live if live.is_of(mark)]:
                     await live.is_over.wait()
-            except TimeoutError:
-                raise ConversationBusy(
-                    "The conversation is on a call that does not end; try again shortly.",
-                    retry_after=RETRY_AFTER_SECONDS,
-                ) from None
+                if not conversation.is_ended:
+                    await self._news.tell("calls", mark)
+                    async with self._claims.hold(CALL, *msgspec.structs.astuple(conversation.subject)):
+                        pass
+        except (TimeoutError, ConversationBusy):
+            raise ConversationBusy(
+                "The conversation is on a call that does not end; try again shortly.",
+                retry_after=RETRY_AFTER_SECONDS,
+            ) from None
+
+    def _stop(self, mark: str) -> None:
+        for live in [live for live in self._live if live.is_of(mark)]:
+            live.call.stop()
+
+    def _drop_told(self, names: tuple[str, ...] | None) -> None:
+        """Another process erases a conversation that may be on a call here."""
+        if names is not None:
+            self._stop(names[0])
+
+    async def drain(self, seconds: float) -> None:
+        """No more calls begin; returns when none goes on, or after that time."""
+        self._is_draining = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                for live in list(self._live):
+                    await live.is_over.wait()
 
     async def _over(self, conducting: Conducting, recorder: _Recorder) -> None:
         """Ends what has not ended, and keeps or discards the recording."""
@@ -254,9 +291,8 @@ class Calls:
         """After a crash: what was recorded of the calls that it cut is kept, and they have ended."""
         for conversation in await self._recordings.recover():
             if not conversation.is_ended:
-                principal = Principal(key_id="system", name="system", account_id=conversation.account_id)
                 try:
-                    await self._chats.end(principal, conversation.agent_id, conversation.id, "lost")
+                    await self._end_lost(conversation)
                 except VivavoceError as error:
                     log.warning("a call that a crash cut could not be ended: %s", error.code)
 
@@ -265,12 +301,10 @@ class Calls:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _check(opening: Opening) -> None:
-    """What waits in memory for a minute has to be small, and what a conversation takes."""
-    if not is_plain(opening.integration_attributes):
-        raise Invalid("integrationAttributes may be nested 32 levels deep, with whole numbers of at most 64 bits.")
-    if len(msgspec.json.encode(opening)) > MOST_OPENING_BYTES:
-        raise Invalid(f"A call may be opened with {MOST_OPENING_BYTES >> 10} KiB of attributes and headers.")
+def _mark(conversation: Conversation) -> str:
+    """Names a conversation to other processes, and tells nothing: an id may be a telephone number."""
+    name = "\0".join(msgspec.structs.astuple(conversation.subject))
+    return hashlib.sha256(name.encode()).hexdigest()
 
 
 class _Live:
@@ -281,9 +315,9 @@ class _Live:
         self._conducting = conducting
         self.is_over = asyncio.Event()
 
-    def is_of(self, conversation: Conversation) -> bool:
+    def is_of(self, mark: str) -> bool:
         own = self._conducting.conversation
-        return own is not None and own.subject == conversation.subject
+        return own is not None and _mark(own) == mark
 
 
 class _Recorder:

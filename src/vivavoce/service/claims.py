@@ -17,7 +17,6 @@ log = logging.getLogger(__name__)
 
 WAIT_SECONDS = 30.0
 RETRY_AFTER_SECONDS = 2.0
-LIFE_SECONDS = 15.0  # for which a process is taken to live after it has said so
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.01, 0.25
 
 
@@ -31,8 +30,10 @@ class Held:
 
 
 class Claims:
-    def __init__(self, store: Store, holder: str, wait: float = WAIT_SECONDS) -> None:
-        """`holder` is this process's own name, which no other has or had."""
+    def __init__(self, store: Store, holder: str, *, lease: float, wait: float = WAIT_SECONDS) -> None:
+        """`holder` is this process's own name, which no other has or had; `lease` the seconds for which it is taken to
+        live after it has said so."""
+        self._lease = lease
         self._store = store
         self._holder = holder
         self._wait = wait
@@ -43,7 +44,7 @@ class Claims:
     # Life.
 
     async def begin(self) -> None:
-        await self._store.live(self._holder, LIFE_SECONDS)
+        await self._store.live(self._holder, self._lease)
         self._living = asyncio.create_task(self._live())
 
     async def end(self) -> None:
@@ -58,9 +59,9 @@ class Claims:
 
     async def _live(self) -> None:
         while True:
-            await asyncio.sleep(LIFE_SECONDS / 3)
+            await asyncio.sleep(self._lease / 3)
             try:
-                await self._store.live(self._holder, LIFE_SECONDS)
+                await self._store.live(self._holder, self._lease)
                 for claim in list(self._left):
                     await self._store.release(claim)
                     self._left.discard(claim)
@@ -80,6 +81,16 @@ class Claims:
             finally:
                 if not held.is_given_back:
                     await self._give_back(held.claim)
+
+    async def is_free(self, *name: str) -> bool:
+        """Nobody holds it, here or elsewhere."""
+        if name in self._locks:
+            return False
+        claim = await self._store.claim(self._holder, *name)
+        if claim is None:
+            return False
+        await self._give_back(claim)
+        return True
 
     @asynccontextmanager
     async def _alone(self, name: tuple[str, ...]) -> AsyncIterator[None]:

@@ -14,7 +14,7 @@ from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
 
-Topic: TypeAlias = Literal["keys", "real_time", "redaction_rules", "deployments", "speech"]
+Topic: TypeAlias = Literal["keys", "real_time", "redaction_rules", "deployments", "speech", "calls"]
 Forget: TypeAlias = Callable[[tuple[str, ...] | None], None]
 _decode = msgspec.json.Decoder(tuple[str, ...]).decode
 

@@ -35,10 +35,19 @@ class Operations:
         self._clock = clock
         self._deployments = deployments
         self._readiness = readiness
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """From now on whoever asks is told to send its work elsewhere."""
+        self._is_stopping = True
+
+    @property
+    def is_ready(self) -> bool:
+        return not self._is_stopping
 
     def readiness(self) -> dict[str, Any]:
         """What `/readyz` tells everybody."""
-        return self._readiness()
+        return {**self._readiness(), **({"status": "stopping"} if self._is_stopping else {})}
 
     async def queue(self, principal: Principal) -> Sequence[Waiting]:
         """The background work of all accounts: for the operator."""

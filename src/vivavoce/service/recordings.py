@@ -36,6 +36,8 @@ FACT = "recording"
 REDACT_AUDIO = "redact_audio"  # kinds of work
 STORE_RECORDING = "store_recording"
 STORE_AGAIN = timedelta(seconds=30)
+PASS_ON = timedelta(seconds=3)
+MOST_PASSES = 100_000
 PIECE = 1 << 18  # bytes read at once: 4 s of both sides
 Direction: TypeAlias = Literal["combined", "user", "agent"]
 _SIDES: dict[Direction, int] = {"user": 0, "agent": 1}
@@ -187,7 +189,10 @@ class CallRecordings:
             return None
         path = spool.path_in(self._folder, name_of(conversation))
         if not await asyncio.to_thread(path.is_file):
-            return None
+            if not conversation.is_recorded or await self.get_fact(conversation) is not None:
+                return None
+            # It lies on the disk of another process, which has yet to come by.
+            return self._clock.now() + PASS_ON if work.attempts < MOST_PASSES else None
         try:
             await self.keep(conversation, path, is_whole=bool(work.payload.get("is_whole", True)))
         except (RecordingsError, OSError) as error:

@@ -117,12 +117,12 @@ class AudioSocketServer:
     async def _expected(self, id: str) -> tuple[Principal, str, Opening]:
         token = id
         try:
-            expected = self._calls.accept(token)
+            expected = await self._calls.accept(token)
         except Unauthenticated:
             if self._agent is None:
                 raise
             token = await self._invited(*self._agent, id)
-            expected = self._calls.accept(token)
+            expected = await self._calls.accept(token)
         return expected.principal, expected.agent_id, expected.opening
 
     async def _invited(self, agent_id: str, environment: str, id: str) -> str:

@@ -49,7 +49,7 @@ def _http_only(behind: ASGIApp) -> ASGIApp:
 def _endpoint(calls: Calls, door: Door) -> Callable[[WebSocket], object]:
     async def endpoint(socket: WebSocket) -> None:
         try:
-            expected = calls.accept(socket.path_params["token"], door.name)
+            expected = await calls.accept(socket.path_params["token"], door.name)
         except Unauthenticated:
             # A refusal before the handshake would be a bare 403, of which a browser tells nothing.
             await socket.accept()

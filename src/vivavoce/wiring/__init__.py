@@ -34,7 +34,7 @@ from vivavoce.secrets import file as secret_file
 from vivavoce.service.audio_cache import AudioCache
 from vivavoce.service.audio_redaction import AudioRedaction
 from vivavoce.service.audit import Audit
-from vivavoce.service.calls import Calls
+from vivavoce.service.calls import WATCH_CALL, Calls
 from vivavoce.service.chats import END_FUNCTION, IDLE_END, Around, Chats
 from vivavoce.service.claims import Claims
 from vivavoce.service.concurrency import Concurrency
@@ -116,7 +116,7 @@ async def running(
     await store.open()
     model = model or make_model(settings)
     own = random.uuid()
-    claims, news = Claims(store, own), News(store, own)
+    claims, news = Claims(store, own, lease=settings.lease_seconds), News(store, own)
     try:
         await claims.begin()
         await news.begin()
@@ -174,6 +174,8 @@ async def running(
             deployments,
             recordings,
             loaded,
+            claims,
+            news,
             apology=settings.apology,
             most=settings.calls,
             is_recording=settings.record_calls,
@@ -209,6 +211,7 @@ async def running(
                 RETAIN: erasure.expire,
                 REVIEW: reviews.review,
                 REDACT: rules.go_on,
+                WATCH_CALL: calls.watch,
                 STORE_RECORDING: recordings.store_again,
                 REDACT_AUDIO: AudioRedaction(store, clock, finders, recordings, loaded).redact,
                 TALLY: statistics.catch_up,
