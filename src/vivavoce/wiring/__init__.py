@@ -306,13 +306,17 @@ def make_keyring(settings: Settings, *, in_memory: bool = False) -> Keyring:
     return Keyring(settings.seal_key or _seal_key(settings.data))
 
 
+def is_postgres(url: str) -> bool:
+    return url.startswith(("postgresql://", "postgres://"))
+
+
 def make_store(settings: Settings, keyring: Keyring) -> Store:
     url = settings.database
     if url.startswith("sqlite:///"):
         from vivavoce.store.sqlite.store import SqliteStore  # noqa: PLC0415  # one adapter is loaded, not all
 
         return SqliteStore(Path(url.removeprefix("sqlite:///")), keyring)
-    if url.startswith(("postgresql://", "postgres://")):
+    if is_postgres(url):
         from vivavoce.store.postgres.store import PostgresStore  # noqa: PLC0415
 
         return PostgresStore(url, keyring)

@@ -44,8 +44,8 @@ class PostgresMeanings:
             "model": model,
             "plain": plain,
             "redacted": redacted,
-            "plain_signs": _bits(plain),
-            "redacted_signs": _bits(redacted),
+            "plain_signs": bits(plain),
+            "redacted_signs": bits(redacted),
         }
         await c.run("put_vectors", values)
 
@@ -64,9 +64,9 @@ class PostgresMeanings:
             "SELECT conversation FROM vectors WHERE scope = :scope AND conversation BETWEEN :low AND :high"
             f" AND length({column}_signs) = {wide} ORDER BY {apart} LIMIT {NEAREST}"
         )
-        values = {"scope": scope, "low": low, "high": high, "query": _bits(query)}
+        values = {"scope": scope, "low": low, "high": high, "query": bits(query)}
         return [row[0] for row in await c.select(sql, values)]
 
 
-def _bits(vector: bytes) -> Any:
+def bits(vector: bytes) -> Any:
     return asyncpg.BitString.frombytes(sign_bits(vector), bitlength=dimensions(vector))

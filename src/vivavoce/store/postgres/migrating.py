@@ -10,9 +10,10 @@ from typing import Any
 import asyncpg
 
 from vivavoce.store.interface import StoreError
-from vivavoce.store.postgres.database import PostgresConnection
+from vivavoce.store.postgres.database import CONNECT_SECONDS, PostgresConnection
 from vivavoce.store.sealing import Keyring
 from vivavoce.store.statements import Migration, migrations
+from vivavoce.store.statements import statements as queries
 from vivavoce.store.tables import auditing
 
 log = logging.getLogger(__name__)
@@ -24,6 +25,19 @@ MONTHS_AHEAD = 2
 _DONE = """CREATE TABLE IF NOT EXISTS migrations (
     number integer PRIMARY KEY, kind text NOT NULL, at timestamptz NOT NULL DEFAULT now()
 )"""
+
+
+async def run(url: str, keyring: Keyring, *, is_last: bool) -> list[int]:
+    """Migrates the database at that address; the numbers of what was run. Raises StoreError."""
+    try:
+        raw = await asyncpg.connect(url, timeout=CONNECT_SECONDS)
+    except (asyncpg.PostgresError, OSError, TimeoutError, ValueError) as error:
+        raise StoreError(f"The database cannot be opened: {type(error).__name__}.") from error
+    try:
+        done = await migrate(raw, keyring, queries("postgres"), "the database", is_last=is_last)
+    finally:
+        await raw.close()
+    return [migration.number for migration in done]
 
 
 async def pending(raw: Any) -> list[Migration]:

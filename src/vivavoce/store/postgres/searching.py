@@ -22,18 +22,7 @@ class PostgresWords:
         await c.run("put_document", {"number": number, "words": words, "redacted_words": redacted})
 
     def _vector(self, scope: int, user: str, agent: str) -> str:
-        places: dict[str, list[str]] = {}
-        place = 0
-        for weight, text in ((USER, user), (AGENT, agent)):
-            for line in hashed(self._keyring, scope, text):
-                place += 1  # a phrase does not reach over a gap
-                for word in line:
-                    place += 1
-                    known = places.setdefault(word, [])
-                    if place <= LAST_PLACE and len(known) < MOST_PLACES:
-                        known.append(f"{place}{weight}")
-        # Without a place it is still found as a word, by whoever does not ask who said it.
-        return " ".join(f"'{word}':{','.join(known)}" if known else f"'{word}'" for word, known in places.items())
+        return vector_of(hashed(self._keyring, scope, user), hashed(self._keyring, scope, agent))
 
     async def remove(self, c: Connection, number: int) -> int:
         return await c.run("erase_documents", {"number": number})
@@ -44,3 +33,19 @@ class PostgresWords:
             " <-> ".join(f"'{self._keyring.word(scope, word)}'{weight}" for word in phrase) for phrase in text.phrases
         )
         return "redacted_words" if text.is_redacted else "words", " & ".join(f"({phrase})" for phrase in phrases)
+
+
+def vector_of(user: list[list[str]], agent: list[list[str]]) -> str:
+    """A tsvector as text, of hashed words by turns."""
+    places: dict[str, list[str]] = {}
+    place = 0
+    for weight, lines in ((USER, user), (AGENT, agent)):
+        for line in lines:
+            place += 1  # a phrase does not reach over a gap
+            for word in line:
+                place += 1
+                known = places.setdefault(word, [])
+                if place <= LAST_PLACE and len(known) < MOST_PLACES:
+                    known.append(f"{place}{weight}")
+    # Without a place it is still found as a word, by whoever does not ask who said it.
+    return " ".join(f"'{word}':{','.join(known)}" if known else f"'{word}'" for word, known in places.items())

@@ -51,6 +51,11 @@ class SqliteWords:
         return "redacted_words" if text.is_redacted else "words", f"{column} : ({match})" if column else match
 
 
+def lines_of(text: str) -> list[list[str]]:
+    """The hashed words of a column, by turns."""
+    return [line.split() for line in text.split(f" {_BREAK} ") if line]
+
+
 def opened(keyring: Keyring, wrapped: bytes, body: bytes) -> _Document:
     document: _Document = _decode(keyring.unwrap(wrapped).open(body, _PLACE))
     return document
