@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from tests.support import s3
 from tests.support.talk import run
 from vivavoce.audio import mixing, pcm, wav
 from vivavoce.errors import UsageError
-from vivavoce.recordings import spool
+from vivavoce.recordings import objects, spool
 from vivavoce.recordings.interface import Name, Recordings, RecordingsError
 from vivavoce.recordings.memory import MemoryRecordings
-from vivavoce.recordings.objects import ObjectRecordings, path_of
+from vivavoce.recordings.objects import PART_BYTES, ObjectRecordings, path_of
 from vivavoce.recordings.sealed import KEY_BYTES, PIECE, read_sealed, seal_file
 from vivavoce.recordings.spool import SpoolFile
 
@@ -24,9 +26,52 @@ ONE = Name("acme", "tiny", "one")
 HOSTILE = Name("../..", "a/b\\c", "x" * 128)
 
 
-@pytest.fixture(params=["folder", "memory"])
-def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Recordings]:
-    return lambda: ObjectRecordings(f"file://{tmp_path / 'kept'}") if request.param == "folder" else MemoryRecordings()
+@pytest.fixture(params=["folder", "s3", "memory"])
+def make(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[], Recordings]]:
+    match request.param:
+        case "folder":
+            yield lambda: ObjectRecordings(f"file://{tmp_path / 'kept'}")
+        case "memory":
+            yield MemoryRecordings
+        case _:
+            with s3.store(monkeypatch) as store:
+                store.start()
+                yield lambda: ObjectRecordings(f"s3://{s3.BUCKET}/recordings")
+
+
+def test_a_long_recording_goes_up_in_parts_and_is_read_from_anywhere(
+    make: Callable[[], Recordings], tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        kept, file = make(), tmp_path / "long.wav"
+        whole = os.urandom(1 << 20) * 20
+        file.write_bytes(whole)
+        await kept.put(ONE, file)
+        assert await kept.size(ONE) == len(whole)
+        for start in (0, PART_BYTES - 3, len(whole) - 10):
+            assert await kept.read(ONE, start, 10) == whole[start : start + 10]
+
+    run(scenario())
+
+
+def test_a_store_that_is_away_says_so_in_bounded_time_and_takes_it_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scenario() -> None:
+        monkeypatch.setitem(objects.RETRIES, "retry_timeout", timedelta(seconds=1))
+        with s3.store(monkeypatch) as store:
+            kept = ObjectRecordings(f"s3://{s3.BUCKET}/recordings")
+            async with asyncio.timeout(30):
+                for attempt in (kept.put(ONE, b"first"), kept.read(ONE, 0, 1), kept.size(ONE), kept.remove(ONE)):
+                    with pytest.raises(RecordingsError):
+                        await attempt
+            store.start()
+            await kept.put(ONE, b"first")
+            assert await kept.read(ONE, 0, 5) == b"first"
+
+    run(scenario())
 
 
 def test_what_was_put_is_read_back_whole_and_in_parts(make: Callable[[], Recordings], tmp_path: Path) -> None:

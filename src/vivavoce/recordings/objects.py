@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,15 @@ from vivavoce.errors import UsageError
 from vivavoce.recordings.interface import Name, RecordingsError
 
 SUFFIX = ".wav"
+PART_BYTES = 8 << 20  # a larger file goes up in parts of this size, several at a time
+# Times of one request, a part or a range of a file. An endpoint in one's own network may be plain HTTP: its URL says so.
+CLIENT = {"connect_timeout": "5s", "timeout": "60s", "allow_http": True}
+# Then the store is away: what was to be stored waits on disk, and who listens is told.
+RETRIES = {
+    "max_retries": 3,
+    "backoff": {"init_backoff": timedelta(milliseconds=200), "max_backoff": timedelta(seconds=2), "base": 2},
+    "retry_timeout": timedelta(seconds=20),
+}
 
 
 class ObjectRecordings:
@@ -25,7 +35,8 @@ class ObjectRecordings:
         try:
             if url.startswith("file://"):
                 Path(url.removeprefix("file://")).mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._store: Any = from_url(url)
+            remote = {} if url.startswith("file://") else {"client_options": CLIENT, "retry_config": RETRIES}
+            self._store: Any = from_url(url, **remote)
         except (ValueError, *self._errors) as error:
             raise UsageError(
                 f"VIVAVOCE_RECORDINGS cannot be used ({type(error).__name__}); it takes file:///PATH, s3://BUCKET/PREFIX, "
@@ -34,7 +45,7 @@ class ObjectRecordings:
 
     async def put(self, name: Name, file: Path | bytes) -> None:
         try:
-            await self._obstore.put_async(self._store, path_of(name), file)
+            await self._obstore.put_async(self._store, path_of(name), file, chunk_size=PART_BYTES)
         except self._errors as error:
             raise RecordingsError(f"The recording could not be stored: {type(error).__name__}.") from error
 
