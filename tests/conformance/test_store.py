@@ -813,3 +813,18 @@ def test_those_nearest_in_meaning_come_first_whichever_engine_looks(make: MakeSt
         await store.close()
 
     run(check())
+
+
+def test_of_two_who_add_a_fact_at_once_one_does(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        fact = Fact(account_id="acme", agent_id="bot", kind="effect", key="k", body={"n": 1}, is_private=True, at=NOW)
+        others = [replace(fact, body={"n": n}) for n in range(8)]
+        added = await asyncio.gather(*(store.add_fact(other) for other in others))
+        assert sum(added) == 1
+        found = await store.get_fact("acme", "bot", "effect", "k", NOW)
+        assert found is not None and found.body == {"n": added.index(True)}
+        assert await store.remove_fact("acme", "bot", "effect", "k") and await store.add_fact(fact)
+        await store.close()
+
+    run(check())

@@ -10,6 +10,7 @@ import pytest
 
 from tests.integration.test_turns import CALLS, RULES, converse, function
 from tests.support.talk import Talk, run, script, serving, write
+from vivavoce.store.interface import StoreError
 
 
 def event(tmp_path: Path, body: str, **overrides: Any) -> tuple[dict[str, Any], Talk]:
@@ -236,3 +237,52 @@ def test_one_conversations_hang_does_not_hold_up_another(tmp_path: Path) -> None
             assert (await slow)["response"] == "after act: slow"
 
     run(hold())
+
+
+def test_an_effect_is_run_once_however_often_its_call_is_made(tmp_path: Path) -> None:
+    body = (
+        "conv.state.key = conv.idempotency_key\n"
+        "runs = []\n"
+        "try:\n"
+        "    first = conv.once('a', lambda: runs.append(1) or {'day': 'Monday', 'n': 1})\n"
+        "    again = conv.once('a', lambda: runs.append(2))\n"
+        "    conv.once('b', lambda: 1 / 0)\n"
+        "except ZeroDivisionError:\n"
+        "    third = conv.once('b', lambda: 'worked')\n"
+        "return f'{first} {again} {third} {runs}'"
+    )
+    found, talk = event(tmp_path, body)
+    assert found["content"] == "{'day': 'Monday', 'n': 1} {'day': 'Monday', 'n': 1} worked [1]", found
+    assert len(talk.state["key"]) == 32
+
+
+def test_a_turn_that_is_taken_again_has_the_key_it_had_and_an_effect_that_was_cut_says_so(tmp_path: Path) -> None:
+    """The first time the process dies in the middle of the effect; the second time the same message is sent again."""
+    body = (
+        "import os\n"
+        "try:\n"
+        "    return conv.once('cut', lambda: os._exit(3))\n"
+        "except EffectUnsettled:\n"
+        "    return conv.once('cut', lambda: conv.idempotency_key, again=True)\n"
+    )
+    files = {"agent_settings/rules.txt": RULES, "functions/act.py": function(body)}
+    folder = write(tmp_path / "agent", files)
+
+    async def go() -> None:
+        async with serving(folder, script(CALLS), data=tmp_path / "data") as new:
+            talk = new()
+            await talk.open()
+
+            async def lost(*_: Any, **__: Any) -> None:
+                raise StoreError("The disk is away.")
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(talk.started.store, "append", lost)
+                with pytest.raises(StoreError):
+                    await talk.say("act")
+            found = (await talk.say("act"))["metadata"]["functionEvents"][0]
+            assert len(found["content"]) == 32, found
+            other = (await talk.say("act"))["metadata"]["functionEvents"][0]
+            assert other["error"] == "The function's process ended before it answered."  # another turn, another effect
+
+    run(go())

@@ -237,7 +237,7 @@ class LogEntry(Struct, frozen=True, kw_only=True, omit_defaults=True):
     fields: dict[str, Any] = {}
 
 
-FunctionExchangeKind: TypeAlias = Literal["prompt_llm", "secret", "api", "external_event"]
+FunctionExchangeKind: TypeAlias = Literal["prompt_llm", "secret", "api", "external_event", "once"]
 
 
 class FunctionExchange(Struct, frozen=True, kw_only=True, omit_defaults=True):

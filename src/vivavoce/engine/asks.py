@@ -57,6 +57,8 @@ class Asked:
                 return self._secret(str(ask.body.get("name")))
             case "external_event":
                 return await self._external_event(ask.body)
+            case "once":
+                return await self._once(ask.body)
             case "api":
                 answer = await integrations.call(self._draft, ask.body, self)
                 self._draft.session.heard.hear(answer["body"].decode("utf-8", "replace"))
@@ -81,6 +83,23 @@ class Asked:
         draft.events = (*draft.events, event_id)
         self.record("external_event", {"send_to_llm": is_for_model}, answer=event_id)
         return event_id
+
+    async def _once(self, body: dict[str, Any]) -> dict[str, Any]:
+        """`begin` tells what is known of it; `settle` keeps its result, `forget` says that it came to nothing."""
+        conversation, ledger = self._draft.session.conversation, self._draft.ports.ledger
+        step, key, name = str(body.get("step")), str(body.get("key")), str(body.get("name"))
+        match step:
+            case "settle":
+                await ledger.settle(conversation, key, body.get("result"))
+                answer: dict[str, Any] = {}
+            case "forget":
+                await ledger.forget(conversation, key)
+                answer = {}
+            case _:
+                known = await ledger.begin(conversation, key)
+                answer = {} if known is None else {"is_done": known.is_done, "result": known.result}
+        self.record("once", {"step": step, "name": name, "key": key, "result": body.get("result")}, answer=answer)
+        return answer
 
     async def _prompt_llm(self, body: dict[str, Any]) -> Any:
         body = self.mask(body)  # a model is not told secrets

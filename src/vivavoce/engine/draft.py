@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -37,7 +38,7 @@ from vivavoce.domain.conversation import (
     UserInput,
 )
 from vivavoce.domain.flow import PromptStep
-from vivavoce.domain.surroundings import EventBook
+from vivavoce.domain.surroundings import EventBook, Ledger
 from vivavoce.engine import builtins, collecting, effects, flows, handing_over, masking, prompt, tools
 from vivavoce.engine.asks import Asked
 from vivavoce.engine.effects import Effect
@@ -81,6 +82,7 @@ class Ports(Struct, frozen=True, kw_only=True):
     tokens: Tokens
     classifier: Classifier
     events: EventBook
+    ledger: Ledger
     options: Options = Options()
 
 
@@ -295,7 +297,7 @@ class Draft:
         place = self.place
         started_at, began = self.ports.clock.now(), perf_counter()
         outcome = await self.ports.functions.call(
-            function, arguments, self._conversation_view(), asked, timeout=timeout
+            function, arguments, self._conversation_view(self._key_of(function)), asked, timeout=timeout
         )
         if asked.has_secrets:
             outcome = masking.masked(outcome, asked.mask)
@@ -355,7 +357,7 @@ class Draft:
         is_asked_for = self.agent.experimental.wraps_utterances and channel_family(self.channel) == "webchat"
         return is_asked_for and bool(effect.utterance) and not effect.hangup and effect.handoff is None
 
-    def _conversation_view(self) -> View:
+    def _conversation_view(self, key: str) -> View:
         metrics = (
             [*self.session.metrics, *((m.name, m.value) for m in self.metrics)]
             if self.metrics
@@ -375,7 +377,19 @@ class Draft:
             unsynced=self.unsynced,
             zone=self.zone.key,
             surroundings=self.session.surroundings,
+            key=key,
         )
+
+    def _key_of(self, function: Function) -> str:
+        """Names this call of this turn to whoever it reaches outside. What the model passes to it may differ when the turn
+        is taken again; what was said to it, and which of its calls this is, do not."""
+        conversation, said = self.session.conversation, self.input
+        times = sum(call.name == function.name for call in self.calls)
+        parts = (
+            *(conversation.account_id, conversation.agent_id, conversation.id),
+            *(str(conversation.turns), said.text, said.dtmf, function.name, str(times)),
+        )
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "replace")).hexdigest()[:32]
 
     def _keep_state(self, outcome: Outcome) -> StateChanges:
         if outcome.state is not None:

@@ -117,6 +117,7 @@ class Worker(asyncio.Protocol):
                 "entities": {name: [c.type, c.value, c.parts] for name, c in view.entities.items()},
                 "unsynced": view.unsynced,
                 "zone": view.zone,
+                "key": view.key,
             },
         }
         around, known = view.surroundings, self._known_surroundings

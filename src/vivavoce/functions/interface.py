@@ -38,6 +38,7 @@ class View(Struct, frozen=True, kw_only=True):
     unsynced: dict[str, Any] = {}  # to be set on conv.state before the call
     zone: str = "UTC"  # IANA name
     surroundings: Surroundings = Surroundings()
+    key: str = ""  # of this call: the same one when the turn has to be taken again for the same message
 
 
 class Ask(Struct, frozen=True, kw_only=True):

@@ -322,6 +322,10 @@ class Store(Protocol):
         """Replaces the one of the same name."""
         ...
 
+    async def add_fact(self, fact: Fact) -> bool:
+        """Puts it only where none of that name is there; False where one is."""
+        ...
+
     async def replace_fact(self, fact: Fact) -> bool:
         """Puts it only where one of that name is there; False where it is gone."""
         ...

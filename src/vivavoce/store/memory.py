@@ -251,6 +251,12 @@ class MemoryStore:
         if fact.subject is not None:
             self._fact_sources.setdefault(name, set()).add(fact.subject)
 
+    async def add_fact(self, fact: Fact) -> bool:
+        if (fact.account_id, fact.agent_id, fact.kind, fact.key) in self._facts:
+            return False
+        await self.put_fact(fact)
+        return True
+
     async def replace_fact(self, fact: Fact) -> bool:
         if (fact.account_id, fact.agent_id, fact.kind, fact.key) not in self._facts:
             return False

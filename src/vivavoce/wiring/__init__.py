@@ -48,6 +48,7 @@ from vivavoce.service.hand_redaction import HandRedaction
 from vivavoce.service.handoffs import Handoffs
 from vivavoce.service.keys import Keys
 from vivavoce.service.knowledge import Knowledge
+from vivavoce.service.ledger import Effects
 from vivavoce.service.memories import Memories
 from vivavoce.service.news import News
 from vivavoce.service.operations import Operations
@@ -143,6 +144,7 @@ async def running(
             tokens=Tokens(outbound),
             classifier=classifier,
             events=events,
+            ledger=Effects(store, clock),
             options=_options(settings),
         )
         audit = Audit(store, clock, keyring)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn
 
 from vivavoce.functions.runtime import clock, values
@@ -235,6 +235,7 @@ class Conversation:
         self.provider_voice_id = ""
         self._analytics_events: list[Any] = []
         self._variant_name: str | None = None
+        self._key = ""
         self._variant_changes: dict[str, dict[str, Any]] = {}
         self._written_once: set[str] = set()
         self.sms_templates = {
@@ -258,6 +259,7 @@ class Conversation:
         self._variant_name = patch["variant"]
         self.transcript_alternatives = list(patch["alternatives"])
         Running.zone = patch["zone"]
+        self._key = patch["key"]
         if "configuration" in patch:
             self.real_time_config = ReadOnlyDict(patch["configuration"])
         if "memory" in patch:
@@ -486,6 +488,34 @@ class Conversation:
             latency_ms=round(elapsed.total_seconds() * 1000, 1) if elapsed is not None else None,
             error=str(getattr(response, "text", ""))[:2000] if failed else None,
         )
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same text for the same call of the same turn, should the turn have to be taken again for the same message."""
+        return self._key
+
+    def once(self, name: str, effect: Callable[[], Any], *, again: bool = False) -> Any:
+        """Runs `effect` and keeps its result: when this call has to be made again, the result is given and nothing is run.
+
+        `name` tells several of one call apart. One that was begun, and of which nobody knows how it went, raises
+        EffectUnsettled; with `again` it is run again, for when the other side knows `conv.idempotency_key`.
+        """
+        assert Running.channel is not None
+        about = {"name": str(name), "key": f"{self._key}:{name}"}
+        known = Running.channel.ask("once", {"step": "begin", **about})
+        if known.get("is_done"):
+            return known["result"]
+        if known and not again:
+            raise values.EffectUnsettled(
+                f"{name} was begun before and did not come to its end; find out how it went by conv.idempotency_key"
+            )
+        try:
+            result = sendable(effect())
+        except BaseException:
+            Running.channel.ask("once", {"step": "forget", **about})
+            raise
+        Running.channel.ask("once", {"step": "settle", **about, "result": result})
+        return result
 
     def generate_external_event(self, *, send_to_llm: bool = False) -> str:
         """An id under which data may be posted for this conversation, for an hour; read it as generic_external_events."""

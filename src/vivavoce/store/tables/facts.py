@@ -20,6 +20,18 @@ class FactRows(Placed):
     async def put_fact(self, fact: Fact) -> None:
         await self._do(lambda c: self._put_fact(c, fact))
 
+    async def add_fact(self, fact: Fact) -> bool:
+        name = self._fact_name(fact.account_id, fact.agent_id, fact.kind, fact.key)
+
+        async def write(c: Connection) -> bool:
+            # Taken first: of two that add it at once, the second waits here for what becomes of the first.
+            if await c.one("take_fact", {"name": name, "kind": fact.kind, "at": fact.at}) is None:
+                return False
+            await self._put_fact(c, fact)
+            return True
+
+        return await self._do(write)
+
     async def _put_fact(self, c: Connection, fact: Fact) -> None:
         """What came from a conversation, or is private, is sealed under a key of its own, since it may outlive that one."""
         name = self._fact_name(fact.account_id, fact.agent_id, fact.kind, fact.key)

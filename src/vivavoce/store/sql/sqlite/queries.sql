@@ -182,6 +182,9 @@ VALUES (:name, :kind, :seal, :body, :at, :expires_at, :scope)
 ON CONFLICT (name) DO UPDATE SET
     scope = excluded.scope, seal = excluded.seal, body = excluded.body, at = excluded.at, expires_at = excluded.expires_at;
 
+-- name: take_fact
+INSERT INTO facts (name, kind, body, at) VALUES (:name, :kind, x'', :at) ON CONFLICT (name) DO NOTHING RETURNING 1;
+
 -- name: seal_of_fact
 SELECT f.seal, s.wrapped FROM facts f JOIN seals s ON s.number = f.seal WHERE f.name = :name;
 
