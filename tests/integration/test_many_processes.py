@@ -123,6 +123,22 @@ def test_messages_at_once_to_two_processes_wait_for_each_other(tmp_path: Path) -
     both(tmp_path, check)
 
 
+def test_an_answer_that_was_kept_does_not_hide_what_another_process_has_done_since(tmp_path: Path) -> None:
+    """The first process answers from what is stored; its own memory of the conversation is old all the same."""
+
+    async def check(two: Two, first: Api, second: Api) -> None:
+        id = (await first.open())["conversationId"]
+        path, sent = f"/v1/agents/tiny/debug-chat/{id}", {"clientEnv": "sandbox", "message": "act 0"}
+        assert (await first.say(id, "act 0"))[0] == 200
+        for http in (second, first):
+            status, reply, _ = await http.call("POST", path, sent, headers={"Idempotency-Key": "k"})
+            assert status == 200 and reply["response"] == "Done, 2 times"
+        status, reply, _ = await first.say(id, "act 0")
+        assert status == 200 and reply["response"] == "Done, 3 times"
+
+    both(tmp_path, check)
+
+
 def test_a_turn_whose_process_dies_is_taken_by_another_when_it_is_sent_again(tmp_path: Path) -> None:
     async def check(two: Two, first: Api, second: Api) -> None:
         id = (await first.open())["conversationId"]

@@ -196,7 +196,7 @@ class Chats:
             if idempotency is not None and (known := await self._answered(account_id, idempotency)):
                 yield known
                 return
-            session = await self._session(account_id, agent_id, id, held)
+            session = await self._session(account_id, agent_id, id)
             self._check(session.conversation, said)
             await self._look_around(session)
             async for progress in turn.respond(session, user_input, self._ports):
@@ -213,7 +213,7 @@ class Chats:
 
     async def _end(self, account_id: str, agent_id: str, id: str, reason: EndReason) -> Conversation:
         async with self._hold(account_id, agent_id, id) as held:
-            session = await self._session(account_id, agent_id, id, held)
+            session = await self._session(account_id, agent_id, id)
             if session.conversation.is_ended:
                 return session.conversation
             now = self._ports.clock.now()
@@ -264,7 +264,7 @@ class Chats:
         account_id, agent_id, id_ = msgspec.structs.astuple(work.subject)
         async with self._hold(account_id, agent_id, id_) as held:
             try:
-                session = await self._session(account_id, agent_id, id_, held)
+                session = await self._session(account_id, agent_id, id_)
             except (ConversationNotFound, AgentNotFound):
                 return
             if await self._store.closing(session.conversation) is None:
@@ -275,9 +275,16 @@ class Chats:
 
     # Parts.
 
-    def _hold(self, account_id: str, agent_id: str, id: str) -> AbstractAsyncContextManager[Held]:
-        """One turn at a time."""
-        return self._claims.hold("conversation", account_id, agent_id, id)
+    @asynccontextmanager
+    async def _hold(self, account_id: str, agent_id: str, id: str) -> AsyncIterator[Held]:
+        """One turn at a time. What is kept here of a conversation that another process has had since is forgotten at once:
+        the next claim will not tell any more."""
+        async with self._claims.hold("conversation", account_id, agent_id, id) as held:
+            if not held.is_continued:
+                session = self._sessions.pop((account_id, agent_id, id), None)
+                if session is not None:
+                    await self._ports.functions.evict(session.conversation)
+            yield held
 
     def _repeats(self, account_id: str, idempotency: Idempotency | None) -> AbstractAsyncContextManager[Held | None]:
         """One request at a time for one idempotency key."""
@@ -377,18 +384,15 @@ class Chats:
                 f"clientEnv is {said.environment!r}, but the conversation runs in {conversation.environment!r}."
             )
 
-    async def _session(self, account_id: str, agent_id: str, id: str, held: Held) -> Session:
-        """What is kept of it here is all that there is, unless another process has had it since."""
+    async def _session(self, account_id: str, agent_id: str, id: str) -> Session:
         key = (account_id, agent_id, id)
         session = self._sessions.get(key)
-        if session is not None and held.is_continued:
+        if session is not None:
             self._sessions.move_to_end(key)
             return session
         conversation = await self._store.get(account_id, agent_id, id)
         if conversation is None:
             raise ConversationNotFound
-        if session is not None:
-            await self._ports.functions.evict(conversation)
         prepared = await self._deployments.prepared(conversation.tree)
         session = Session(
             conversation, prepared, await self._store.snapshot(conversation), await self._store.turns(conversation)
