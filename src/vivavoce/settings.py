@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,6 +68,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     audiosocket_agent: str | None = None  # AGENT/ENVIRONMENT that unknown calls reach
     smtp: str | None = None
     email_from: str = ""
+    requests: int = 1000  # in work at once
+    key_rate: float = 200.0  # requests a second of one key; 0 is no limit
     lease_seconds: float = 15.0  # for which a process that says nothing is taken to live
     drain_seconds: float = 30.0  # for which a server that stops waits for its calls
     drain_notice_seconds: float = 0.0  # for which it still serves, so that who sends it work hears that it stops
@@ -142,9 +145,11 @@ def load(
         audiosocket_agent=env.get("VIVAVOCE_AUDIOSOCKET_AGENT") or None,
         smtp=env.get("VIVAVOCE_SMTP") or None,
         email_from=env.get("VIVAVOCE_EMAIL_FROM") or "",
+        requests=int(_number(env, "VIVAVOCE_REQUESTS", 1000)),
+        key_rate=_number(env, "VIVAVOCE_KEY_RATE", 200.0, least=0.0),
         lease_seconds=_number(env, "VIVAVOCE_LEASE_SECONDS", 15.0),
         drain_seconds=_number(env, "VIVAVOCE_DRAIN_SECONDS", 30.0),
-        drain_notice_seconds=_number(env, "VIVAVOCE_DRAIN_NOTICE_SECONDS", 0.0),
+        drain_notice_seconds=_number(env, "VIVAVOCE_DRAIN_NOTICE_SECONDS", 0.0, least=0.0),
         log_level=env.get("VIVAVOCE_LOG_LEVEL") or "info",
     )
 
@@ -202,7 +207,8 @@ def _one_of(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
     return text
 
 
-def _number(env: Mapping[str, str], name: str, default: float) -> float:
+def _number(env: Mapping[str, str], name: str, default: float, *, least: float | None = None) -> float:
+    """Above zero, or from `least` on."""
     text = env.get(name)
     if not text:
         return default
@@ -210,6 +216,7 @@ def _number(env: Mapping[str, str], name: str, default: float) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if value <= 0:
-        raise UsageError(f"{name} must be a number above zero, not {text!r}.")
+    if not math.isfinite(value) or (value <= 0 if least is None else value < least):
+        wanted = "above zero" if least is None else f"of at least {least:g}"
+        raise UsageError(f"{name} must be a number {wanted}, not {text!r}.")
     return value

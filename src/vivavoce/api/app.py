@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -39,6 +41,7 @@ from vivavoce.wire import query as queries
 MAX_BODY_BYTES = 2 << 20
 _NOBODY = Principal(key_id="", permissions=frozenset())
 _MAX_CORRELATION = 128
+SEND_SECONDS = 30.0  # for which one piece of an answer waits to be read
 _ALWAYS = (
     (b"access-control-allow-origin", b"*"),
     (b"access-control-expose-headers", b"*"),
@@ -147,6 +150,7 @@ async def _handle(services: Services, route: Route, decode: Any, request: Reques
     principal = _NOBODY
     if route.authentication == "key":
         principal = services.keys.authenticate(request.headers.get("x-api-key"))
+        services.rates.take(principal, monotonic())
         if route.permission is not None:
             require(principal, route.permission)
     raw = b""
@@ -193,6 +197,10 @@ class Correlation:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [*message["headers"], (b"x-polyai-correlation-id", correlation.encode()), *_ALWAYS]
-            await send(message)
+            try:
+                async with asyncio.timeout(SEND_SECONDS):
+                    await send(message)
+            except TimeoutError:  # who does not read holds nothing up for others
+                raise ClientDisconnect from None
 
         await self._app(scope, receive, sending)

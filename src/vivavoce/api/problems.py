@@ -15,13 +15,17 @@ from vivavoce.wire.errors import envelope, problem
 log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
+RETRY_AFTER_SECONDS = 2.0  # where nobody knows better
 CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 413: "PAYLOAD_TOO_LARGE", 415: "UNSUPPORTED_MEDIA_TYPE"}
 
 
 def of_error(request: Request, error: VivavoceError) -> Response:
     headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    after = (
+        error.retry_after if error.retry_after is not None or error.status not in (429, 503) else RETRY_AFTER_SECONDS
+    )
+    if after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(after)))
     return respond(request, error.status, error.code, error.message, headers)
 
 

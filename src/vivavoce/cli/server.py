@@ -20,6 +20,7 @@ from typing import Any
 import uvicorn
 from watchfiles import awatch
 
+from vivavoce.cli.protocol import Patient
 from vivavoce.errors import UsageError, VivavoceError
 from vivavoce.project import layout
 from vivavoce.service.deployments import FolderRefused, Served
@@ -110,6 +111,7 @@ async def serve(
         async with running(settings, folders=folders) as started, lines(settings, started.services):
             config = uvicorn.Config(
                 application(settings, started.services),
+                http=Patient,
                 log_level="warning",
                 access_log=False,
                 lifespan="off",

@@ -35,7 +35,9 @@ class ObjectRecordings:
         try:
             if url.startswith("file://"):
                 Path(url.removeprefix("file://")).mkdir(parents=True, exist_ok=True, mode=0o700)
-            remote: dict[str, Any] = {} if url.startswith("file://") else {"client_options": CLIENT, "retry_config": RETRIES}
+            remote: dict[str, Any] = (
+                {} if url.startswith("file://") else {"client_options": CLIENT, "retry_config": RETRIES}
+            )
             self._store: Any = from_url(url, **remote)
         except (ValueError, *self._errors) as error:
             raise UsageError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from vivavoce.service.admission import Admission, Rates
 from vivavoce.service.audio_cache import AudioCache
 from vivavoce.service.audit import Audit
 from vivavoce.service.calls import Calls
@@ -54,4 +55,6 @@ class Services(Struct, frozen=True, kw_only=True):
     views: SavedViews
     hand_redaction: HandRedaction
     operations: Operations
+    admission: Admission
+    rates: Rates
     outlines: Outlines

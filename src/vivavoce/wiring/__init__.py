@@ -31,6 +31,7 @@ from vivavoce.outbound.oauth import Tokens
 from vivavoce.recordings.interface import Recordings
 from vivavoce.safety.interface import Classifier
 from vivavoce.secrets import file as secret_file
+from vivavoce.service.admission import Admission, Rates
 from vivavoce.service.audio_cache import AudioCache
 from vivavoce.service.audio_redaction import AudioRedaction
 from vivavoce.service.audit import Audit
@@ -244,8 +245,11 @@ async def running(
             views=views,
             outlines=outlines,
             operations=Operations(store, clock, deployments, lambda: _readiness(deployments, functions, model)),
+            admission=Admission(settings.requests),
+            rates=Rates(settings.key_rate),
             hand_redaction=HandRedaction(store, clock, deployments, audit, reviews),
         )
+        services.admission.start()
         for folder in folders:
             served = await deployments.serve(folder)
             try:
@@ -267,6 +271,7 @@ async def running(
                 api_key=api_key,
             )
         finally:
+            await services.admission.stop()
             await calls.close()
             await cache_of_speech.close()
             await loaded.close()

@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from vivavoce.api import app
+from vivavoce.api.admitted import Admitted
 from vivavoce.console import app as console
 from vivavoce.console.visit import Setting
 from vivavoce.errors import UsageError
@@ -42,7 +43,7 @@ def application(settings: Settings, services: Services) -> ASGIApp:
             sockets.append(entrance.door)
             routes.append(webhook(entrance.carrier, services.calls, services.deployments, settings.public_url))
             routes.extend(entrance.routes)
-    return doors.application(services.calls, sockets, routes, app.application(services))
+    return Admitted(doors.application(services.calls, sockets, routes, app.application(services)), services.admission)
 
 
 @asynccontextmanager

@@ -1,0 +1,90 @@
+"""What is taken on is finished; the rest is told at once when to come again."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.support.talk import run
+from vivavoce.domain.principal import Principal
+from vivavoce.service.admission import LEAST, WAITING_ROOM, Admission, Overloaded, RateLimited, Rates
+
+KEY = Principal(key_id="k", account_id="acme")
+
+
+def test_a_key_may_send_some_seconds_worth_at_once_and_then_its_rate() -> None:
+    rates = Rates(10.0)
+    for _ in range(20):
+        rates.take(KEY, 0.0)
+    with pytest.raises(RateLimited) as refused:
+        rates.take(KEY, 0.0)
+    assert refused.value.retry_after == pytest.approx(0.1)
+    rates.take(Principal(key_id="other", account_id="acme"), 0.0)  # another key is not held up
+    rates.take(KEY, 0.11)
+    with pytest.raises(RateLimited):
+        rates.take(KEY, 0.11)
+    for _ in range(20):
+        rates.take(KEY, 100.0)  # no more than the burst is saved up
+    with pytest.raises(RateLimited):
+        rates.take(KEY, 100.0)
+
+
+def test_the_operator_and_a_rate_of_none_have_no_limit() -> None:
+    for rates, who in ((Rates(1.0), Principal(key_id="operator")), (Rates(0.0), KEY)):
+        for _ in range(100):
+            rates.take(who, 0.0)
+
+
+def test_who_does_not_fit_waits_a_little_and_who_does_not_fit_the_waiting_room_not_at_all() -> None:
+    async def scenario() -> None:
+        gate, done = Admission(LEAST), asyncio.Event()
+
+        async def work() -> bool:
+            async with gate.let_in():
+                await done.wait()
+            return True
+
+        first = [asyncio.create_task(work()) for _ in range(LEAST + WAITING_ROOM)]
+        await asyncio.sleep(0)
+        assert gate.in_work == LEAST and gate.waiting == WAITING_ROOM
+        with pytest.raises(Overloaded) as refused:
+            await work()
+        assert refused.value.retry_after is not None
+        done.set()
+        assert all(await asyncio.gather(*first)) and gate.in_work == gate.waiting == 0
+
+    run(scenario())
+
+
+def test_who_leaves_the_waiting_room_leaves_no_gap() -> None:
+    async def scenario() -> None:
+        gate, done = Admission(1), asyncio.Event()
+
+        async def work() -> None:
+            async with gate.let_in():
+                await done.wait()
+
+        held = [asyncio.create_task(work()) for _ in range(3)]
+        await asyncio.sleep(0)
+        held[1].cancel()
+        await asyncio.sleep(0)
+        assert gate.waiting == 1
+        done.set()
+        await asyncio.gather(held[0], held[2])
+        assert gate.in_work == 0
+
+    run(scenario())
+
+
+def test_a_process_that_is_behind_lets_in_less_until_it_has_caught_up() -> None:
+    gate = Admission(1000)
+    for _ in range(100):
+        gate.look(0.001)
+    assert gate.room == 1000
+    for _ in range(60):
+        gate.look(0.5)
+    assert gate.room == LEAST  # never none at all
+    for _ in range(400):
+        gate.look(0.0)
+    assert gate.room == 1000
