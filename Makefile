@@ -55,7 +55,7 @@ pictures: $(VENV)/.dev $(VENV)/.browser ## pictures of every page of the console
 
 lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra voice --group build pyproject.toml -o requirements/demo.txt
-	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra parquet --extra providers --extra voice --group build --group dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra parquet --extra providers --extra telemetry --extra voice --group build --group dev pyproject.toml -o requirements/dev.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:browser -o requirements/browser.txt
 
 clean: ## remove what the targets made

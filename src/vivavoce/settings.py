@@ -73,7 +73,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     lease_seconds: float = 15.0  # for which a process that says nothing is taken to live
     drain_seconds: float = 30.0  # for which a server that stops waits for its calls
     drain_notice_seconds: float = 0.0  # for which it still serves, so that who sends it work hears that it stops
+    telemetry: bool = False  # OpenTelemetry, to where the variables say that its own tools read
     log_level: str = "info"
+    log_format: str = "text"  # or json: one object a line
 
 
 def default_data(environ: Mapping[str, str]) -> Path:
@@ -150,7 +152,10 @@ def load(
         lease_seconds=_number(env, "VIVAVOCE_LEASE_SECONDS", 15.0),
         drain_seconds=_number(env, "VIVAVOCE_DRAIN_SECONDS", 30.0),
         drain_notice_seconds=_number(env, "VIVAVOCE_DRAIN_NOTICE_SECONDS", 0.0, least=0.0),
+        telemetry=any(env.get(f"OTEL_EXPORTER_OTLP_{kind}ENDPOINT") for kind in ("", "TRACES_", "METRICS_"))
+        and env.get("OTEL_SDK_DISABLED", "").lower() != "true",
         log_level=env.get("VIVAVOCE_LOG_LEVEL") or "info",
+        log_format=_one_of(env, "VIVAVOCE_LOG_FORMAT", ("text", "json")),
     )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import uuid
 from collections.abc import Awaitable, Callable
-from time import monotonic
+from time import monotonic, perf_counter
 from typing import Any
 
 import msgspec
@@ -31,14 +32,18 @@ from vivavoce.api import (
 )
 from vivavoce.api.openapi import DOCS_PAGE, document
 from vivavoce.api.route import Answer, Call, Route
+from vivavoce.domain import correlation
 from vivavoce.domain.principal import Principal
 from vivavoce.errors import Invalid, VivavoceError
 from vivavoce.service.access import require
 from vivavoce.service.services import Services
+from vivavoce.telemetry.interface import Telemetry
 from vivavoce.wire import body as bodies
 from vivavoce.wire import query as queries
 
 MAX_BODY_BYTES = 2 << 20
+_PARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+METRICS = "text/plain; version=0.0.4; charset=utf-8"
 _NOBODY = Principal(key_id="", permissions=frozenset())
 _MAX_CORRELATION = 128
 SEND_SECONDS = 30.0  # for which one piece of an answer waits to be read
@@ -56,6 +61,10 @@ async def healthz(call: Call) -> Answer:
 async def readyz(call: Call) -> Answer:
     operations = call.services.operations
     return Answer(status=200 if operations.is_ready else 503, body=msgspec.json.encode(operations.readiness()))
+
+
+async def metrics(call: Call) -> Answer:
+    return Answer(body=call.services.operations.metrics(call.principal), media_type=METRICS)
 
 
 async def openapi(call: Call) -> Answer:
@@ -83,6 +92,10 @@ ROUTES: tuple[Route, ...] = (
         method="GET", path="/readyz", handler=readyz, summary="What is served, and which guards hold around author code.",
         permission=None, authentication="none",
     ),
+    Route(
+        method="GET", path="/metrics", handler=metrics, summary="This process in numbers, as Prometheus reads them.",
+        permission="admin", errors=(401, 403), media_type=METRICS, takes_bearer=True,
+    ),
     Route(method="GET", path="/openapi.json", handler=openapi, summary="This API, as OpenAPI 3.1.", permission="chat", errors=(401, 403)),
     Route(method="GET", path="/docs", handler=docs, summary="This API, to read.", permission=None, authentication="none"),
 )  # fmt: skip
@@ -92,9 +105,9 @@ def application(services: Services) -> ASGIApp:
     routes = []
     for path in dict.fromkeys(route.path for route in ROUTES):
         methods = {route.method: route for route in ROUTES if route.path == path}
-        routes.append(StarletteRoute(path, _endpoint(services, methods), methods=None))
+        routes.append(StarletteRoute(path, _endpoint(services, path, methods), methods=None))
     # A bare router: errors are shaped where they arise, so Starlette's middleware around it would only cost.
-    return Correlation(Router(routes, redirect_slashes=False, default=_not_found))
+    return Correlation(Router(routes, redirect_slashes=False, default=_not_found), services.telemetry)
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
@@ -105,11 +118,12 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
         await response(scope, receive, send)
 
 
-def _endpoint(services: Services, methods: dict[str, Route]) -> ASGIApp:
+def _endpoint(services: Services, path: str, methods: dict[str, Route]) -> ASGIApp:
     """One ASGI endpoint for all methods of a path."""
     decoders = {method: _decoder(route) for method, route in methods.items()}
 
     async def endpoint(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route_path"] = path
         request = Request(scope, receive)
         method = request.method
         route = methods.get("GET" if method == "HEAD" else method)
@@ -149,7 +163,10 @@ class _Endpoint:
 async def _handle(services: Services, route: Route, decode: Any, request: Request) -> Response:
     principal = _NOBODY
     if route.authentication == "key":
-        principal = services.keys.authenticate(request.headers.get("x-api-key"))
+        given = request.headers.get("x-api-key")
+        if given is None and route.takes_bearer:
+            given = request.headers.get("authorization", "").removeprefix("Bearer ") or None
+        principal = services.keys.authenticate(given)
         services.rates.take(principal, monotonic())
         if route.permission is not None:
             require(principal, route.permission)
@@ -181,10 +198,11 @@ def _decoded(raw: bytes, decode: Any) -> Any:
 
 
 class Correlation:
-    """Gives every reply the correlation id of its request, or a new one."""
+    """Gives every reply the correlation id of its request, or a new one, and tells of it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, telemetry: Telemetry) -> None:
         self._app = app
+        self._telemetry = telemetry
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -192,11 +210,16 @@ class Correlation:
             return
         given = next((v for k, v in scope["headers"] if k == b"x-polyai-correlation-id"), b"").decode("latin-1")
         is_sound = 0 < len(given) <= _MAX_CORRELATION and given.isascii() and given.isprintable()
-        correlation = scope["correlation_id"] = given if is_sound else str(uuid.uuid4())
+        id_ = scope["correlation_id"] = given if is_sound else str(uuid.uuid4())
+        parent = next((v for k, v in scope["headers"] if k == b"traceparent"), b"").decode("latin-1")
+        correlation.current.set(correlation.Correlation(id_, parent if _PARENT.fullmatch(parent) else ""))
+        began, status = perf_counter(), 0
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], (b"x-polyai-correlation-id", correlation.encode()), *_ALWAYS]
+                nonlocal status
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-polyai-correlation-id", id_.encode()), *_ALWAYS]
             try:
                 async with asyncio.timeout(SEND_SECONDS):
                     await send(message)
@@ -204,3 +227,4 @@ class Correlation:
                 raise ClientDisconnect from None
 
         await self._app(scope, receive, sending)
+        self._telemetry.request(scope["method"], scope.get("route_path", "none"), status, perf_counter() - began)

@@ -58,4 +58,5 @@ class Route(Struct, frozen=True, kw_only=True):
     form: tuple[str, ...] = ()  # its parts, where such a body is one
     body_media_type: str = "application/json"
     headers: tuple[str, ...] = ()  # that it reads, beside those that every route does
+    takes_bearer: bool = False  # the key may come as `Authorization: Bearer`, for callers that know no other header
     is_idempotent: bool = False  # takes an Idempotency-Key

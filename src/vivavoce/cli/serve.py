@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +27,12 @@ def command(
     model: str | None, no_reload: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """Serve agent folders over HTTP. Saving a file reloads the draft."""
+    from vivavoce.cli import logs  # noqa: PLC0415
     from vivavoce.cli.loop import run  # noqa: PLC0415  # not needed for --help
     from vivavoce.cli.server import serve  # noqa: PLC0415
 
     config = settings.load(data=data, database=database, recordings=recordings, model=model)
-    logging.basicConfig(
-        level=config.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s", stream=sys.stderr
-    )
-    for name in (
-        "watchfiles",
-        "faster_whisper",
-        "python_multipart",
-    ):  # they log more than anybody wants, or client data
-        logging.getLogger(name).setLevel(logging.WARNING if name != "python_multipart" else logging.CRITICAL)
+    logs.configure(config)
     paths = tuple(Path(folder) for folder in folders)
 
     def announce(started: Any, address: str) -> None:

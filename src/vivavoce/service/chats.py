@@ -50,6 +50,7 @@ from vivavoce.service.manner import is_discarded
 from vivavoce.service.memories import Memories, identifier
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.store.interface import Reply, Store
+from vivavoce.telemetry.interface import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,7 @@ class Chats:
         around: Around,
         finders: Finders,
         claims: Claims,
+        telemetry: Telemetry,
         *,
         idle: timedelta,
     ) -> None:
@@ -149,6 +151,7 @@ class Chats:
         self._ports = ports
         self._idle = idle
         self._claims = claims
+        self._telemetry = telemetry
         self._sessions: OrderedDict[_Key, Session] = OrderedDict()
 
     async def open(
@@ -444,6 +447,7 @@ class Chats:
             self._sessions.pop(key, None)
             await self._ports.functions.evict(conversation)
             raise
+        self._telemetry.turn(conversation, taken_turn)
         session.accept(conversation, taken_turn, snapshot)
         self._remember(key, session)
         return taken

@@ -29,8 +29,14 @@ class Kept(Struct, frozen=True, kw_only=True):
 
 class Operations:
     def __init__(
-        self, store: Store, clock: Clock, deployments: Deployments, readiness: Callable[[], dict[str, Any]]
+        self,
+        store: Store,
+        clock: Clock,
+        deployments: Deployments,
+        readiness: Callable[[], dict[str, Any]],
+        metrics: Callable[[], bytes],
     ) -> None:
+        self._metrics = metrics
         self._store = store
         self._clock = clock
         self._deployments = deployments
@@ -48,6 +54,11 @@ class Operations:
     def readiness(self) -> dict[str, Any]:
         """What `/readyz` tells everybody."""
         return {**self._readiness(), **({"status": "stopping"} if self._is_stopping else {})}
+
+    def metrics(self, principal: Principal) -> bytes:
+        """This process in numbers, as Prometheus reads them."""
+        require(principal, "admin")
+        return self._metrics()
 
     async def queue(self, principal: Principal) -> Sequence[Waiting]:
         """The background work of all accounts: for the operator."""

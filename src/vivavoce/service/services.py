@@ -29,6 +29,7 @@ from vivavoce.service.sessions import Sessions
 from vivavoce.service.statistics import Statistics
 from vivavoce.service.turn_audio import TurnAudio
 from vivavoce.service.views import SavedViews
+from vivavoce.telemetry.interface import Telemetry
 
 
 class Services(Struct, frozen=True, kw_only=True):
@@ -57,4 +58,5 @@ class Services(Struct, frozen=True, kw_only=True):
     operations: Operations
     admission: Admission
     rates: Rates
+    telemetry: Telemetry
     outlines: Outlines

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import secrets
@@ -67,6 +68,8 @@ from vivavoce.service.views import SavedViews
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
 from vivavoce.store.interface import Store
+from vivavoce.telemetry.interface import Every, Telemetry
+from vivavoce.telemetry.prometheus import PrometheusTelemetry
 from vivavoce.voice.call import Engines
 from vivavoce.wiring.speech import Loaded, can_speak, make_engines
 
@@ -156,7 +159,10 @@ async def running(
             events=events,
         )
         idle = timedelta(seconds=settings.idle_seconds)
-        chats = Chats(store, deployments, ports, around, finders, claims, idle=idle)
+        admission = Admission(settings.requests)
+        numbers = _numbers(admission, functions)
+        telemetry = Every([numbers, *make_telemetry(settings)])
+        chats = Chats(store, deployments, ports, around, finders, claims, telemetry, idle=idle)
         api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
         keys = Keys(store, clock, random, audit, bootstrap=api_key, news=news)
         await keys.load()
@@ -244,8 +250,11 @@ async def running(
             knowledge=Knowledge(deployments),
             views=views,
             outlines=outlines,
-            operations=Operations(store, clock, deployments, lambda: _readiness(deployments, functions, model)),
-            admission=Admission(settings.requests),
+            operations=Operations(
+                store, clock, deployments, lambda: _readiness(deployments, functions, model), numbers.expose
+            ),
+            admission=admission,
+            telemetry=telemetry,
             rates=Rates(settings.key_rate),
             hand_redaction=HandRedaction(store, clock, deployments, audit, reviews),
         )
@@ -279,6 +288,7 @@ async def running(
             await keys.close()
             await functions.close()
             await outbound.close()
+            await asyncio.to_thread(telemetry.close)
             await classifier.close()
             for sender in set(senders.values()):
                 await sender.close()
@@ -286,6 +296,35 @@ async def running(
         await claims.end()
         await model.close()
         await store.close()
+
+
+def _numbers(admission: Admission, functions: Host) -> PrometheusTelemetry:
+    return PrometheusTelemetry(
+        {
+            "vivavoce_requests_in_work": ("HTTP requests that are let in.", lambda: admission.in_work),
+            "vivavoce_requests_waiting": ("HTTP requests that wait to be let in.", lambda: admission.waiting),
+            "vivavoce_requests_room": ("How many are let in at once just now.", lambda: admission.room),
+            "vivavoce_requests_refused": ("Requests that were told to come again.", lambda: admission.refused),
+            "vivavoce_late_seconds": ("How late the process is with its work.", lambda: admission.late),
+            "vivavoce_workers_warm": ("Processes of author code that are kept.", lambda: functions.warm),
+        }
+    )
+
+
+def make_telemetry(settings: Settings) -> list[Telemetry]:
+    """OpenTelemetry, where the variables that its own tools read name a place to send to."""
+    if not settings.telemetry:
+        return []
+    try:
+        from vivavoce.telemetry import otel  # noqa: PLC0415  # an extra
+
+        tracing, metering = otel.by_environment()
+    except ImportError:
+        raise UsageError(
+            "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: pip install 'vivavoce[telemetry]'."
+        ) from None
+    provider = settings.model.partition(":")[0]
+    return [otel.OtelTelemetry(tracing, metering, provider="vivavoce.local" if provider == "local" else provider)]
 
 
 def _reviewer(settings: Settings, model: Model) -> Model | None:
