@@ -50,15 +50,20 @@ contract: $(VENV)/.dev ## what is served against the public contracts; CONTRACTS
 browser: $(VENV)/.dev $(VENV)/.browser ## the console in Chromium; CHROMIUM=program, where it is not found by itself
 	@$(BIN)/python -m pytest tests/acceptance/browser
 
+deploy: $(VENV)/.dev $(VENV)/.deploy ## what lies in deploy/: the chart by Helm itself, the unit, the other files
+	@$(BIN)/python -m pytest tests/acceptance/deploy
+
 pictures: $(VENV)/.dev $(VENV)/.browser ## pictures of every page of the console, into docs/pictures
 	@$(BIN)/python bench/console_pictures.py
 
 lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra voice --group build pyproject.toml -o requirements/demo.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra parquet --extra providers --extra telemetry --extra voice --group build --group dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra telemetry --group build pyproject.toml -o requirements/server.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:browser -o requirements/browser.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:deploy -o requirements/deploy.txt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test postgres check bench listening acceptance contract browser pictures lock clean
+.PHONY: help demo test postgres check bench listening acceptance contract browser deploy pictures lock clean
