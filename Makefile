@@ -26,6 +26,10 @@ test: $(VENV)/.dev ## the whole test suite
 postgres: $(VENV)/.dev ## the tests of the whole program once more, on PostgreSQL, which comes as a package
 	@VIVAVOCE_TEST_STORE=postgres $(BIN)/python -m pytest tests/integration -m "not sqlite_file"
 
+faults: $(VENV)/.dev ## kills servers under load on both stores, KILLS times each (1000: half an hour each), and reads the record
+	@$(BIN)/python bench/faults.py --store sqlite --kills $(or $(KILLS),1000) --seconds 3600
+	@$(BIN)/python bench/faults.py --store postgres --kills $(or $(KILLS),1000) --seconds 3600
+
 check: $(VENV)/.dev ## lint, types, import floors
 	@$(BIN)/ruff check src tests bench
 	@$(BIN)/mypy
@@ -66,4 +70,4 @@ lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test postgres check bench listening acceptance contract browser deploy pictures lock clean
+.PHONY: help demo test postgres faults check bench listening acceptance contract browser deploy pictures lock clean
