@@ -54,6 +54,9 @@ contract: $(VENV)/.dev ## what is served against the public contracts; CONTRACTS
 browser: $(VENV)/.dev $(VENV)/.browser ## the console in Chromium; CHROMIUM=program, where it is not found by itself
 	@$(BIN)/python -m pytest tests/acceptance/browser
 
+sandbox: $(VENV)/.dev ## author code under bubblewrap, which has to be installed
+	@$(BIN)/python -m pytest tests/acceptance/sandbox
+
 deploy: $(VENV)/.dev $(VENV)/.deploy ## what lies in deploy/: the chart by Helm itself, the unit, the other files
 	@$(BIN)/python -m pytest tests/acceptance/deploy
 
@@ -70,4 +73,4 @@ lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test postgres faults check bench listening acceptance contract browser deploy pictures lock clean
+.PHONY: help demo test postgres faults check bench listening acceptance contract browser sandbox deploy pictures lock clean

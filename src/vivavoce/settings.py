@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
@@ -33,6 +34,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     model_timeout_seconds: float = 30.0
     function_timeout_seconds: float = 10.0
     function_memory_bytes: int = 1 << 30
+    function_network: bool = True
+    function_closed_ports: tuple[int, ...] = ()
+    bubblewrap: bool = False
     workers: int = 64  # warm author workers kept at most
     idle_seconds: float = 600.0
     max_turns: int = 200
@@ -112,6 +116,9 @@ def load(
         model_timeout_seconds=_number(env, "VIVAVOCE_MODEL_TIMEOUT_SECONDS", 30.0),
         function_timeout_seconds=_number(env, "VIVAVOCE_FUNCTION_TIMEOUT_SECONDS", 10.0),
         function_memory_bytes=int(_number(env, "VIVAVOCE_FUNCTION_MEMORY_MB", 1024) * (1 << 20)),
+        function_network=_one_of(env, "VIVAVOCE_FUNCTION_NETWORK", ("yes", "no")) == "yes",
+        function_closed_ports=_ports(env, database or env.get("VIVAVOCE_DATABASE") or ""),
+        bubblewrap=_one_of(env, "VIVAVOCE_BUBBLEWRAP", ("no", "yes")) == "yes",
         workers=int(_number(env, "VIVAVOCE_WORKERS", 64)),
         idle_seconds=_number(env, "VIVAVOCE_IDLE_SECONDS", 600.0),
         max_turns=int(_number(env, "VIVAVOCE_MAX_TURNS", 200)),
@@ -170,6 +177,21 @@ def _default_model(env: Mapping[str, str]) -> str:
 
 def _list(env: Mapping[str, str], name: str) -> tuple[str, ...]:
     return tuple(item.strip() for item in env.get(name, "").split(",") if item.strip())
+
+
+def _ports(env: Mapping[str, str], database: str) -> tuple[int, ...]:
+    """By default the store's own, where it has one."""
+    name = "VIVAVOCE_FUNCTION_CLOSED_PORTS"
+    if name not in env:
+        is_server = database.startswith(("postgresql://", "postgres://"))
+        return (urlsplit(database).port or 5432,) if is_server else ()
+    try:
+        found = tuple(int(port) for port in _list(env, name))
+    except ValueError:
+        found = (-1,)
+    if any(not 0 <= port < 1 << 16 for port in found):
+        raise UsageError(f"{name} must be numbers of ports, separated by commas.")
+    return found
 
 
 def _secrets(env: Mapping[str, str]) -> dict[str, str]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pytest
 
 from tests.integration.test_turns import CALLS, RULES, converse, function
 from tests.support.talk import Talk, run, script, serving, write
+from vivavoce.functions.process import sweep
 from vivavoce.store.interface import StoreError
 
 
@@ -286,3 +290,48 @@ def test_a_turn_that_is_taken_again_has_the_key_it_had_and_an_effect_that_was_cu
             assert other["error"] == "The function's process ended before it answered."  # another turn, another effect
 
     run(go())
+
+
+CONNECT = (
+    "import socket\n"
+    "try:\n"
+    "    socket.create_connection(('127.0.0.1', int(word)), timeout=2).close()\n"
+    "except OSError as error:\n"
+    "    return type(error).__name__\n"
+    "return 'CONNECTED'"
+)
+
+
+def connected(tmp_path: Path, port: int, **overrides: Any) -> str:
+    files = {"functions/act.py": function(CONNECT, parameters=", word: str")}
+    talk = converse(tmp_path, files, f"act {port}", **overrides)
+    return str(talk.replies[-1]["response"]).removeprefix("after act: ")
+
+
+def test_author_code_may_not_connect_to_the_store(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as store, socket.create_server(("127.0.0.1", 0)) as backend:
+        closed, open_ = store.getsockname()[1], backend.getsockname()[1]
+        assert connected(tmp_path / "a", closed, function_closed_ports=(closed,)) == "PermissionError"
+        assert connected(tmp_path / "b", open_, function_closed_ports=(closed,)) == "CONNECTED"
+        assert connected(tmp_path / "c", closed) == "CONNECTED"
+
+
+def test_author_code_without_network_reaches_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as backend:
+        assert connected(tmp_path, backend.getsockname()[1], function_network=False) in (
+            "OSError",
+            "ConnectionRefusedError",
+        )
+
+
+def test_what_killed_servers_left_in_the_temporary_folder_is_swept_and_nothing_else() -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    gone = Path(tempfile.mkdtemp(prefix=f"vivavoce-{dead.pid}-"))
+    kept = [
+        Path(tempfile.mkdtemp(prefix=prefix)) for prefix in (f"vivavoce-{os.getpid()}-", "vivavoce-mine-", "other-1-")
+    ]
+    sweep()
+    assert not gone.exists() and all(path.exists() for path in kept)
+    for path in kept:
+        path.rmdir()

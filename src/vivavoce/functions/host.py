@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from vivavoce.domain.conversation import Conversation
 from vivavoce.functions import frames
 from vivavoce.functions.connection import Worker, WorkerDied
 from vivavoce.functions.interface import Answer, FunctionsUnavailable, Outcome, View
-from vivavoce.functions.process import Zygote
+from vivavoce.functions.process import Zygote, sweep
 from vivavoce.functions.sandbox import Guards
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,14 @@ class Host:
         workers: int = 64,
         memory_bytes: int = 1 << 30,
         isolate: bool = True,
+        closed_ports: Sequence[int] = (),
+        has_network: bool = True,
+        bubblewrap: bool = False,
     ) -> None:
+        """Author code connects to none of the `closed_ports`, and to nothing at all without `has_network`."""
+        self._boot_options = {"closed_ports": list(closed_ports), "has_network": has_network}
+        self._bubblewrap = bubblewrap
+        sweep()
         self._agent_of = agent_of
         self._most_workers = workers
         self._memory_bytes = memory_bytes
@@ -136,10 +143,11 @@ class Host:
 
     async def _boot(self, tree: str) -> Zygote:
         agent, files = await self._agent_of(tree)
-        zygote = Zygote()
+        zygote = Zygote(bubblewrap=self._bubblewrap)
         try:
             await asyncio.wait_for(
-                zygote.boot(_boot_message(agent, files, self._memory_bytes, self._isolate)), BOOT_SECONDS
+                zygote.boot({**_boot_message(agent, files, self._memory_bytes, self._isolate), **self._boot_options}),
+                BOOT_SECONDS,
             )
         except TimeoutError:
             zygote.close()
@@ -152,6 +160,12 @@ class Host:
         except BaseException:
             zygote.close()
             raise
+        if not self._boot_options["has_network"] and not zygote.guards.no_network:
+            zygote.close()
+            raise FunctionsUnavailable(
+                "Author code is to have no network (VIVAVOCE_FUNCTION_NETWORK), which this machine cannot see to without "
+                "root, user namespaces or bubblewrap."
+            )
         return zygote
 
 

@@ -13,11 +13,12 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from vivavoce.functions import frames
+from vivavoce.functions import frames, sandbox
 from vivavoce.functions.connection import Worker
 from vivavoce.functions.interface import FunctionsUnavailable
 from vivavoce.functions.sandbox import Guards
@@ -28,11 +29,15 @@ MAX_BOOT_FRAME_BYTES = 4 << 20
 FIRST_UID = 61_184  # systemd's range for users that exist only while a service runs
 UID_COUNT = 4_000
 
+SCRATCH = "vivavoce-"
+
 _uids = itertools.cycle(range(FIRST_UID, FIRST_UID + UID_COUNT))
 
 
 class Zygote:
-    def __init__(self) -> None:
+    def __init__(self, *, bubblewrap: bool = False) -> None:
+        """With `bubblewrap` in a file system of its own, by the program of that name."""
+        self._bubblewrap = bubblewrap
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._scratch = ""
@@ -48,8 +53,8 @@ class Zygote:
 
     async def boot(self, message: dict[str, Any]) -> None:
         uid = next(_uids)
-        self._scratch = tempfile.mkdtemp(prefix="vivavoce-")
-        if os.geteuid() == 0:
+        self._scratch = tempfile.mkdtemp(prefix=f"{SCRATCH}{os.getpid()}-")
+        if os.geteuid() == 0 and not self._bubblewrap:  # in there no other user is known
             os.chown(self._scratch, uid, uid)
         else:
             os.chmod(self._scratch, 0o700)
@@ -61,6 +66,8 @@ class Zygote:
             "-c",
             f"from vivavoce.functions.zygote import main; main({theirs.fileno()})",
         ]
+        if self._bubblewrap:
+            command = [*_wrapped(self._scratch, has_network=message["has_network"]), *command]
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603, ASYNC220  # our own interpreter; a fork, not a wait
                 command,
@@ -74,7 +81,7 @@ class Zygote:
         ours.setblocking(False)
         self._control = ours
         loop = asyncio.get_running_loop()
-        body = frames.encode({**message, "uid": uid, "scratch": self._scratch})
+        body = frames.encode({**message, "uid": uid, "scratch": self._scratch, "in_bubblewrap": self._bubblewrap})
         await loop.sock_sendall(ours, frames.LENGTH.pack(len(body)) + body)
         # The guards are told before the first line of the folder runs, and so cannot be made up by it.
         self.guards = msgspec.convert(await _receive(loop, ours), Guards)
@@ -136,6 +143,26 @@ class Zygote:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def sweep() -> None:
+    """Removes the temporary folders of servers that were killed before they could."""
+    for path in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*-*"):
+        pid = path.name.removeprefix(SCRATCH).partition("-")[0]
+        if pid.isdecimal() and not Path(f"/proc/{pid}").exists() and Path("/proc/self").exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _wrapped(scratch: str, *, has_network: bool) -> list[str]:
+    """Nothing is there but what author code may read, and its own folder."""
+    shown = [path for path in (*sandbox.SYSTEM_READ, *sandbox.library_paths()) if Path(path).exists()]
+    return [
+        "bwrap", "--unshare-user-try", "--unshare-ipc", "--unshare-uts", "--unshare-pid", "--unshare-cgroup-try",
+        *(() if has_network else ("--unshare-net",)),
+        "--die-with-parent", "--new-session", "--clearenv", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp",
+        *(part for path in shown if not path.startswith("/dev/") for part in ("--ro-bind", path, path)),
+        "--bind", scratch, scratch, "--chdir", scratch,
+    ]  # fmt: skip
 
 
 async def _receive(loop: asyncio.AbstractEventLoop, sock: socket.socket) -> Any:

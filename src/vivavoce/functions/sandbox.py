@@ -18,6 +18,8 @@ import msgspec
 _libc = ctypes.CDLL(None, use_errno=True)
 
 CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+CLONE_NEWUSER = 0x10000000
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_CAPBSET_DROP = 24
@@ -25,7 +27,9 @@ PR_SET_NO_NEW_PRIVS = 38
 SYS_CAPSET = {"x86_64": 126, "aarch64": 91}
 SYS_LANDLOCK_CREATE_RULESET, SYS_LANDLOCK_ADD_RULE, SYS_LANDLOCK_RESTRICT_SELF = 444, 445, 446
 LANDLOCK_CREATE_RULESET_VERSION = 1
-LANDLOCK_RULE_PATH_BENEATH = 1
+LANDLOCK_RULE_PATH_BENEATH, LANDLOCK_RULE_NET_PORT = 1, 2
+LANDLOCK_ACCESS_NET_CONNECT_TCP = 1 << 1
+NET_ABI = 4  # the version that brought it
 SIGKILL = 9
 
 # linux/landlock.h: bit per kind of access, and the ABI version that brought it.
@@ -53,6 +57,9 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     pid_namespace: bool = False
     landlock: int = 0  # its ABI version; 0 when the kernel has none
     signals: bool = False  # author code cannot signal the server
+    closed_ports: bool = False  # it cannot connect to the ports that it is to stay away from, the store's first of all
+    no_network: bool = False  # it reaches nothing at all, where that was asked for
+    bubblewrap: bool = False  # it sees no other files than it may read
 
 
 def library_paths() -> list[str]:
@@ -78,6 +85,12 @@ def hide_memory() -> None:
 def enter_pid_namespace() -> bool:
     """The next child is process 1 of its own world: it cannot name, and so cannot signal, anything outside."""
     return bool(_libc.unshare(CLONE_NEWPID) == 0)
+
+
+def leave_network() -> bool:
+    """From now on this process and its children have no interface but a loopback that is down."""
+    as_root = _libc.unshare(CLONE_NEWNET) == 0
+    return bool(as_root or _libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
 
 
 def others_can_read(paths: list[str]) -> bool:
@@ -112,6 +125,28 @@ def drop_capabilities() -> bool:
         return False
     header = struct.pack("Ii", 0x20080522, 0)
     return bool(_libc.syscall(number, ctypes.c_char_p(header), ctypes.c_char_p(bytes(24))) == 0)
+
+
+def close_ports(ports: list[int]) -> bool:
+    """No connection by TCP to those ports, wherever they are. There are only rules that allow: each other port has one."""
+    if not ports:
+        return True
+    _libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    if _libc.syscall(SYS_LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION) < NET_ABI:
+        return False
+    attributes = struct.pack("2Q", 0, LANDLOCK_ACCESS_NET_CONNECT_TCP)
+    ruleset = _libc.syscall(SYS_LANDLOCK_CREATE_RULESET, ctypes.c_char_p(attributes), len(attributes), 0)
+    if ruleset < 0:
+        return False
+    closed = frozenset(ports)
+    try:
+        for port in range(1 << 16):
+            if port not in closed:
+                rule = struct.pack("=QQ", LANDLOCK_ACCESS_NET_CONNECT_TCP, port)
+                _libc.syscall(SYS_LANDLOCK_ADD_RULE, ruleset, LANDLOCK_RULE_NET_PORT, ctypes.c_char_p(rule), 0)
+        return bool(_libc.syscall(SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0) == 0)
+    finally:
+        os.close(ruleset)
 
 
 def landlock(read: list[str], write: list[str]) -> int:

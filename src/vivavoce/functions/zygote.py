@@ -26,6 +26,7 @@ def main(descriptor: int) -> None:
     sandbox.die_with_parent()
     control = socket.socket(fileno=descriptor)
     boot = frames.receive(control)
+    is_apart = not boot["has_network"] and (boot["in_bubblewrap"] or sandbox.leave_network())
     has_namespace = sandbox.enter_pid_namespace() if boot["isolate"] else False
     if has_namespace:
         child = os.fork()
@@ -35,18 +36,18 @@ def main(descriptor: int) -> None:
             os._exit(os.waitstatus_to_exitcode(status) & 0x7F)
         sandbox.die_with_parent()
     try:
-        _serve(control, boot, has_namespace)
+        _serve(control, boot, has_namespace, is_apart)
     finally:
         os._exit(0)
 
 
-def _serve(control: socket.socket, boot: dict[str, Any], has_namespace: bool) -> None:
+def _serve(control: socket.socket, boot: dict[str, Any], has_namespace: bool, is_apart: bool) -> None:
     import vivavoce.functions.worker as worker  # noqa: PLC0415  # after the fork: the launcher stays small
     from vivavoce.functions.runtime import clock, imports  # noqa: PLC0415
 
     os.nice(NICE)  # author code that is busy must not starve the server
     clock.install()
-    guards = _guard(boot, has_namespace)
+    guards = _guard(boot, has_namespace, is_apart)
     frames.send(control, guards)
     imports.install(boot["files"])
     failures = _import_all(boot["modules"])
@@ -57,12 +58,13 @@ def _serve(control: socket.socket, boot: dict[str, Any], has_namespace: bool) ->
     _fork_loop(control, boot["project"], worker)
 
 
-def _guard(boot: dict[str, Any], has_namespace: bool) -> dict[str, Any]:
+def _guard(boot: dict[str, Any], has_namespace: bool, is_apart: bool) -> dict[str, Any]:
     base = sandbox.address_space()
     libraries = sandbox.library_paths()
     is_other_user = os.geteuid() == 0 and sandbox.others_can_read(libraries) and sandbox.become(boot["uid"])
-    landlock, dropped = 0, False
+    landlock, dropped, closed = 0, False, False
     if boot["isolate"]:
+        closed = sandbox.close_ports(boot["closed_ports"])
         landlock = sandbox.landlock([*sandbox.SYSTEM_READ, *libraries], [boot["scratch"]])
         dropped = sandbox.drop_capabilities() if os.geteuid() == 0 else True
     sandbox.die_with_parent()  # a change of user forgets it
@@ -75,7 +77,10 @@ def _guard(boot: dict[str, Any], has_namespace: bool) -> dict[str, Any]:
         "no_capabilities": dropped,
         "pid_namespace": has_namespace,
         "landlock": landlock,
-        "signals": has_namespace or is_other_user or landlock >= 6,
+        "signals": has_namespace or is_other_user or landlock >= 6 or boot["in_bubblewrap"],
+        "closed_ports": closed,
+        "no_network": is_apart,
+        "bubblewrap": boot["in_bubblewrap"],
     }
 
 

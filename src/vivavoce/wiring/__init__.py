@@ -134,7 +134,14 @@ async def running(
             news=news,
             cache=cache / "agents" if cache is not None else None,
         )
-        functions = Host(deployments.code_of, workers=settings.workers, memory_bytes=settings.function_memory_bytes)
+        functions = Host(
+            deployments.code_of,
+            workers=settings.workers,
+            memory_bytes=settings.function_memory_bytes,
+            closed_ports=settings.function_closed_ports,
+            has_network=settings.function_network,
+            bubblewrap=settings.bubblewrap,
+        )
         events = Events(store, clock, random, deployments, claims)
         outbound = GuardedHttp(settings.private_hosts)
         classifier = classifier or make_classifier(settings)
