@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.integration.test_functions import GUARDS, connected
 from tests.integration.test_turns import converse, function
 
@@ -27,7 +26,7 @@ def test_author_code_runs_and_keeps_its_state(tmp_path: Path) -> None:
     assert talk.replies[-1]["response"] == "after act: 2"
 
 
-@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/hostname", "/var/lib", "/root/.bashrc", "/opt", "/work", "/srv"])
+@pytest.mark.parametrize("path", ["/etc/passwd", "/etc/hostname", "/var/lib", "/root/.bashrc", "/opt", "/mnt", "/srv"])
 def test_there_is_nothing_to_see_but_what_it_may_read(tmp_path: Path, path: str) -> None:
     assert answer(tmp_path, f"import os\nreturn str(os.path.lexists({path!r}))") == "False"
 
