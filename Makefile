@@ -54,6 +54,12 @@ contract: $(VENV)/.dev ## what is served against the public contracts; CONTRACTS
 browser: $(VENV)/.dev $(VENV)/.browser ## the console in Chromium; CHROMIUM=program, where it is not found by itself
 	@$(BIN)/python -m pytest tests/acceptance/browser
 
+fuzz: $(VENV)/.dev $(VENV)/.fuzz ## coverage-guided fuzzing of all that reads what others wrote; SECONDS_EACH=60
+	@$(BIN)/python bench/fuzz.py --seconds $(or $(SECONDS_EACH),60)
+
+audit: $(VENV)/.dev ## known weaknesses of the locked dependencies; asks the package index
+	@$(BIN)/uv tool run pip-audit --require-hashes --disable-pip -r requirements/dev.txt
+
 sandbox: $(VENV)/.dev ## author code under bubblewrap, which has to be installed
 	@$(BIN)/python -m pytest tests/acceptance/sandbox
 
@@ -69,8 +75,9 @@ lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra telemetry --group build pyproject.toml -o requirements/server.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:browser -o requirements/browser.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:deploy -o requirements/deploy.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:fuzz -o requirements/fuzz.txt
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test postgres faults check bench listening acceptance contract browser sandbox deploy pictures lock clean
+.PHONY: help demo test postgres faults check bench listening acceptance contract browser fuzz audit sandbox deploy pictures lock clean

@@ -113,9 +113,6 @@ class Nursery:
 def _serve_children(wanted: socket.socket) -> None:
     sys.path.insert(0, str(HERE.parent / "src"))
     import vivavoce.cli.serve  # noqa: F401  # loaded once
-    import vivavoce.cli.server
-    import vivavoce.store.postgres.store
-    import vivavoce.store.sqlite.store
     from vivavoce.cli.main import main
 
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
@@ -152,7 +149,7 @@ class Server:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self, session: aiohttp.ClientSession) -> None:
-        for attempt in range(3):
+        for _attempt in range(3):
             self.pid = await self._nursery.start(self._arguments, self._env)
             for _ in range(1500):
                 try:

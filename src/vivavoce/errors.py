@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
+
+# What reading JSON that somebody else wrote may raise: bytes that are no text are neither a decoding error of msgspec's.
+NOT_JSON = (msgspec.MsgspecError, UnicodeError, RecursionError)
+
 
 class VivavoceError(Exception):
     """Carries a stable `code`, the HTTP `status` a door should answer with, and whether the same call may work later."""

@@ -7,6 +7,7 @@ import io
 import wave
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,6 +24,10 @@ from vivavoce.redaction import spoken
 from vivavoce.redaction.finder import BUILT_IN
 from vivavoce.service.conducting import amended
 from vivavoce.service.manner import manner_after, transfer_of, voice_of
+from vivavoce.telephony.dialect import Malformed
+from vivavoce.telephony.plivo import PlivoDialect
+from vivavoce.telephony.telnyx import TelnyxDialect
+from vivavoce.telephony.twilio import TwilioDialect
 from vivavoce.voice import barge_in, dtmf, endpointing
 from vivavoce.voice.barge_in import BargeIn
 from vivavoce.voice.dtmf import Entry, Keypad
@@ -584,3 +589,10 @@ def test_a_reply_of_which_nothing_was_heard_is_empty() -> None:
     before = turn(reply="Hello there", messages=(Message(role="assistant", content="Hello there"),), personal=())
     after = amended(before, Played(heard=""))
     assert (after.reply, after.unplayed, after.messages[0].content) == ("", "Hello there", "")
+
+
+@pytest.mark.parametrize("dialect", [TwilioDialect, TelnyxDialect, PlivoDialect])
+def test_a_message_that_is_no_text_is_malformed_and_no_more(dialect: Any) -> None:
+    for message in (b'{"event":"dt\xe3f"}', b"\xff", "\ud800", '{"event":' + "[" * 5000):
+        with pytest.raises(Malformed):
+            dialect().read(message)

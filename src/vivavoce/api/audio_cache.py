@@ -12,7 +12,7 @@ from python_multipart.multipart import parse_options_header
 
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.audio import wav
-from vivavoce.errors import Invalid
+from vivavoce.errors import NOT_JSON, Invalid
 from vivavoce.service.audio_cache import MAX_BYTES, CacheEntryNotFound, Entry
 from vivavoce.wire.audio_cache import (
     AudioCacheEntry,
@@ -67,7 +67,7 @@ async def put_details(call: Call) -> Answer:
         raise Invalid("The form should have a part `file`, which is a WAV file, and a part `settings`, which is JSON.")
     try:
         settings = _decode_settings(parts["settings"])
-    except msgspec.DecodeError as error:
+    except NOT_JSON as error:
         raise Invalid(f"settings is not as it should be: {error}.") from error
     parameters = parameters_of(settings.config) if settings.config is not None else None
     await call.services.audio_cache.replace_details(

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import convert
 
 from vivavoce.domain.record import ExportSignature
-from vivavoce.errors import UsageError
+from vivavoce.errors import NOT_JSON, UsageError
 
 CHUNK_BYTES = 1 << 20
 WHOLE_FILE_BYTES = 64 << 20  # that are read at once, to see whether they are one vCon
@@ -118,7 +118,7 @@ def _decoded(line: bytes) -> Any:
     """Raises ValueError for whatever is wrong with it."""
     try:
         return msgspec.json.decode(line)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise ValueError("no JSON") from error
 
 

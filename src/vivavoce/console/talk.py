@@ -19,7 +19,7 @@ from vivavoce.console.turns import MARKS, REASONS, read, rendered, values
 from vivavoce.console.visit import Page, Visit
 from vivavoce.domain.conversation import ENVIRONMENTS
 from vivavoce.engine.progress import CallFinished, CallStarted, InterimSpoken, Progress, TextReleased
-from vivavoce.errors import Invalid, VivavoceError
+from vivavoce.errors import NOT_JSON, Invalid, VivavoceError
 from vivavoce.service import hiding
 from vivavoce.service.chats import CHANNELS, Answered, Idempotency, Opening, Said, Taken
 from vivavoce.service.redaction import sees_personal
@@ -99,7 +99,7 @@ def _attributes(text: str) -> dict[str, Any]:
         return {}
     try:
         found = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         raise Invalid(f"The attributes are not valid JSON: {error}.") from error
     if not isinstance(found, dict):
         raise Invalid('The attributes should be a JSON object, such as {"plan": "gold"}.')

@@ -19,7 +19,7 @@ from vivavoce.domain.conversation import (
     SystemPart,
 )
 from vivavoce.engine import integrations, masking
-from vivavoce.errors import VivavoceError
+from vivavoce.errors import NOT_JSON, VivavoceError
 from vivavoce.functions.interface import Ask
 from vivavoce.models.interface import ModelError, complete
 
@@ -160,5 +160,5 @@ def _json_of(text: str) -> Any:
     start, end = text.find("{"), text.rfind("}")
     try:
         return msgspec.json.decode(text[start : end + 1]) if start >= 0 else msgspec.json.decode(text)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         raise ModelError("The model was asked for JSON and answered with something else.") from None

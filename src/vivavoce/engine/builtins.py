@@ -10,6 +10,7 @@ from vivavoce.domain.agent import SmsTemplate
 from vivavoce.domain.conversation import FunctionCall, HandoffRequest, ModelRequest, OutgoingMessage, ToolCall
 from vivavoce.engine import handing_over, tools
 from vivavoce.engine.effects import Effect
+from vivavoce.errors import NOT_JSON
 
 if TYPE_CHECKING:
     from vivavoce.engine.draft import Draft
@@ -19,7 +20,7 @@ def run(draft: Draft, call: ToolCall, request: ModelRequest) -> Effect:
     """Our own tools: handing over, sending a prepared message, changing the language."""
     try:
         given = msgspec.json.decode(call.arguments or "{}")
-    except msgspec.DecodeError:
+    except NOT_JSON:
         given = None
     if not isinstance(given, dict):
         return Effect(content="The arguments are not a JSON object. Call the function again with one.")

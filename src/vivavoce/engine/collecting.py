@@ -28,6 +28,7 @@ from vivavoce.domain.flow import Condition, PromptStep
 from vivavoce.domain.ids import clean_name
 from vivavoce.engine.effects import Effect
 from vivavoce.entities.validation import Valid, validate
+from vivavoce.errors import NOT_JSON
 
 if TYPE_CHECKING:
     from vivavoce.engine.draft import Draft
@@ -135,7 +136,7 @@ def run(draft: Draft, call: ToolCall, step: Collecting) -> Effect:
 def _save(draft: Draft, call: ToolCall, step: Collecting) -> Effect:
     try:
         given = msgspec.json.decode(call.arguments or "{}")
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         given = None
     if not isinstance(given, dict):
         return Effect(content="The arguments are not a JSON object. Call the function again with one.")

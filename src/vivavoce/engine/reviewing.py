@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from vivavoce.domain.conversation import Conversation, Message, ModelRequest, Rendered, SystemPart, Turn
 from vivavoce.domain.record import Grade, Score, Summary
+from vivavoce.errors import NOT_JSON
 from vivavoce.models.interface import Model, ModelRefused, complete
 
 RULES = "rules"
@@ -205,5 +206,5 @@ def _read(text: str) -> _Answer | None:
     start, end = text.find("{"), text.rfind("}")
     try:
         return _decode(text[start : end + 1])
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         return None

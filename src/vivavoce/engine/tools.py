@@ -10,6 +10,7 @@ import msgspec
 from vivavoce.domain.agent import Agent, Function, Parameter
 from vivavoce.domain.conversation import Place, Tool
 from vivavoce.engine.prepared import Prepared
+from vivavoce.errors import NOT_JSON
 
 Expose: TypeAlias = Callable[[str, str], None]
 
@@ -136,7 +137,7 @@ def arguments(text: str, parameters: tuple[Parameter, ...]) -> tuple[dict[str, A
     """A model's JSON as typed arguments, or what is wrong with it. Missing ones get the zero of their type."""
     try:
         given = msgspec.json.decode(text) if text.strip() else {}
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return {}, "The arguments are not valid JSON. Call the function again with a JSON object."
     if not isinstance(given, dict):
         return {}, "The arguments are not a JSON object. Call the function again with one."

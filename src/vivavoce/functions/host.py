@@ -8,10 +8,9 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import msgspec
-
 from vivavoce.domain.agent import Agent, Function
 from vivavoce.domain.conversation import Conversation
+from vivavoce.errors import NOT_JSON
 from vivavoce.functions import frames
 from vivavoce.functions.connection import Worker, WorkerDied
 from vivavoce.functions.interface import Answer, FunctionsUnavailable, Outcome, View
@@ -154,7 +153,7 @@ class Host:
             raise FunctionsUnavailable(
                 f"The folder's functions took more than {BOOT_SECONDS:.0f} s to import."
             ) from None
-        except (OSError, frames.Closed, msgspec.MsgspecError) as error:
+        except (OSError, frames.Closed, *NOT_JSON) as error:
             zygote.close()
             raise FunctionsUnavailable("The process for the folder's functions could not be started.") from error
         except BaseException:

@@ -10,6 +10,7 @@ import aiohttp
 import msgspec
 
 from vivavoce.domain.conversation import OutgoingMessage, Receipt
+from vivavoce.errors import NOT_JSON
 from vivavoce.messages.interface import MessageRefused, MessageUnavailable
 
 TIMEOUT_SECONDS = 15.0
@@ -81,6 +82,6 @@ def fields(message: OutgoingMessage) -> dict[str, str]:
 def _decoded(body: bytes) -> dict[str, Any]:
     try:
         found = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return {}
     return found if isinstance(found, dict) else {}

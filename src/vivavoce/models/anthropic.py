@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Struct
 
 from vivavoce.domain.conversation import Message, ModelReply, ModelRequest, ToolCall
+from vivavoce.errors import NOT_JSON
 from vivavoce.models.http import Http, decoded
 from vivavoce.models.interface import Chunk, ModelUnavailable, TextDelta
 from vivavoce.models.rendering import step_text, system_texts
@@ -158,7 +159,7 @@ def _blocks(message: Message) -> list[dict[str, Any]]:
     for call in message.calls:
         try:
             given = msgspec.json.decode(call.arguments)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             given = {}
         blocks.append(
             {"type": "tool_use", "id": call.id, "name": call.name, "input": given if isinstance(given, dict) else {}}

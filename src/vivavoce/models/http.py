@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from vivavoce.errors import NOT_JSON
 from vivavoce.models.interface import ModelError, ModelRefused, ModelUnavailable
 
 MAX_EVENT_BYTES = 1 << 20
@@ -94,5 +95,5 @@ async def _data(content: aiohttp.StreamReader, name: str) -> AsyncIterator[bytes
 def decoded(data: bytes, decode: Any, name: str) -> Any:
     try:
         return decode(data)
-    except msgspec.MsgspecError as error:
+    except NOT_JSON as error:
         raise ModelUnavailable(f"{name} answered with something that is not part of its protocol.") from error

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from vivavoce.domain.conversation import ModelReply, ModelRequest, ToolCall
-from vivavoce.errors import UsageError
+from vivavoce.errors import NOT_JSON, UsageError
 from vivavoce.models.interface import Chunk, ModelRefused, ModelUnavailable, TextDelta
 from vivavoce.models.rendering import step_text, system_texts
 
@@ -105,7 +105,7 @@ def _messages(request: ModelRequest) -> list[Any]:
 def _object(arguments: str) -> Any:
     try:
         return msgspec.json.decode(arguments)
-    except msgspec.DecodeError:
+    except NOT_JSON:
         return {}
 
 

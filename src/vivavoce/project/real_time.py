@@ -14,6 +14,8 @@ from typing import Any
 
 import msgspec
 
+from vivavoce.errors import NOT_JSON
+
 SECONDS = 5
 MEMORY_BYTES = 1 << 30
 MATCH_SECONDS = 0.05  # for a pattern of a schema on one text
@@ -65,7 +67,7 @@ def _check(question: bytes) -> Checked:
         return _decode(done.stdout)
     except subprocess.TimeoutExpired:
         return Checked(schema=f"checking it takes more than {SECONDS} s")
-    except msgspec.MsgspecError:
+    except NOT_JSON:
         return Checked(schema="it asks for more than a check may take")
 
 

@@ -10,6 +10,7 @@ import msgspec
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from vivavoce.errors import NOT_JSON
 from vivavoce.project.composing import compose
 
 Severity: TypeAlias = Literal["error", "warning"]
@@ -301,7 +302,7 @@ def read_yaml(path: str, content: bytes, faults: Faults) -> Mapping | None:
 def read_json(path: str, content: bytes, faults: Faults) -> dict[str, Any] | None:
     try:
         value = msgspec.json.decode(content)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except NOT_JSON as error:
         faults.error(path, _line_of_json_error(content, str(error)), "json", f"This is not valid JSON: {error}.")
         return None
     if not isinstance(value, dict):

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from vivavoce.audio import mixing, pcm, wav
+from vivavoce.errors import NOT_JSON
 from vivavoce.recordings.interface import Name
 
 SECONDS = 0.5  # what a crash may cost at most, beside what the call holds back
@@ -108,7 +109,7 @@ def left_in(folder: Path) -> Iterator[Spooled]:
     for path in sorted(folder.glob("*" + SUFFIX)) if folder.is_dir() else ():
         try:
             yield Spooled(path, _decode_name(_label(path).read_bytes()))
-        except (OSError, msgspec.DecodeError):
+        except (OSError, *NOT_JSON):
             continue
 
 

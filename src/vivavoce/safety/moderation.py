@@ -9,6 +9,7 @@ import aiohttp
 import msgspec
 
 from vivavoce.domain.conversation import Severity
+from vivavoce.errors import NOT_JSON
 from vivavoce.safety.interface import ClassifierUnavailable
 
 MODEL = "omni-moderation-latest"
@@ -51,7 +52,7 @@ class ModerationClassifier:
             raise ClassifierUnavailable(
                 f"The moderation endpoint cannot be reached ({type(error).__name__})."
             ) from error
-        except (msgspec.DecodeError, KeyError, IndexError, TypeError, AttributeError) as error:
+        except (*NOT_JSON, KeyError, IndexError, TypeError, AttributeError) as error:
             raise ClassifierUnavailable("The moderation endpoint answered with something else than scores.") from error
 
     async def close(self) -> None:

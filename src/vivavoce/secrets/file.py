@@ -11,7 +11,7 @@ import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from vivavoce.errors import UsageError
+from vivavoce.errors import NOT_JSON, UsageError
 from vivavoce.secrets.memory import MemorySecrets
 
 MAX_DEPTH = 4
@@ -76,7 +76,7 @@ def _parsed(text: str) -> str | dict[str, Any]:
     if text.lstrip().startswith("{"):
         try:
             found = msgspec.json.decode(text)
-        except msgspec.DecodeError:
+        except NOT_JSON:
             return text
         return found if isinstance(found, dict) else text
     return text

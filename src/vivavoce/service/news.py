@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
-from vivavoce.errors import VivavoceError
+from vivavoce.errors import NOT_JSON, VivavoceError
 from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class News:
             return
         try:
             teller, topic, *names = _decode(text)
-        except (msgspec.DecodeError, ValueError):
+        except (*NOT_JSON, ValueError):
             return  # of a version to come
         if teller != self._own:
             self._all_of(topic, tuple(names))

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from vivavoce.audio import pcm
+from vivavoce.errors import NOT_JSON
 from vivavoce.speech.hosted import TIMEOUT_SECONDS, Http, language_of
 from vivavoce.speech.interface import Hints, SpeechError, Transcript, Word
 
@@ -232,7 +233,7 @@ class _Listening:
             try:
                 kind = _kind(message.data).type
                 results = _results(message.data) if kind == "Results" else None
-            except msgspec.MsgspecError:
+            except NOT_JSON:
                 return SpeechError(f"{NAME} answered with something that is not part of its protocol.")
             if results is not None and results.is_final:
                 finals.append(results.channel.alternatives)

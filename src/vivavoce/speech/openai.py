@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from vivavoce.audio import pcm, wav
+from vivavoce.errors import NOT_JSON
 from vivavoce.speech.hosted import TIMEOUT_SECONDS, Http, language_of, model_id, numbers, sayable, voice_id
 from vivavoce.speech.interface import Hints, Sound, SpeechError, Transcript, Unspeakable, Voice, Word
 
@@ -81,7 +82,7 @@ class OpenAIRecognizer:
             answer = await reply.read()
         try:
             found = _decode(answer)
-        except msgspec.MsgspecError:
+        except NOT_JSON:
             raise SpeechError(f"{NAME} answered with something else than a transcript.") from None
         text = found.text.strip()
         chances = [item.logprob for item in found.logprobs or () if item.logprob is not None]

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from vivavoce.errors import NOT_JSON
 from vivavoce.telephony.dialect import Event, Heard, Malformed, Message, NoControl, Pressed, Reached, Started, Stopped
 from vivavoce.telephony.doors import Door
 
@@ -33,7 +34,7 @@ class BrowserDialect:
             return Heard(message)
         try:
             said = _decode(message)
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             raise Malformed from error
         match said.type:
             case "start":

@@ -23,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from vivavoce.domain.clock import Random
+from vivavoce.errors import NOT_JSON
 from vivavoce.telephony.coded import Ulaw
 from vivavoce.telephony.dialect import (
     CarrierError,
@@ -84,7 +85,7 @@ class PlivoDialect:
     def read(self, message: Message) -> Event | None:
         try:
             said = _decode(message)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise Malformed from error
         match said.event:
             case "start":

@@ -18,7 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from msgspec import Struct
 
-from vivavoce.errors import UsageError
+from vivavoce.errors import NOT_JSON, UsageError
 from vivavoce.telephony.coded import Ulaw
 from vivavoce.telephony.dialect import (
     CarrierError,
@@ -97,7 +97,7 @@ class TelnyxDialect:
     def read(self, message: Message) -> Event | None:
         try:
             said = _decode(message)
-        except (msgspec.DecodeError, RecursionError) as error:
+        except NOT_JSON as error:
             raise Malformed from error
         match said.event:
             case "start":
@@ -196,7 +196,7 @@ class TelnyxControl:
 def _is_over(refusal: bytes) -> bool:
     try:
         return any(str(error.code) == _HAS_ENDED for error in _decode_refusal(refusal).errors)
-    except (msgspec.DecodeError, RecursionError):
+    except NOT_JSON:
         return False
 
 

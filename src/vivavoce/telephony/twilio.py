@@ -18,7 +18,7 @@ import aiohttp
 import msgspec
 from msgspec import Struct
 
-from vivavoce.errors import Invalid
+from vivavoce.errors import NOT_JSON, Invalid
 from vivavoce.telephony.coded import Ulaw
 from vivavoce.telephony.dialect import (
     CarrierError,
@@ -81,7 +81,7 @@ class TwilioDialect:
     def read(self, message: Message) -> Event | None:
         try:
             said = _decode(message)
-        except msgspec.DecodeError as error:
+        except NOT_JSON as error:
             raise Malformed from error
         match said.event:
             case "start":

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import asyncpg
-import msgspec
 
+from vivavoce.errors import NOT_JSON
 from vivavoce.store.interface import StoreError
 from vivavoce.store.tables.connection import NOTHING, Connection, Refused, Row, Values
 
@@ -33,7 +33,7 @@ _BETWEEN = (
     asyncpg.UniqueViolationError,
 )  # somebody else's write came first: what is true now has to be asked again
 _AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-_DAMAGED = (msgspec.MsgspecError, zlib.error, KeyError, TypeError)
+_DAMAGED = (*NOT_JSON, zlib.error, KeyError, TypeError)
 
 
 @lru_cache(maxsize=4096)
