@@ -57,8 +57,8 @@ browser: $(VENV)/.dev $(VENV)/.browser ## the console in Chromium; CHROMIUM=prog
 fuzz: $(VENV)/.dev $(VENV)/.fuzz ## coverage-guided fuzzing of all that reads what others wrote; SECONDS_EACH=60
 	@$(BIN)/python bench/fuzz.py --seconds $(or $(SECONDS_EACH),60)
 
-audit: $(VENV)/.dev ## known weaknesses of the locked dependencies; asks the package index
-	@$(BIN)/uv tool run pip-audit --require-hashes --disable-pip -r requirements/dev.txt
+audit: $(VENV)/.dev ## known weaknesses of the locked dependencies, by the package index's own list
+	@$(BIN)/uv tool run pip-audit --strict --require-hashes --disable-pip -r requirements/dev.txt
 
 sandbox: $(VENV)/.dev ## author code under bubblewrap, which has to be installed
 	@$(BIN)/python -m pytest tests/acceptance/sandbox
