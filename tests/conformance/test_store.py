@@ -828,3 +828,22 @@ def test_of_two_who_add_a_fact_at_once_one_does(make: MakeStore) -> None:
         await store.close()
 
     run(check())
+
+
+def test_whole_months_of_turns_go_at_once_where_a_store_has_months_and_nothing_else_does(make: MakeStore) -> None:
+    async def check() -> None:
+        store = await opened(make)
+        this = datetime.now(UTC)
+        long_ago = head("old", started_at=this - timedelta(days=400))  # of a month that has no table of its own
+        for made in (long_ago, head("new", started_at=this)):
+            await store.create(made, turn(0), Snapshot())
+        months = await store.drop_turns(this - timedelta(days=40))
+        assert len(await store.turns(long_ago)) == 1 and months == []
+        later = this + timedelta(days=70)  # as it will be then
+        months = await store.drop_turns(later)
+        assert len(await store.turns(head("new", started_at=this))) == (0 if months else 1)
+        assert (await store.erase(head("new", started_at=this)))["conversations"] == 1
+        assert len(await store.turns(long_ago)) == 1
+        await store.close()
+
+    run(check())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import uuid
 from collections.abc import Awaitable, Callable
@@ -44,6 +45,7 @@ from vivavoce.wire import query as queries
 MAX_BODY_BYTES = 2 << 20
 _PARENT = re.compile("[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 METRICS = "text/plain; version=0.0.4; charset=utf-8"
+log = logging.getLogger(__name__)
 _NOBODY = Principal(key_id="", permissions=frozenset())
 _MAX_CORRELATION = 128
 SEND_SECONDS = 30.0  # for which one piece of an answer waits to be read
@@ -226,5 +228,8 @@ class Correlation:
             except TimeoutError:  # who does not read holds nothing up for others
                 raise ClientDisconnect from None
 
-        await self._app(scope, receive, sending)
+        try:
+            await self._app(scope, receive, sending)
+        except ClientDisconnect:
+            log.info("a client did not read its answer: route=%s", scope.get("route_path", "none"))
         self._telemetry.request(scope["method"], scope.get("route_path", "none"), status, perf_counter() - began)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 Action: TypeAlias = Literal[
     "log.begin", "handoff_state.read", "concurrency.read", "conversation.read", "conversations.read", "conversation.note", "conversation.tags", "conversation.annotate",
-    "conversation.unannotate", "conversation.redact", "conversation.unredact", "conversation.erase", "caller.erase", "conversations.expire", "conversations.export",
+    "conversation.unannotate", "conversation.redact", "conversation.unredact", "conversation.erase", "caller.erase", "conversations.expire", "turns.drop", "conversations.export",
     "conversations.import", "memory.read", "memory.erase", "key.create", "key.revoke", "retention.change",
     "real_time_config.change", "redaction.change", "redaction.run", "audio_cache.change", "audio_cache.remove",
 ]  # fmt: skip

@@ -161,6 +161,7 @@ class Erasure:
             return None
         now = self._clock.now()
         if kept.conversations is not None:
+            await self._drop_turns(now)
             before = Criteria(until=now - timedelta(days=kept.conversations))
             removed: Counter[str] = Counter()
             conversations = 0
@@ -187,6 +188,18 @@ class Erasure:
             if forgotten:
                 await self._audit.note(_SYSTEM, "memory.erase", account_id, agent_id, memories=forgotten)
         return now + timedelta(hours=RETENTION_HOURS)
+
+    async def _drop_turns(self, now: datetime) -> None:
+        """A month whose conversations are too old for every agent goes at once, before what else there is of them."""
+        longest = 0
+        for account_id, agent_id in await self._store.agents():
+            days = (await self._retention(account_id, agent_id)).conversations
+            if days is None:
+                return
+            longest = max(longest, days)
+        months = await self._store.drop_turns(now - timedelta(days=longest))
+        if months:
+            await self._audit.note(_SYSTEM, "turns.drop", "", months=list(months))
 
     async def _forget_details(self, account_id: str, agent_id: str, before: datetime) -> None:
         """From where the last look came to."""

@@ -264,6 +264,13 @@ class Store(Protocol):
         """
         ...
 
+    async def drop_turns(self, before: datetime) -> Sequence[str]:
+        """Removes at once the turns of whole months that were over by then, where the store keeps months apart: which.
+
+        Whose turns went is for the caller to erase.
+        """
+        ...
+
     async def forget_details(self, conversation: Conversation) -> int:
         """Removes how its turns came to be, and keeps what was said: the number of turns."""
         ...

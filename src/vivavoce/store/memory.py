@@ -470,6 +470,9 @@ class MemoryStore:
             "conversations": 1,
         }
 
+    async def drop_turns(self, before: datetime) -> Sequence[str]:
+        return []
+
     async def forget_details(self, conversation: Conversation) -> int:
         kept = self._kept(conversation)
         kept.turns = [codec.encode_row(codec.stripped(codec.decode_turn(said, body))) for said, body in kept.turns]

@@ -24,6 +24,7 @@ class PostgresClaims:
             if is_time:
                 await c.run("forget_claims")
                 await c.run("forget_processes")
+                await c.all("add_months")
 
         await self._database.write(write, is_single=not is_time)
         if is_time:

@@ -74,6 +74,9 @@ class TableStore(Tallying, Claiming, Writing):
     async def cut_log(self) -> bool:
         return await self._engine.database.cut_log()
 
+    async def drop_turns(self, before: datetime) -> Sequence[str]:
+        return [month for (month,) in await self._do(lambda c: c.all("drop_turns", {"before": before}))]
+
     async def put_receipt(self, receipt: ErasureReceipt) -> None:
         values = {"id": receipt.id, "body": encode(receipt)}
         await self._do(lambda c: c.run("put_receipt", values))

@@ -341,6 +341,14 @@ SELECT kind, count(*), count(*) FILTER (WHERE leased_until > :now), max(attempts
 -- name: newest_audit
 SELECT number, body, hash FROM audit WHERE number < :before ORDER BY number DESC LIMIT :limit;
 
+-- name: drop_turns
+SELECT drop_turns_before(:before);
+
+-- name: add_months
+-- This month's and the next ones', by whoever may make tables.
+SELECT add_turns_partition(now() + n * interval '1 month') FROM generate_series(0, 2) n
+WHERE (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'turns'::regclass);
+
 -- name: live
 INSERT INTO processes (id, until) VALUES (:id, clock_timestamp() + CAST(:seconds AS float) * interval '1 second')
 ON CONFLICT (id) DO UPDATE SET until = excluded.until;

@@ -354,3 +354,7 @@ SELECT kind, count(*), sum(leased_until > :now), max(attempts), min(due_at) FROM
 
 -- name: newest_audit
 SELECT number, body, hash FROM audit WHERE number < :before ORDER BY number DESC LIMIT :limit;
+
+-- name: drop_turns
+-- All turns lie in one table here: they go with their conversations.
+SELECT '' WHERE :before IS NULL;

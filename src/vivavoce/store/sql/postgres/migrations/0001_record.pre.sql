@@ -261,3 +261,20 @@ BEGIN
                    'INSERT INTO %I SELECT * FROM moved', low, high, part);
     EXECUTE format('ALTER TABLE turns ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)', part, low, high);
 END $$;
+
+-- Removes the tables of months that were over by then, with all their turns: the months.
+CREATE FUNCTION drop_turns_before(before timestamptz) RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+    part text;
+BEGIN
+    FOR part IN
+        SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+        WHERE i.inhparent = 'turns'::regclass AND c.relname ~ '^turns_[0-9]{4}_[0-9]{2}$' ORDER BY c.relname
+    LOOP
+        IF to_date(substr(part, 7), 'YYYY_MM') + interval '1 month' <= before AT TIME ZONE 'UTC' THEN
+            EXECUTE format('ALTER TABLE turns DETACH PARTITION %I', part);
+            EXECUTE format('DROP TABLE %I', part);
+            RETURN NEXT replace(substr(part, 7), '_', '-');
+        END IF;
+    END LOOP;
+END $$;
