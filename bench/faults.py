@@ -33,7 +33,7 @@ CALLERS = 8
 MESSAGES = 8  # of a conversation
 GIVE_UP_SECONDS = 60.0
 LIFE = (0.05, 1.2)  # seconds for which a server lives once it serves
-FUNCTION = '''
+FUNCTION = """
 import requests
 from _gen import *
 
@@ -46,7 +46,7 @@ def act(conv: Conversation, word: str):
     except EffectUnsettled:
         return f"{{word}} {{conv.state.count}} unsettled"
     return f"{{word}} {{conv.state.count}} done"
-'''
+"""
 MODEL = """
 rules:
   - when: {said: "act (?P<word>.+)", tool: act}
@@ -189,7 +189,9 @@ class Load:
     async def caller(self, number: int, session: aiohttp.ClientSession) -> None:
         chance = random.Random(number)
         while not self.is_over:
-            opened = await self._until_answered(session, chance, "", {"clientEnv": "sandbox"}, f"open-{os.urandom(8).hex()}")
+            opened = await self._until_answered(
+                session, chance, "", {"clientEnv": "sandbox"}, f"open-{os.urandom(8).hex()}"
+            )
             if opened is None:
                 continue
             id = opened["conversationId"]
@@ -294,7 +296,15 @@ async def run(options: argparse.Namespace, work: Path, nursery: Nursery) -> dict
         env["VIVAVOCE_DATABASE"] = database.url
     servers = []
     for n in range(options.servers):
-        arguments = ["serve", str(folder), "--data", str(work / f"data{n}"), "--model", f"scripted:{work / 'model.yaml'}", "--no-reload"]
+        arguments = [
+            "serve",
+            str(folder),
+            "--data",
+            str(work / f"data{n}"),
+            "--model",
+            f"scripted:{work / 'model.yaml'}",
+            "--no-reload",
+        ]
         servers.append(Server(nursery, arguments, env))
     load, chance, began = Load(servers), random.Random(options.seed), time.monotonic()
     connector = aiohttp.TCPConnector(limit=64, force_close=True)

@@ -60,12 +60,18 @@ def codec() -> tuple[Callable[[bytes], object], list[bytes]]:
     from vivavoce.store import codec
 
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    said, body, _ = codec.encode_turn(Turn(index=1, started_at=now, finished_at=now, input=UserInput(text="a"), reply="b"))
+    said, body, _ = codec.encode_turn(
+        Turn(index=1, started_at=now, finished_at=now, input=UserInput(text="a"), reply="b")
+    )
     snapshot = codec.encode_snapshot(Snapshot())
     known = (*NOT_JSON, KeyError, TypeError)
 
     def run(data: bytes) -> None:
-        for read in (lambda: codec.decode_turn(data, body), lambda: codec.decode_turn(said, data), lambda: codec.decode_snapshot(data)):
+        for read in (
+            lambda: codec.decode_turn(data, body),
+            lambda: codec.decode_turn(said, data),
+            lambda: codec.decode_snapshot(data),
+        ):
             try:
                 read()
             except known:
@@ -136,7 +142,10 @@ def frames() -> tuple[Callable[[bytes], object], list[bytes]]:
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError, OverflowError, RecursionError):
             return
 
-    return run, [frames.encode({"t": "done", "returned": "x", "view": {"a": b"1"}}), frames.encode({"t": "done", "error": "e"})]
+    return run, [
+        frames.encode({"t": "done", "returned": "x", "view": {"a": b"1"}}),
+        frames.encode({"t": "done", "error": "e"}),
+    ]
 
 
 TARGETS = {f.__name__: f for f in (loader, yaml, references, codec, cursor, wav, media_streams, frames)}
@@ -151,7 +160,14 @@ def fuzz(name: str, seconds: int) -> None:
     corpus = Path(tempfile.mkdtemp(prefix="fuzz-"))
     for n, seed in enumerate(seeds):
         (corpus / f"seed{n}").write_bytes(seed)
-    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-timeout={SLOW_SECONDS}", "-rss_limit_mb=3000", "-print_final_stats=1", f"-artifact_prefix={corpus}/"]
+    options = [
+        f"-max_total_time={seconds}",
+        f"-max_len={LONGEST}",
+        f"-timeout={SLOW_SECONDS}",
+        "-rss_limit_mb=3000",
+        "-print_final_stats=1",
+        f"-artifact_prefix={corpus}/",
+    ]
     atheris.Setup([sys.argv[0], *options, str(corpus)], lambda data: run(data) and None)
     atheris.Fuzz()
 
@@ -170,7 +186,9 @@ def main() -> int:
     for name in [options.only] if options.only else TARGETS:
         command = [sys.executable, __file__, "--inside", name, "--seconds", str(options.seconds)]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
-        stats = dict(line.removeprefix("stat::").split(":", 1) for line in done.stderr.splitlines() if line.startswith("stat::"))
+        stats = dict(
+            line.removeprefix("stat::").split(":", 1) for line in done.stderr.splitlines() if line.startswith("stat::")
+        )
         count, rate = stats.get("number_of_executed_units", "?").strip(), stats.get("average_exec_per_sec", "?").strip()
         print(f"| {name} | {count} | {rate} | {'none' if done.returncode == 0 else 'FOUND'} |", flush=True)
         if done.returncode != 0:
