@@ -17,6 +17,8 @@ import random
 import resource
 import sqlite3
 import statistics
+import sys
+import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -32,10 +34,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from vivavoce.domain.conversation import Conversation, Metric, Snapshot, Turn, UserInput
 from vivavoce.domain.record import Criteria, Listed, Meaning, Order, Review, Score, Summary, Text
 from vivavoce.store import codec, facets
+from vivavoce.store.interface import Store
+from vivavoce.store.postgres import moving
+from vivavoce.store.postgres.store import PostgresStore
 from vivavoce.store.sealing import Keyring
 from vivavoce.store.sqlite.store import SqliteStore
 from vivavoce.store.statements import statements
 from vivavoce.store.tables.vectors import packed as packed_vector
+
+sys.path.insert(0, str(Path(__file__).parent))
+from turn import PostgresServer  # noqa: E402
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
 SPAN = timedelta(days=700)
@@ -200,13 +208,21 @@ class Figures:
         print(f"{name:44} {row['p50_ms']:9.2f} {row['p99_ms']:9.2f} {target or '':>8}{mark}", flush=True)
 
 
-async def ask_all(path: Path, count: int, times: int) -> list[dict[str, Any]]:
-    store = SqliteStore(path, Keyring(KEY))
+async def moved(path: Path, work: Path) -> PostgresServer:
+    """The record in PostgreSQL, by the command's own way."""
+    server, began = PostgresServer(work), time.perf_counter()
+    await moving.move(path, server.url, Keyring(KEY), begun=lambda _: lambda _: None, checking=lambda _: lambda _: None)
+    print(f"moved and compared in {time.perf_counter() - began:.0f} s")
+    return server
+
+
+async def ask_all(path: Path, count: int, times: int, url: str = "") -> list[dict[str, Any]]:
+    store: Store = PostgresStore(url, Keyring(KEY)) if url else SqliteStore(path, Keyring(KEY))
     await store.open()
     figures, chance = Figures(), random.Random(3)
     place = ("acme", "bench")
     newest = Order()
-    print(f"{count:,} conversations, {count * TURNS:,} turns, {path.stat().st_size / 1e9:.2f} GB on disk")
+    print(f"{count:,} conversations, {count * TURNS:,} turns, {await store.size() / 1e9:.2f} GB on disk")
     print(f"{'':44} {'p50 ms':>9} {'p99 ms':>9} {'target':>8}")
 
     db = sqlite3.connect(path)
@@ -329,7 +345,7 @@ async def ask_all(path: Path, count: int, times: int) -> list[dict[str, Any]]:
     return figures.rows
 
 
-async def export(store: SqliteStore, count: int, figures: Figures) -> None:
+async def export(store: Store, count: int, figures: Figures) -> None:
     """Conversations as the exports read and write them, in blocks: with their transcripts, and whole."""
 
     async def transcripts(listed: list[Listed]) -> None:
@@ -362,6 +378,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("/tmp/vivavoce-record"))  # noqa: S108  # a benchmark's own
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--store", choices=("sqlite", "postgres"), default="sqlite", help="postgres: the same record, moved"
+    )
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     path = options.folder / f"record-{options.conversations}.db"
@@ -369,7 +388,10 @@ def main() -> None:
         began = time.perf_counter()
         build(path, options.conversations)
         print(f"built in {time.perf_counter() - began:.0f} s")
-    rows = asyncio.run(ask_all(path, options.conversations, options.times))
+    server = asyncio.run(moved(path, Path(tempfile.mkdtemp(prefix="record-")))) if options.store == "postgres" else None
+    rows = asyncio.run(ask_all(path, options.conversations, options.times, server.url if server else ""))
+    if server is not None:
+        server.stop()
     if options.json:
         print(json.dumps(rows))
 
