@@ -121,3 +121,20 @@ def test_what_the_image_is_made_of_is_there_and_locked() -> None:
     assert "--require-hashes" in text and re.search(r"^USER 10001", text, re.MULTILINE)
     ignored = (ROOT / ".dockerignore").read_text().split()
     assert ignored[0] == "*"  # nothing but what is named gets in: no key, no data folder
+
+
+def test_the_dashboard_asks_for_what_a_server_tells() -> None:
+    from vivavoce.telemetry.prometheus import PrometheusTelemetry
+
+    gauges = (
+        "requests_in_work",
+        "requests_waiting",
+        "requests_room",
+        "requests_refused",
+        "late_seconds",
+        "workers_warm",
+    )
+    told = PrometheusTelemetry({f"vivavoce_{name}": ("", lambda: 0.0) for name in gauges})
+    known = set(re.findall(r"^# TYPE (\w+)", told.expose().decode(), re.MULTILINE))
+    asked = set(re.findall(r"vivavoce_\w+", (ROOT / "deploy/grafana/vivavoce.json").read_text()))
+    assert {re.sub("_bucket$", "", name) for name in asked} <= known
