@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE / "peers"))
 from run import AGENT, SCRIPT, Turns, load  # noqa: E402
+
 from turn import KEY, Server, percentile  # noqa: E402
 
 SECONDS = 12

@@ -15,10 +15,10 @@ from vivavoce.domain.principal import Principal
 from vivavoce.errors import Unavailable, VivavoceError
 
 LEAST = 8  # requests that are let in however far behind the process is
-MOST_LATE_SECONDS = 0.040  # of a timer, before it is too late
+MOST_LATE_SECONDS = 0.030  # of a timer, before it is too late
 LOOK_SECONDS = 0.05
-WAITING_ROOM = 64  # requests that wait to be let in
-WAIT_SECONDS = 0.5
+WAITING_ROOM = 16  # requests that wait to be let in
+WAIT_SECONDS = 0.25
 RETRY_AFTER_SECONDS = 1.0
 MOST_KEYS = 10_000  # whose rates are known
 BURST_SECONDS = 2.0  # so many seconds' worth may come at once
