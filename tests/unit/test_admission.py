@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.talk import run
 from vivavoce.domain.principal import Principal
-from vivavoce.service.admission import LEAST, WAITING_ROOM, Admission, Overloaded, RateLimited, Rates
+from vivavoce.service.admission import LEAST, SPARE, WAITING_ROOM, Admission, Overloaded, RateLimited, Rates
 
 KEY = Principal(key_id="k", account_id="acme")
 
@@ -79,12 +79,24 @@ def test_who_leaves_the_waiting_room_leaves_no_gap() -> None:
 
 def test_a_process_that_is_behind_lets_in_less_until_it_has_caught_up() -> None:
     gate = Admission(1000)
+    gate.in_work = 700  # that wait for models
     for _ in range(100):
         gate.look(0.001)
     assert gate.room == 1000
     for _ in range(60):
         gate.look(0.5)
     assert gate.room == LEAST  # never none at all
-    for _ in range(400):
+    for _ in range(100):
         gate.look(0.0)
     assert gate.room == 1000
+
+
+def test_a_flood_is_not_let_in_before_it_is_seen_to_be_one() -> None:
+    gate = Admission(1000)
+    for _ in range(100):
+        gate.look(0.0)
+    assert gate.room == SPARE  # nothing was in work
+    gate.in_work = 80
+    gate.look(0.0)
+    gate.look(0.0)
+    assert SPARE < gate.room <= 2 * 80 + SPARE

@@ -17,6 +17,7 @@ from vivavoce.errors import Unavailable, VivavoceError
 LEAST = 8  # requests that are let in however far behind the process is
 MOST_LATE_SECONDS = 0.030  # of a timer, before it is too late
 LOOK_SECONDS = 0.05
+SPARE = 100  # requests beyond twice those that were in work lately: a flood is not let in before it is seen to be one
 WAITING_ROOM = 16  # requests that wait to be let in
 WAIT_SECONDS = 0.25
 RETRY_AFTER_SECONDS = 1.0
@@ -38,7 +39,8 @@ class Admission:
     def __init__(self, most: int) -> None:
         """`most` requests are in work at once at the very most."""
         self._most = most
-        self._room = float(most)
+        self._room = float(min(most, SPARE))
+        self._peak = 0.0  # of requests in work, lately
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._watching: asyncio.Task[None] | None = None
         self.in_work = 0
@@ -109,10 +111,12 @@ class Admission:
     def look(self, late: float) -> None:
         """What one timer tells: less room at once when it was late, more room bit by bit when it was not."""
         self.late += 0.3 * (late - self.late)
+        self._peak = max(float(self.in_work), 0.98 * self._peak)
         if self.late > MOST_LATE_SECONDS:
             self._room = max(float(LEAST), 0.9 * min(self._room, self.in_work + 1))
         else:
-            self._room = min(float(self._most), self._room + max(1.0, 0.02 * self._room))
+            most = min(float(self._most), 2 * self._peak + SPARE)
+            self._room = min(most, self._room + max(2.0, 0.1 * self._room))
             self._call_next()
 
 
