@@ -14,6 +14,7 @@ import pytest
 from tests.integration.test_turns import CALLS, RULES, converse, function
 from tests.support.talk import Talk, run, script, serving, write
 from vivavoce.functions.process import sweep
+from vivavoce.service import chats
 from vivavoce.store.interface import StoreError
 
 
@@ -335,3 +336,21 @@ def test_what_killed_servers_left_in_the_temporary_folder_is_swept_and_nothing_e
     assert not gone.exists() and all(path.exists() for path in kept)
     for path in kept:
         path.rmdir()
+
+
+def test_a_conversation_that_was_idle_is_read_again_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chats, "SESSION_SECONDS", 0.0)
+    body = "conv.state.n = (conv.state.n or 0) + 1\nreturn str(conv.state.n)"
+    files = {"agent_settings/rules.txt": RULES, "functions/act.py": function(body)}
+
+    async def go() -> None:
+        async with serving(write(tmp_path / "agent", files), script(CALLS), data=tmp_path / "data") as new:
+            talks = [new() for _ in range(3)]
+            for talk in talks:
+                await talk.open()
+            for n in range(1, 4):
+                for talk in talks:
+                    assert (await talk.say("act"))["response"] == f"after act: {n}"
+            assert len(talks[0].started.services.chats._sessions) == 1
+
+    run(go())

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 
 import msgspec
@@ -55,6 +56,7 @@ from vivavoce.telemetry.interface import Telemetry
 log = logging.getLogger(__name__)
 
 MOST_SESSIONS = 4096  # conversations kept in memory
+SESSION_SECONDS = 60.0  # without a turn, after which one is kept no longer: reading it again costs a millisecond
 IDEMPOTENCY_HOURS = 24
 MAX_MESSAGE_CHARACTERS = 32_768
 MAX_CONTACT_CHARACTERS = 320  # of an address at most
@@ -152,7 +154,8 @@ class Chats:
         self._idle = idle
         self._claims = claims
         self._telemetry = telemetry
-        self._sessions: OrderedDict[_Key, Session] = OrderedDict()
+        self._sessions: OrderedDict[_Key, Session] = OrderedDict()  # the one that was used last is the last
+        self._used: dict[_Key, float] = {}
 
     async def open(
         self, principal: Principal, agent_id: str, opening: Opening, *, idempotency: Idempotency | None = None
@@ -230,7 +233,7 @@ class Chats:
         key = _key(conversation)
         async with self._hold(*key):
             await self._store.amend(conversation, index, change)
-            self._sessions.pop(key, None)
+            self._drop(key)
 
     async def settled(self, account_id: str, agent_id: str, id: str) -> None:
         """Returns when no turn of it is under way. Raises ConversationBusy."""
@@ -242,7 +245,7 @@ class Chats:
         """Nobody takes a turn of it meanwhile, and nothing of it stays in this process: not in memory, not in a worker."""
         key = _key(conversation)
         async with self._hold(*key):
-            self._sessions.pop(key, None)
+            self._drop(key)
             await self._ports.functions.evict(conversation)
             yield
 
@@ -274,7 +277,7 @@ class Chats:
                 await self._look_around(session)
                 await self._close(session, held)
             await self._ports.functions.evict(session.conversation)
-            self._sessions.pop((account_id, agent_id, id_), None)
+            self._drop((account_id, agent_id, id_))
 
     # Parts.
 
@@ -284,7 +287,7 @@ class Chats:
         the next claim will not tell any more."""
         async with self._claims.hold("conversation", account_id, agent_id, id) as held:
             if not held.is_continued:
-                session = self._sessions.pop((account_id, agent_id, id), None)
+                session = self._drop((account_id, agent_id, id))
                 if session is not None:
                     await self._ports.functions.evict(session.conversation)
             yield held
@@ -392,6 +395,7 @@ class Chats:
         session = self._sessions.get(key)
         if session is not None:
             self._sessions.move_to_end(key)
+            self._used[key] = monotonic()
             return session
         conversation = await self._store.get(account_id, agent_id, id)
         if conversation is None:
@@ -404,9 +408,17 @@ class Chats:
         return session
 
     def _remember(self, key: _Key, session: Session) -> None:
-        self._sessions[key] = session
-        while len(self._sessions) > MOST_SESSIONS:
-            self._sessions.popitem(last=False)
+        now = monotonic()
+        self._sessions[key], self._used[key] = session, now
+        self._sessions.move_to_end(key)
+        while (oldest := next(iter(self._sessions))) != key:
+            if len(self._sessions) <= MOST_SESSIONS and now - self._used[oldest] < SESSION_SECONDS:
+                break
+            self._drop(oldest)
+
+    def _drop(self, key: _Key) -> Session | None:
+        self._used.pop(key, None)
+        return self._sessions.pop(key, None)
 
     async def _commit(self, session: Session, finished: Finished, idempotency: Idempotency | None, held: Held) -> Taken:
         """One transaction: the turn, the snapshot, the head, the work that follows, the reply for its key."""
@@ -444,7 +456,7 @@ class Chats:
                 held.is_given_back = True
         except BaseException:
             # Somebody else took a turn, or whether it was written is not known: the store will say.
-            self._sessions.pop(key, None)
+            self._drop(key)
             await self._ports.functions.evict(conversation)
             raise
         self._telemetry.turn(conversation, taken_turn)
