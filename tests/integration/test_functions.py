@@ -338,7 +338,9 @@ def test_what_killed_servers_left_in_the_temporary_folder_is_swept_and_nothing_e
         path.rmdir()
 
 
-def test_a_conversation_that_was_idle_is_read_again_and_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_conversation_that_was_idle_is_read_again_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(chats, "SESSION_SECONDS", 0.0)
     body = "conv.state.n = (conv.state.n or 0) + 1\nreturn str(conv.state.n)"
     files = {"agent_settings/rules.txt": RULES, "functions/act.py": function(body)}

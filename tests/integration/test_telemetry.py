@@ -57,7 +57,11 @@ def test_prometheus_reads_what_a_server_did(tmp_path: Path) -> None:
 
 def test_a_turn_is_a_trace_with_its_model_requests_and_calls_and_without_what_was_said(tmp_path: Path) -> None:
     exporter, reader = InMemorySpanExporter(), InMemoryMetricReader()
-    watcher = otel.OtelTelemetry(*otel.by_environment([SimpleSpanProcessor(exporter)], [reader]), provider="scripted")
+    watcher = otel.OtelTelemetry(
+        *otel.by_environment([SimpleSpanProcessor(exporter)], [reader]),
+        provider="scripted",
+        mark=lambda id: str(len(id)),
+    )
 
     async def go() -> None:
         async with api(write(tmp_path, AGENT), script(MODEL)) as http:
@@ -155,6 +159,6 @@ def test_a_server_logs_in_the_form_that_was_asked_for_and_tells_nobody_what_was_
 
 def test_without_the_extra_a_server_that_is_to_send_traces_says_what_to_install() -> None:
     told = "import sys; sys.modules['opentelemetry'] = None\nfrom vivavoce.wiring import make_telemetry\nfrom vivavoce import settings\n"
-    asked = "make_telemetry(settings.load(environ={'OTEL_EXPORTER_OTLP_ENDPOINT': 'http://x'}, data='/tmp'))"
+    asked = "make_telemetry(settings.load(environ={'OTEL_EXPORTER_OTLP_ENDPOINT': 'http://x'}, data='/tmp'), str)"
     found = subprocess.run([sys.executable, "-c", told + asked], capture_output=True, text=True)
     assert "vivavoce[telemetry]" in found.stderr

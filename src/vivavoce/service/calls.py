@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import datetime, timedelta
@@ -15,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from vivavoce.domain.clock import Clock, Random
-from vivavoce.domain.conversation import Conversation, EndReason
+from vivavoce.domain.conversation import Conversation, EndReason, Subject
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.work import Work
@@ -69,6 +68,7 @@ class Calls:
         *,
         apology: str,
         most: int,
+        mark: Callable[[Subject], str],
         speaker: Callable[[Synthesizer, str, str, str], Synthesizer] | None = None,
         is_recording: bool = True,
     ) -> None:
@@ -81,6 +81,7 @@ class Calls:
         self._engines = engines
         self._speaker = speaker
         self._claims = claims
+        self._mark = mark  # names a conversation to other processes, and tells nothing: an id may be a telephone number
         self._news = news
         news.on("calls", self._drop_told)
         self._apology = apology
@@ -178,8 +179,9 @@ class Calls:
             engines = replace(engines, synthesizer=self._speaker(engines.synthesizer, account_id, agent_id, id_))
         recorder = _Recorder(self._recordings, conducting)
         call = Call(conducting, line, engines, recorder, pace)
-        self._live.add(live := _Live(call, conducting))
+        live = _Live(call, conducting, self._mark)
         async with self._claims.hold(CALL, account_id, agent_id, id_):
+            self._live.add(live)
             try:
                 reason = await call.run()
             finally:
@@ -212,10 +214,17 @@ class Calls:
         conversation = await self._store.get(*name)
         if conversation is None or conversation.is_ended:
             return None
+        now = self._clock.now()
         if not await self._claims.is_free(CALL, *name):
-            return self._clock.now() + WATCH_AFTER
-        log.warning("a call has lost its process")
-        await self._end_lost(conversation)
+            again = replace(work, due_at=now + WATCH_AFTER, payload={}, attempts=0)
+        elif "free_since" not in work.payload:  # a database that had to start again has forgotten it for a moment
+            due = now + timedelta(seconds=2 * self._claims.lease)
+            again = replace(work, due_at=due, payload={"free_since": now.isoformat()}, attempts=0)
+        else:
+            log.warning("a call has lost its process")
+            await self._end_lost(conversation)
+            return None
+        await self._store.add_work([again])
         return None
 
     async def _end_lost(self, conversation: Conversation) -> None:
@@ -228,7 +237,7 @@ class Calls:
 
     async def drop(self, conversation: Conversation) -> None:
         """Ends the call of a conversation that is being erased, at any process, and returns when nothing of it goes on."""
-        mark = _mark(conversation)
+        mark = self._mark(conversation.subject)
         self._stop(mark)
         try:
             async with asyncio.timeout(DROP_SECONDS):
@@ -301,23 +310,18 @@ class Calls:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _mark(conversation: Conversation) -> str:
-    """Names a conversation to other processes, and tells nothing: an id may be a telephone number."""
-    name = "\0".join(msgspec.structs.astuple(conversation.subject))
-    return hashlib.sha256(name.encode()).hexdigest()
-
-
 class _Live:
     """A call that goes on."""
 
-    def __init__(self, call: Call, conducting: Conducting) -> None:
+    def __init__(self, call: Call, conducting: Conducting, mark: Callable[[Subject], str]) -> None:
         self.call = call
+        self._mark = mark
         self._conducting = conducting
         self.is_over = asyncio.Event()
 
     def is_of(self, mark: str) -> bool:
         own = self._conducting.conversation
-        return own is not None and _mark(own) == mark
+        return own is not None and self._mark(own.subject) == mark
 
 
 class _Recorder:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
@@ -17,7 +18,7 @@ from msgspec.structs import replace
 
 from vivavoce.domain.agent import Agent
 from vivavoce.domain.call import Spoken
-from vivavoce.domain.conversation import Conversation, EndReason, Snapshot, Turn, UserInput
+from vivavoce.domain.conversation import Conversation, EndReason, Snapshot, Subject, Turn, UserInput
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.ids import is_conversation_id
 from vivavoce.domain.principal import Principal
@@ -156,6 +157,7 @@ class Chats:
         self._telemetry = telemetry
         self._sessions: OrderedDict[_Key, Session] = OrderedDict()  # the one that was used last is the last
         self._used: dict[_Key, float] = {}
+        self._evicting: set[asyncio.Task[None]] = set()
 
     async def open(
         self, principal: Principal, agent_id: str, opening: Opening, *, idempotency: Idempotency | None = None
@@ -175,7 +177,10 @@ class Chats:
         deployment = await self._deployments.resolve(principal, agent_id, opening.environment)
         prepared = await self._deployments.prepared(deployment.tree)
         conversation, snapshot = self._new(opening, prepared, deployment.account_id, agent_id, deployment.id)
-        async with self._repeats(deployment.account_id, idempotency), self._hold(*_key(conversation)) as held:
+        async with (
+            self._repeats(deployment.account_id, idempotency) as alone,
+            self._hold(*_key(conversation)) as held,
+        ):
             if idempotency is not None and (known := await self._answered(deployment.account_id, idempotency)):
                 yield known
                 return
@@ -187,7 +192,7 @@ class Chats:
             await self._look_around(session)
             async for progress in turn.start(session, self._ports):
                 if isinstance(progress, Finished):
-                    yield await self._commit(session, progress, idempotency, held)
+                    yield await self._commit(session, progress, idempotency, alone or held)
                 else:
                     yield progress
 
@@ -248,6 +253,16 @@ class Chats:
             self._drop(key)
             await self._ports.functions.evict(conversation)
             yield
+
+    def forget(self, is_gone: Callable[[Subject], bool]) -> None:
+        """Nothing of conversations that another process has erased stays here."""
+        idle = [key for key in self._sessions if not self._claims.is_held_here("conversation", *key)]
+        for key in [key for key in idle if is_gone(Subject(*key))]:
+            session = self._drop(key)
+            if session is not None:
+                task = asyncio.ensure_future(self._ports.functions.evict(session.conversation))
+                self._evicting.add(task)
+                task.add_done_callback(self._evicting.discard)
 
     # Background work.
 
@@ -448,7 +463,9 @@ class Chats:
         try:
             facts = self._shared(session, conversation, snapshot)
             if taken_turn.index == 0:
-                await self._store.create(conversation, taken_turn, snapshot, work=work, facts=facts, reply=reply)
+                await self._store.create(
+                    conversation, taken_turn, snapshot, work=work, facts=facts, reply=reply, claim=held.claim
+                )
             else:
                 await self._store.append(
                     conversation, taken_turn, snapshot, work=work, facts=facts, reply=reply, claim=held.claim

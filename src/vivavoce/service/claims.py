@@ -23,9 +23,9 @@ FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.01, 0.25
 class Held:
     """A claim while it is held. `is_continued`: no other process has had it since this one had it last."""
 
-    def __init__(self, claim: Claim) -> None:
+    def __init__(self, claim: Claim, *, is_continued: bool) -> None:
         self.claim = claim
-        self.is_continued = claim.is_continued
+        self.is_continued = is_continued
         self.is_given_back = False  # by what was written under it
 
 
@@ -39,6 +39,8 @@ class Claims:
         self._wait = wait
         self._locks: dict[tuple[str, ...], tuple[asyncio.Lock, int]] = {}
         self._left: set[Claim] = set()  # that could not be given back
+        self._held: set[Claim] = set()
+        self._doubtful: set[tuple[str, ...]] = set()  # names that may be claimed without our knowing it
         self._living: asyncio.Task[None] | None = None
 
     # Life.
@@ -62,9 +64,13 @@ class Claims:
             await asyncio.sleep(self._lease / 3)
             try:
                 await self._store.live(self._holder, self._lease)
+                for claim in list(self._held):  # a database that had to start again has forgotten them
+                    await self._store.keep(self._holder, claim)
                 for claim in list(self._left):
                     await self._store.release(claim)
                     self._left.discard(claim)
+                for name in [name for name in self._doubtful if name not in self._locks]:
+                    await self.is_free(*name)  # takes it over from ourselves, and gives it back
             except VivavoceError as error:
                 log.warning("other processes may take this one for dead: %s", error.code)
 
@@ -75,10 +81,14 @@ class Claims:
         """First come, first served within the process. Raises ConversationBusy after the wait."""
         until = asyncio.get_running_loop().time() + self._wait
         async with self._alone(name):
-            held = Held(await self._claimed(name, until))
+            claim = await self._claimed(name, until)
+            held = Held(claim, is_continued=claim.is_continued and name not in self._doubtful)
+            self._doubtful.discard(name)
+            self._held.add(claim)
             try:
                 yield held
             finally:
+                self._held.discard(claim)
                 if not held.is_given_back:
                     await self._give_back(held.claim)
 
@@ -86,11 +96,24 @@ class Claims:
         """Nobody holds it, here or elsewhere."""
         if name in self._locks:
             return False
-        claim = await self._store.claim(self._holder, *name)
+        try:
+            claim = await self._store.claim(self._holder, *name)
+        except BaseException:
+            self._doubtful.add(name)
+            raise
         if claim is None:
             return False
         await self._give_back(claim)
         return True
+
+    def is_held_here(self, *name: str) -> bool:
+        """By this process, or waited for."""
+        return name in self._locks
+
+    @property
+    def lease(self) -> float:
+        """Seconds."""
+        return self._lease
 
     @asynccontextmanager
     async def _alone(self, name: tuple[str, ...]) -> AsyncIterator[None]:
@@ -120,7 +143,11 @@ class Claims:
     async def _claimed(self, name: tuple[str, ...], until: float) -> Claim:
         loop, pause = asyncio.get_running_loop(), FIRST_PAUSE_SECONDS
         while True:
-            claim = await self._store.claim(self._holder, *name)
+            try:
+                claim = await self._store.claim(self._holder, *name)
+            except BaseException:  # it may have been taken, and the answer lost
+                self._doubtful.add(name)
+                raise
             if claim is not None:
                 return claim
             if loop.time() + pause > until:

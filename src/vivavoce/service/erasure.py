@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from vivavoce.domain.clock import Clock, Random
-from vivavoce.domain.conversation import Conversation
+from vivavoce.domain.conversation import Conversation, Subject
 from vivavoce.domain.erasure import ErasureKind, Receipt, Retention, Signer
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
@@ -25,9 +26,12 @@ from vivavoce.service.chats import Chats
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.memories import FACT as MEMORY
 from vivavoce.service.memories import key_of
+from vivavoce.service.news import News
 from vivavoce.service.recordings import CallRecordings
-from vivavoce.store.interface import Store
+from vivavoce.store.interface import Store, StoreError
 from vivavoce.wire import requests
+
+log = logging.getLogger(__name__)
 
 RETAIN = "retention"  # kind of work, and of the fact that holds the days
 RETENTION_HOURS = 1  # between two looks at what has become too old
@@ -55,9 +59,14 @@ class Erasure:
         drop_call: Callable[[Conversation], Awaitable[None]],
         forget: Callable[[], None],
         forget_caller: Callable[[str, str, str], Awaitable[int]],
+        news: News,
+        mark: Callable[[Subject], str],
     ) -> None:
         """`drop_call` ends the call that a conversation is on; `forget` clears what this process keeps of sound;
         `forget_caller` (account, agent, contact) what else names a caller: how much that was."""
+        self._news = news
+        self._mark = mark  # names a conversation to other processes, and tells nothing
+        news.on("erased", self._heard)
         self._drop_call = drop_call
         self._forget = forget
         self._forget_caller = forget_caller
@@ -197,7 +206,11 @@ class Erasure:
             if days is None:
                 return
             longest = max(longest, days)
-        months = await self._store.drop_turns(now - timedelta(days=longest))
+        try:
+            months = await self._store.drop_turns(now - timedelta(days=longest))
+        except StoreError as error:  # the table is in use: its rows go one by one
+            log.warning("months of turns were not dropped at once: %s", error.message)
+            return
         if months:
             await self._audit.note(_SYSTEM, "turns.drop", "", months=list(months))
 
@@ -246,10 +259,19 @@ class Erasure:
             async with self._chats.closed(conversation), self._recordings.closed(conversation):
                 removed["recordings"] += await self._recordings.erase(conversation)
                 removed.update(await self._store.erase(conversation, keeps=keeps))
+            await self._news.tell("erased", self._mark(conversation.subject))
+        self._forget_all()
+        return removed
+
+    def _forget_all(self) -> None:
         finder.forget()
         requests.forget()
         self._forget()
-        return removed
+
+    def _heard(self, names: tuple[str, ...] | None) -> None:
+        """Another process has erased a conversation, or it is not known whether one has."""
+        self._chats.forget(lambda subject: names is None or self._mark(subject) == names[0])
+        self._forget_all()
 
     async def _receipt(
         self, kind: ErasureKind, account_id: str, agent_id: str, about: str, conversations: int, removed: Counter[str]

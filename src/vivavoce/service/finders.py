@@ -44,7 +44,7 @@ class Finders:
 
     async def put_rules(self, account_id: str, agent_id: str, rules: OwnRules) -> None:
         """Raises PatternInvalid, and nothing is changed."""
-        finder = Finder(rules)
+        Finder(rules)
         await self._store.put_fact(
             Fact(
                 account_id=account_id,
@@ -55,5 +55,5 @@ class Finders:
                 at=self._clock.now(),
             )
         )
-        self._known.put((account_id, agent_id), finder)
+        self._known.forget((account_id, agent_id))
         await self._news.tell("redaction_rules", account_id, agent_id)

@@ -24,12 +24,8 @@ class Kept(Generic[V]):
             return found
         return self._known.get(key, found)
 
-    def put(self, key: tuple[str, ...], value: V) -> None:
-        self._changes += 1
-        self._known[key] = value
-
     def forget(self, key: tuple[str, ...] | None) -> None:
-        """None is everything."""
+        """Also after a change of one's own: another may have come after it. None is everything."""
         self._changes += 1
         if key is None:
             self._known.clear()

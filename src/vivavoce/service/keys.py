@@ -45,11 +45,16 @@ class Keys:
         self._principals: dict[str, Principal] = {}
         self._used: dict[str, datetime] = {}  # as it was written last
         self._writing: set[asyncio.Task[None]] = set()
+        self._loading = asyncio.Lock()
         self._news = news
         news.on("keys", lambda _: self._load_again())
 
     async def load(self) -> None:
-        """Reads the stored keys; called at start and after each change."""
+        """Reads the stored keys; called at start and after each change. Who reads last has the last word."""
+        async with self._loading:
+            await self._load()
+
+    async def _load(self) -> None:
         self._principals = {
             key.digest: Principal(
                 key_id=key.id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable
@@ -14,7 +15,9 @@ from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
 
-Topic: TypeAlias = Literal["keys", "real_time", "redaction_rules", "deployments", "speech", "calls"]
+Topic: TypeAlias = Literal["keys", "real_time", "redaction_rules", "deployments", "speech", "calls", "erased"]
+DOUBTED: tuple[Topic, ...] = ("keys", "redaction_rules", "real_time", "deployments")
+DOUBT_SECONDS = 60.0
 Forget: TypeAlias = Callable[[tuple[str, ...] | None], None]
 _decode = msgspec.json.Decoder(tuple[str, ...]).decode
 
@@ -27,9 +30,24 @@ class News:
         self._store = store
         self._own = own
         self._forget: dict[str, list[Forget]] = defaultdict(list)
+        self._doubting: asyncio.Task[None] | None = None
 
     async def begin(self) -> None:
         await self._store.listen(self._heard)
+        self._doubting = asyncio.create_task(self._doubt())
+
+    async def end(self) -> None:
+        if self._doubting is not None:
+            self._doubting.cancel()
+            await asyncio.gather(self._doubting, return_exceptions=True)
+            self._doubting = None
+
+    async def _doubt(self) -> None:
+        """News may be lost with who tells them: what matters is asked again now and then all the same."""
+        while True:
+            await asyncio.sleep(DOUBT_SECONDS)
+            for topic in DOUBTED:
+                self._all_of(topic, None)
 
     def on(self, topic: Topic, forget: Forget) -> None:
         """`forget` is given what has changed, or None when all of it may have."""

@@ -56,8 +56,8 @@ class Operations:
         return {**self._readiness(), **({"status": "stopping"} if self._is_stopping else {})}
 
     def metrics(self, principal: Principal) -> bytes:
-        """This process in numbers, as Prometheus reads them."""
-        require(principal, "admin")
+        """This process in numbers, as Prometheus reads them: those of all accounts."""
+        _require_operator(principal)
         return self._metrics()
 
     async def queue(self, principal: Principal) -> Sequence[Waiting]:

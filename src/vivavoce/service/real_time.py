@@ -158,7 +158,7 @@ class RealTimeConfigs:
             at=self._clock.now(),
         )
         await self._store.put_fact(fact)
-        self._facts.put((account_id, agent_id, page.environment), fact)
+        self._facts.forget((account_id, agent_id, page.environment))
         await self._news.tell("real_time", account_id, agent_id, page.environment)
         return msgspec.structs.replace(page, changed_at=fact.at)
 

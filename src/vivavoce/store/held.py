@@ -35,6 +35,9 @@ class HeldClaims:
             self._last.popitem(last=False)
         return before
 
+    async def keep(self, name: bytes, holder: str, token: int) -> None:
+        self._held.setdefault(name, (holder, token))
+
     async def release(self, name: bytes, token: int) -> None:
         known = self._held.get(name)
         if known is not None and known[1] == token:

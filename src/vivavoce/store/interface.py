@@ -117,8 +117,9 @@ class Store(Protocol):
         work: Sequence[Work] = (),
         facts: Sequence[Fact] = (),
         reply: Reply | None = None,
+        claim: Claim | None = None,
     ) -> None:
-        """The conversation and its turn 0, or ConversationExists and nothing at all."""
+        """The conversation and its turn 0, or ConversationExists and nothing at all. Raises ClaimLost."""
         ...
 
     async def append(
@@ -373,6 +374,10 @@ class Store(Protocol):
 
     async def claim(self, holder: str, *name: str) -> Claim | None:
         """None while another living holder has it. The same holder takes over what it had itself."""
+        ...
+
+    async def keep(self, holder: str, claim: Claim) -> None:
+        """Puts a claim back that the store has forgotten; one that another has taken stays lost."""
         ...
 
     async def release(self, claim: Claim) -> None:

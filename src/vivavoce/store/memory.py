@@ -125,7 +125,9 @@ class MemoryStore:
         work: Sequence[Work] = (),
         facts: Sequence[Fact] = (),
         reply: Reply | None = None,
+        claim: Claim | None = None,
     ) -> None:
+        await self._check_claim(claim)
         if _id(conversation) in self._conversations:
             raise ConversationExists(
                 f"There is already a conversation {conversation.id!r}; leave conversationId out to get a new one."
@@ -176,6 +178,9 @@ class MemoryStore:
         key, token = "\0".join(name).encode(), secrets.randbits(62) | 1
         before = await self._claims.take(key, holder, token)
         return Claim(name=key, token=token, is_continued=before == holder) if before is not None else None
+
+    async def keep(self, holder: str, claim: Claim) -> None:
+        await self._claims.keep(claim.name, holder, claim.token)
 
     async def release(self, claim: Claim) -> None:
         await self._claims.release(claim.name, claim.token)

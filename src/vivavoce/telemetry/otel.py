@@ -5,9 +5,8 @@ A turn's spans are made from its record, once it is on the disk. What was said, 
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -25,8 +24,11 @@ _DURATIONS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24,
 
 
 class OtelTelemetry:
-    def __init__(self, tracing: TracerProvider, metering: MeterProvider, *, provider: str) -> None:
-        """`provider` is who serves the models, as the conventions name it."""
+    def __init__(
+        self, tracing: TracerProvider, metering: MeterProvider, *, provider: str, mark: Callable[[str], str]
+    ) -> None:
+        """`provider` is who serves the models, as the conventions name it; `mark` stands for an id that somebody gave."""
+        self._mark = mark
         self._tracing, self._metering = tracing, metering
         self._tracer = tracing.get_tracer("vivavoce", schema_url=SCHEMA)
         meter = metering.get_meter("vivavoce", schema_url=SCHEMA)
@@ -47,7 +49,9 @@ class OtelTelemetry:
         about: dict[str, Any] = {
             "gen_ai.operation.name": "invoke_agent",
             "gen_ai.agent.id": conversation.agent_id,
-            "gen_ai.conversation.id": shown_id(conversation.id),
+            "gen_ai.conversation.id": conversation.id
+            if _OURS.fullmatch(conversation.id)
+            else self._mark(conversation.id),
             "vivavoce.environment": conversation.environment,
             "vivavoce.channel": conversation.channel,
             "vivavoce.turn.index": turn.index,
@@ -143,11 +147,6 @@ def by_environment(processors: Sequence[Any] = (), readers: Sequence[Any] = ()) 
         spans.add_span_processor(processor)
     meters = metrics.MeterProvider(readers or (PeriodicExportingMetricReader(OTLPMetricExporter()),), resource)
     return spans, meters
-
-
-def shown_id(id: str) -> str:
-    """An id that this program made, or the hash of one that somebody gave: it may be a telephone number."""
-    return id if _OURS.fullmatch(id) else hashlib.sha256(id.encode()).hexdigest()[:16]
 
 
 def _nanoseconds(moment: datetime) -> int:

@@ -15,10 +15,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from msgspec import Struct
 
 from vivavoce.domain.agent import Agent
-from vivavoce.domain.conversation import SENT_KINDS
+from vivavoce.domain.conversation import SENT_KINDS, Subject
 from vivavoce.engine.draft import Options, Ports
 from vivavoce.errors import UsageError
 from vivavoce.functions.host import Host
@@ -121,6 +122,10 @@ async def running(
     await store.open()
     model = model or make_model(settings)
     own = random.uuid()
+
+    def mark(subject: Subject) -> str:
+        return keyring.name("mark", *msgspec.structs.astuple(subject)).hex()
+
     claims, news = Claims(store, own, lease=settings.lease_seconds), News(store, own)
     try:
         await claims.begin()
@@ -168,7 +173,7 @@ async def running(
         idle = timedelta(seconds=settings.idle_seconds)
         admission = Admission(settings.requests)
         numbers = _numbers(admission, functions)
-        telemetry = Every([numbers, *make_telemetry(settings)])
+        telemetry = Every([numbers, *make_telemetry(settings, lambda id: keyring.name("trace", id).hex()[:16])])
         chats = Chats(store, deployments, ports, around, finders, claims, telemetry, idle=idle)
         api_key = settings.api_key or _bootstrap_key(settings.data, in_memory=in_memory)
         keys = Keys(store, clock, random, audit, bootstrap=api_key, news=news)
@@ -193,6 +198,7 @@ async def running(
             claims,
             news,
             apology=settings.apology,
+            mark=mark,
             most=settings.calls,
             is_recording=settings.record_calls,
             speaker=cache_of_speech.over,
@@ -212,7 +218,19 @@ async def running(
             outlines.forget()
 
         erasure = Erasure(
-            store, clock, random, keyring, deployments, chats, audit, recordings, calls.drop, forget, views.forget
+            store,
+            clock,
+            random,
+            keyring,
+            deployments,
+            chats,
+            audit,
+            recordings,
+            calls.drop,
+            forget,
+            views.forget,
+            news,
+            mark,
         )
         statistics = Statistics(store, clock, deployments, time_zone=settings.time_zone)
         reviews = Reviews(store, clock, finders, statistics, model=_reviewer(settings, model), embedder=embedder)
@@ -300,6 +318,7 @@ async def running(
             for sender in set(senders.values()):
                 await sender.close()
     finally:
+        await news.end()
         await claims.end()
         await model.close()
         await store.close()
@@ -318,7 +337,7 @@ def _numbers(admission: Admission, functions: Host) -> PrometheusTelemetry:
     )
 
 
-def make_telemetry(settings: Settings) -> list[Telemetry]:
+def make_telemetry(settings: Settings, mark: Callable[[str], str]) -> list[Telemetry]:
     """OpenTelemetry, where the variables that its own tools read name a place to send to."""
     if not settings.telemetry:
         return []
@@ -331,7 +350,9 @@ def make_telemetry(settings: Settings) -> list[Telemetry]:
             "OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: pip install 'vivavoce[telemetry]'."
         ) from None
     provider = settings.model.partition(":")[0]
-    return [otel.OtelTelemetry(tracing, metering, provider="vivavoce.local" if provider == "local" else provider)]
+    return [
+        otel.OtelTelemetry(tracing, metering, provider="vivavoce.local" if provider == "local" else provider, mark=mark)
+    ]
 
 
 def _reviewer(settings: Settings, model: Model) -> Model | None:

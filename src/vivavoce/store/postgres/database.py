@@ -91,15 +91,16 @@ class PostgresDatabase:
         statements: Mapping[str, str],
         *,
         migrate: Callable[[Any], Awaitable[None]],
-        tidy: Callable[[Any], Awaitable[None]],
+        tidy: Callable[[Any], Awaitable[bool]],
     ) -> None:
-        """`migrate` makes the database ready; `tidy` takes away what is left of rows that were erased."""
+        """`migrate` makes the database ready; `tidy` takes away what is left of rows that were erased, if it can."""
         self._url = url
         self._statements = statements
         self._migrating = migrate
         self._tidying = tidy
         self._writers: Any = None
         self._readers: Any = None
+        self._cutting = asyncio.Lock()
 
     @property
     def place(self) -> str:
@@ -196,12 +197,15 @@ class PostgresDatabase:
 
     async def cut_log(self) -> bool:
         """What PostgreSQL writes ahead, and sends to its replicas, is for its operator to keep and to drop."""
-        try:
-            async with self._one_of(self._writers) as raw:
-                await self._tidying(raw)
-        except _AWAY:
-            return False
-        return True
+        async with self._cutting:  # by a connection of its own: who writes does not wait
+            try:
+                raw = await asyncpg.connect(self._url, timeout=CONNECT_SECONDS)
+                try:
+                    return await self._tidying(raw)
+                finally:
+                    await raw.close()
+            except _AWAY:
+                return False
 
 
 async def _as_it_is(raw: Any) -> None:

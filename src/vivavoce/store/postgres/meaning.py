@@ -23,6 +23,9 @@ class PostgresMeanings:
 
     async def prepare(self, raw: Any) -> None:
         """Uses pgvector where it is, or may be installed; other servers do without."""
+        if await raw.fetchval("SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'vectors_near_%'") == 2:
+            self.has_index = True
+            return
         if await raw.fetchval("SELECT 1 FROM pg_available_extensions WHERE name = 'vector'") is None:
             return
         try:

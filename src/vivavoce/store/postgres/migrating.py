@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,7 +20,6 @@ log = logging.getLogger(__name__)
 LOCK = 0x76697661766F6365  # "vivavoce": one process migrates at a time
 LOCK_TIMEOUT = "5s"  # a change of tables waits no longer than this for who uses them, since others wait behind it
 LOCK_ATTEMPTS = 12
-MONTHS_AHEAD = 2
 
 _DONE = """CREATE TABLE IF NOT EXISTS migrations (
     number integer PRIMARY KEY, kind text NOT NULL, at timestamptz NOT NULL DEFAULT now()
@@ -49,7 +48,13 @@ async def pending(raw: Any) -> list[Migration]:
 
 
 async def migrate(
-    raw: Any, keyring: Keyring, statements: Mapping[str, str], place: str, *, is_last: bool = False
+    raw: Any,
+    keyring: Keyring,
+    statements: Mapping[str, str],
+    place: str,
+    *,
+    is_last: bool = False,
+    after: Callable[[Any], Awaitable[None]] | None = None,
 ) -> list[Migration]:
     """Runs what may run while the version before serves; with `is_last` also what has to wait until it is gone."""
     await raw.execute("SELECT pg_advisory_lock($1)", LOCK)
@@ -66,7 +71,9 @@ async def migrate(
         async with raw.transaction():
             await auditing.begin(tables, keyring, datetime.now(UTC))
         await _check_key(raw, keyring, place)
-        await add_partitions(raw)
+        await tables.all("add_months")
+        if after is not None:
+            await after(raw)
         return done
     except asyncpg.InsufficientPrivilegeError as error:
         raise StoreError(
@@ -112,9 +119,3 @@ async def _check_key(raw: Any, keyring: Keyring, place: str) -> None:
             f"The database at {place} was sealed with another key. Give every process the same one: the file seal-key "
             "of the data folder, or VIVAVOCE_SEAL_KEY."
         )
-
-
-async def add_partitions(raw: Any) -> None:
-    """The tables of turns of this month and the next ones."""
-    for months in range(MONTHS_AHEAD + 1):
-        await raw.execute("SELECT add_turns_partition(now() + $1 * interval '1 month')", months)

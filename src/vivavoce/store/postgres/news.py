@@ -54,8 +54,7 @@ class PostgresNews:
                     lost = asyncio.Event()
                     raw.add_termination_listener(lambda _, lost=lost: lost.set())
                     await raw.add_listener(CHANNEL, self._heard)
-                    if is_there.is_set():
-                        self._tell_all(None)
+                    self._tell_all(None)  # what was told before is not known
                     is_there.set()
                     while not lost.is_set():
                         with contextlib.suppress(TimeoutError):
@@ -63,7 +62,7 @@ class PostgresNews:
                         await raw.fetchval("SELECT 1", timeout=CONNECT_SECONDS)
                 finally:
                     raw.terminate()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except Exception as error:  # whatever it is, nobody else would listen
                 log.warning("news of other processes are not heard: %s", type(error).__name__)
             await asyncio.sleep(AGAIN_SECONDS)
 

@@ -32,13 +32,22 @@ class PostgresEngine:
         self.news = PostgresNews(url, self.database)
 
     async def _migrate(self, raw: Any) -> None:
-        await migrating.migrate(raw, self._keyring, self._statements, self.database.place)
-        await self.meanings.prepare(raw)
+        await migrating.migrate(raw, self._keyring, self._statements, self.database.place, after=self.meanings.prepare)
 
 
-async def _vacuum(raw: Any) -> None:
+async def _vacuum(raw: Any) -> bool:
+    """False where this user may not, or where somebody may still see the old rows."""
+    began = await raw.fetchval("SELECT clock_timestamp()")
+    owned = "SELECT bool_and(pg_has_role(relowner, 'USAGE')) FROM pg_class WHERE oid = ANY($1::regclass[])"
+    if not await raw.fetchval(owned, list(ERASED)):
+        return False
     for table in ERASED:
         await raw.execute(f"VACUUM {table}")
+    older = (
+        "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database()"
+        " AND backend_xmin IS NOT NULL AND xact_start < $1 AND pid <> pg_backend_pid())"
+    )
+    return not await raw.fetchval(older, began)
 
 
 class PostgresStore(TableStore):

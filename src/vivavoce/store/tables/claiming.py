@@ -31,5 +31,8 @@ class Claiming(Placed):
     async def listen(self, heard: Callable[[str | None], None]) -> None:
         await self._engine.news.listen(heard)
 
+    async def keep(self, holder: str, claim: Claim) -> None:
+        await self._engine.claims.keep(claim.name, holder, claim.token)
+
     async def release(self, claim: Claim) -> None:
         await self._engine.claims.release(claim.name, claim.token)

@@ -95,6 +95,7 @@ async def erase(c: Connection, words: Words, number: int, name: bytes, keeps: Se
 
 async def remove_fact(c: Connection, name: bytes) -> bool:
     """The fact and its key. True when there was one."""
+    await c.one("hold_fact", {"name": name})  # who renews it waits, or is waited for
     await c.run("destroy_seal_of_fact", {"name": name})
     await c.run("remove_fact_sources", {"name": name})
     return await c.one("remove_fact", {"name": name}) is not None

@@ -55,7 +55,11 @@ class WorkRows(Placed):
             found = []
             for row in await c.all("due_work", {"now": now, "limit": limit}):
                 kind, key, number, due, attempts, payload, head, wrapped = row
+                names = {"kind": kind, "key": key, "conversation": number}
                 subject = None
+                if number and head is None:  # its conversation was erased while it was added
+                    await c.run("remove_work", names)
+                    continue
                 if head is not None:
                     subject = _decode_head(self._keyring.unwrap(wrapped).open(head, b"head")).subject
                 work = Work(
@@ -67,7 +71,6 @@ class WorkRows(Placed):
                     payload=msgspec.json.decode(payload),
                 )
                 lease = uuid.uuid4().hex
-                names = {"kind": kind, "key": key, "conversation": number}
                 await c.run("lease_work", {**names, "lease": lease, "until": until})
                 found.append(Claimed(work=work, lease=lease))
             return found

@@ -47,12 +47,14 @@ class Writing(FactRows, WorkRows, Reading):
         work: Sequence[Work] = (),
         facts: Sequence[Fact] = (),
         reply: Reply | None = None,
+        claim: Claim | None = None,
     ) -> None:
         wrapped, seal = self._keyring.make()
         values, texts = _sealed_turn(seal, turn, snapshot)
         head = seal.close(encode(conversation), b"head")
 
         async def write(c: Connection) -> None:
+            await self._check(c, claim)
             place = await self._add(c, conversation, wrapped, seal, head)
             await self._put_texts(c, texts)
             await c.run("add_turn", {"conversation": place.number, **values})

@@ -189,7 +189,7 @@ ON CONFLICT (name) DO UPDATE SET
 INSERT INTO facts (name, kind, body, at) VALUES (:name, :kind, '', :at) ON CONFLICT (name) DO NOTHING RETURNING 1;
 
 -- name: seal_of_fact
-SELECT f.seal, s.wrapped FROM facts f JOIN seals s ON s.number = f.seal WHERE f.name = :name;
+SELECT f.seal, s.wrapped FROM facts f JOIN seals s ON s.number = f.seal WHERE f.name = :name FOR UPDATE OF f;
 
 -- name: add_fact_source
 INSERT INTO fact_sources (conversation, fact) VALUES (:conversation, :fact) ON CONFLICT DO NOTHING;
@@ -199,7 +199,7 @@ SELECT f.body, f.at, f.expires_at, s.wrapped FROM facts f LEFT JOIN seals s ON s
 WHERE f.name = :name AND (f.expires_at IS NULL OR f.expires_at > :now);
 
 -- name: expired_facts
-SELECT name FROM facts WHERE expires_at <= :now;
+SELECT name FROM facts WHERE expires_at <= :now ORDER BY name LIMIT 500 FOR UPDATE SKIP LOCKED;
 
 -- name: destroy_seal_of_fact
 UPDATE seals SET wrapped = decode(repeat('00', length(wrapped)), 'hex') WHERE number = (SELECT seal FROM facts WHERE name = :name);
@@ -247,7 +247,7 @@ SELECT f.body, s.wrapped FROM facts f LEFT JOIN seals s ON s.number = f.seal
 WHERE f.scope = :scope AND f.kind = :kind AND (f.expires_at IS NULL OR f.expires_at > :now);
 
 -- name: facts_before
-SELECT name FROM facts WHERE scope = :scope AND kind = :kind AND at < :before;
+SELECT name FROM facts WHERE scope = :scope AND kind = :kind AND at < :before ORDER BY name FOR UPDATE;
 
 -- name: seal_of
 SELECT seal FROM conversations WHERE number = :number;
@@ -342,7 +342,8 @@ SELECT kind, count(*), count(*) FILTER (WHERE leased_until > :now), max(attempts
 SELECT number, body, hash FROM audit WHERE number < :before ORDER BY number DESC LIMIT :limit;
 
 -- name: drop_turns
-SELECT drop_turns_before(:before);
+SELECT drop_turns_before(:before)
+WHERE (SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'turns'::regclass);
 
 -- name: add_months
 -- This month's and the next ones', by whoever may make tables.
@@ -371,6 +372,11 @@ WHERE known.token = 0 OR known.holder = excluded.holder OR NOT EXISTS (
     SELECT 1 FROM processes p WHERE p.id = known.holder AND p.until > clock_timestamp()
 )
 RETURNING before;
+
+-- name: keep_claim
+-- The rows do not outlive a crash of the server; who still holds a claim puts it back.
+INSERT INTO claims (name, holder, token, before, at) VALUES (:name, :holder, :token, :holder, clock_timestamp())
+ON CONFLICT (name) DO NOTHING;
 
 -- name: release_claim
 UPDATE claims SET token = 0 WHERE name = :name AND token = :token;

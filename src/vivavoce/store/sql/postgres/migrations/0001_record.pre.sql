@@ -246,7 +246,7 @@ BEGIN
 END $$;
 
 -- The table for the conversations of the month that begins then, unless there is one.
-CREATE FUNCTION add_turns_partition(month timestamptz) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION add_turns_partition(month timestamptz) RETURNS void LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
     first timestamptz := date_trunc('month', month, 'UTC');
     part text := 'turns_' || to_char(first AT TIME ZONE 'UTC', 'YYYY_MM');
@@ -263,7 +263,8 @@ BEGIN
 END $$;
 
 -- Removes the tables of months that were over by then, with all their turns: the months.
-CREATE FUNCTION drop_turns_before(before timestamptz) RETURNS SETOF text LANGUAGE plpgsql AS $$
+CREATE FUNCTION drop_turns_before(before timestamptz) RETURNS SETOF text
+LANGUAGE plpgsql SET lock_timeout = '2s' AS $$
 DECLARE
     part text;
 BEGIN
