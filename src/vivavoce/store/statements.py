@@ -1,4 +1,4 @@
-"""Reads named statements and numbered migrations from the `.sql` files of a dialect."""
+"""Reads named statements and numbered migrations from the `.sql` files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ class Migration(Struct, frozen=True):
 
 
 def statements(dialect: str) -> dict[str, str]:
-    text = resources.files("vivavoce.store").joinpath("sql", dialect, "queries.sql").read_text("utf-8")
+    """Those that all engines share, and the dialect's own. No name stands in both."""
+    shared, own = _read("queries.sql"), _read(dialect, "queries.sql")
+    assert not shared.keys() & own.keys(), "a statement is either shared or an engine's own"
+    return {**shared, **own}
+
+
+def _read(*path: str) -> dict[str, str]:
+    text = resources.files("vivavoce.store").joinpath("sql", *path).read_text("utf-8")
     parts = _NAME.split(text)
     return {name: body.strip().rstrip(";") for name, body in zip(parts[1::2], parts[2::2], strict=True)}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import re
 import zlib
@@ -18,6 +19,7 @@ from vivavoce.errors import NOT_JSON
 from vivavoce.store.interface import StoreError
 from vivavoce.store.tables.connection import NOTHING, Connection, Refused, Row, Values
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 MOST_CONNECTIONS = 12  # of each pool
@@ -116,6 +118,10 @@ class PostgresDatabase:
             try:
                 await self._migrating(raw)
                 durability = await raw.fetchval("SHOW synchronous_commit")
+                if await raw.fetchval("SHOW fsync") == "off":
+                    log.warning(
+                        "the database at %s runs with fsync=off: a power cut may take answered turns", self.place
+                    )
             finally:
                 await raw.close()
             self._writers = await self._pool(durability)
