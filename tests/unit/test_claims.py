@@ -67,7 +67,7 @@ def test_a_claim_whose_answer_was_lost_is_given_back_and_memory_is_not_believed(
 
 def test_claims_of_a_process_that_ends_are_free_at_once() -> None:
     async def scenario() -> None:
-        store, first, second = await two()
+        _, first, second = await two()
         await first.begin()
         async with first.hold("x"):
             await first.end()
