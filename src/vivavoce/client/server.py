@@ -69,3 +69,8 @@ class Server(Group[X]):
     def readiness(self) -> Given:
         """What is served, and which guards hold around author code."""
         return Given()
+
+    @operation("GET", "/metrics", bytes, accept="text/plain")
+    def metrics(self) -> Given:
+        """The process that answers, in numbers, as Prometheus reads them; for the operator."""
+        return Given()

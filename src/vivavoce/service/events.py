@@ -12,7 +12,7 @@ from vivavoce.domain.conversation import Conversation, ReceivedEvent, Subject
 from vivavoce.domain.fact import Fact
 from vivavoce.domain.principal import Principal
 from vivavoce.engine.tools import is_plain
-from vivavoce.errors import Invalid
+from vivavoce.errors import AgentNotFound, Invalid
 from vivavoce.service.access import require
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
@@ -56,7 +56,11 @@ class Events:
         require(principal, "write", agent_id)
         if not is_plain(data):
             raise Invalid("The data may be nested 32 levels deep, with whole numbers of at most 64 bits.")
-        if await self._deployments.account_of(principal, agent_id) != account_id:
+        try:
+            is_known = await self._deployments.account_of(principal, agent_id) == account_id
+        except AgentNotFound:
+            is_known = False
+        if not is_known:
             raise EventUnknown("There is no such event, or it is over; an event can be posted to for an hour.")
         async with self._claims.hold(FACT, account_id, agent_id, event_id):
             now = self._clock.now()
