@@ -42,7 +42,7 @@ rules:
     say: "Done, {result}"
 otherwise: "Go on."
 """
-LEASE = 2.0  # seconds
+LEASE = 4.0  # seconds; a busy machine must not pass for a dead one
 LIST = "/v1/agents/tiny/conversations"
 
 
