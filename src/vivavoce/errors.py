@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-# What reading JSON that somebody else wrote may raise: bytes that are no text are neither a decoding error of msgspec's.
+# What reading JSON that somebody else wrote may raise: bytes that are no text and values nested too deep raise Python's own
+# errors, which are none of msgspec's.
 NOT_JSON = (msgspec.MsgspecError, UnicodeError, RecursionError)
 
 

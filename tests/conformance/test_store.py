@@ -6,6 +6,7 @@ import asyncio
 import math
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -780,10 +781,9 @@ def test_work_whose_conversation_was_erased_leaves_the_table(make: MakeStore) ->
         await store.add_work([work])
         await other.get("acme", "bot", "c1")
         await other.erase(head())
-        try:
-            await store.add_work([work])  # what it knows of the conversation is old
-        except StoreError:
-            pass
+        # What it knows of the conversation is old: it may refuse, or write what nobody is to find.
+        with suppress(StoreError):
+            await store.add_work([work])
         claimed = await store.claim_work(NOW, NOW, limit=5)
         assert all(item.work.subject is not None for item in claimed)
         assert await store.next_due() is None or claimed

@@ -37,7 +37,7 @@ REDACT_AUDIO = "redact_audio"  # kinds of work
 STORE_RECORDING = "store_recording"
 STORE_AGAIN = timedelta(seconds=30)
 PASS_ON = timedelta(seconds=3)
-MOST_PASSES = 100_000
+MOST_PASSES = 100_000  # 3.5 days of waiting for the process whose disk holds the file
 PIECE = 1 << 18  # bytes read at once: 4 s of both sides
 Direction: TypeAlias = Literal["combined", "user", "agent"]
 _SIDES: dict[Direction, int] = {"user": 0, "agent": 1}
