@@ -1,6 +1,6 @@
 """The identical turn through the product and through its peers: same machine, same run, same load, same stub of a model.
 
-    python bench/peers/run.py [--only NAME] [--quick] [--peers PYTHON]
+    python bench/peers/run.py [--only NAME...] [--quick] [--peers PYTHON]
 
 A turn: the message, a model request that calls one tool, the tool, a second model request, and all of it on disk before the reply. The server has core 0
 with all of its children, load generator, model server and database server have core 1. *stub*: the model is a function in the server's process. *http*: an
@@ -51,6 +51,7 @@ PEERS = {
     "LangGraph, PostgreSQL, exit": ("langgraph_turn.py", "postgres", "exit"),
     "pydantic-ai, one commit": ("pydantic_ai_turn.py",),
     "OpenAI Agents, SQLite": ("openai_agents_turn.py",),
+    "Pipecat, one commit": ("pipecat_turn.py",),
 }
 OURS = ("vivavoce, SQLite", "vivavoce, PostgreSQL")
 
@@ -173,7 +174,7 @@ def environment(python: str | None) -> str:
 
 async def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--only", choices=("floor", *OURS, *PEERS))
+    parser.add_argument("--only", nargs="+", choices=("floor", *OURS, *PEERS))
     parser.add_argument("--model", choices=("stub", "http"))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--peers", help="a Python that has the peers; else one is made in bench/peers/.venv")
@@ -188,7 +189,7 @@ async def main() -> None:
         for model in ("stub", "http"):
             for name in ("floor", *OURS, *PEERS):
                 if (
-                    options.only not in (None, name)
+                    name not in (options.only or [name])
                     or options.model not in (None, model)
                     or (name, model) == ("floor", "http")
                 ):

@@ -255,3 +255,14 @@ def test_without_the_right_there_is_no_asking_by_what_is_hidden(tmp_path: Path) 
             assert status == 403 and "'pii'" in body["error"] and "conversations" not in body
 
     http(tmp_path, check)
+
+
+def test_what_everybody_may_ask_names_nothing_that_is_served(tmp_path: Path) -> None:
+    async def check(client: Api) -> None:
+        for path in ("/healthz", "/readyz"):
+            status, told, _ = await client.call("GET", path, key="")
+            assert status == 200
+            assert "tiny" not in json.dumps(told) and "acme" not in json.dumps(told), told
+        assert told["agents"] == 1
+
+    http(tmp_path, check)

@@ -158,7 +158,7 @@ def test_a_server_logs_in_the_form_that_was_asked_for_and_tells_nobody_what_was_
 
 
 def test_without_the_extra_a_server_that_is_to_send_traces_says_what_to_install() -> None:
-    told = "import sys; sys.modules['opentelemetry'] = None\nfrom vivavoce.wiring import make_telemetry\nfrom vivavoce import settings\n"
+    told = "import sys; sys.modules['opentelemetry'] = None\nfrom vivavoce.wiring.adapters import make_telemetry\nfrom vivavoce import settings\n"
     asked = "make_telemetry(settings.load(environ={'OTEL_EXPORTER_OTLP_ENDPOINT': 'http://x'}, data='/tmp'), str)"
     found = subprocess.run([sys.executable, "-c", told + asked], capture_output=True, text=True)
     assert "vivavoce[telemetry]" in found.stderr

@@ -41,7 +41,7 @@ SENTENCES = (
     r"contact should be|exportId takes",
     r"is no regular expression|takes too long|is no category|shown has",
     r"records\[\d+\]",
-    r"There is no event id at|The body cannot be read as",
+    r"There is no event id at|There is no such event, or it is over|The body cannot be read as",
     r"expiresAt is in the past|agents is empty|A key needs at least one permission",
     r"There are \d+ keys named",
     r"Expected `int(?: \| null)?`, got `float`",  # 1.0 is a whole number to JSON Schema

@@ -91,7 +91,7 @@ ROUTES: tuple[Route, ...] = (
     *external.ROUTES,
     Route(method="GET", path="/healthz", handler=healthz, summary="The process is alive.", permission=None, authentication="none"),
     Route(
-        method="GET", path="/readyz", handler=readyz, summary="What is served, and which guards hold around author code.",
+        method="GET", path="/readyz", handler=readyz, summary="Whether it takes work, how many agents it serves, and which guards hold around author code.",
         permission=None, authentication="none",
     ),
     Route(

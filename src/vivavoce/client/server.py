@@ -67,7 +67,7 @@ class Server(Group[X]):
 
     @operation("GET", "/readyz", builtins.dict[str, Any])
     def readiness(self) -> Given:
-        """What is served, and which guards hold around author code."""
+        """Whether it takes work, how many agents it serves, and which guards hold around author code."""
         return Given()
 
     @operation("GET", "/metrics", bytes, accept="text/plain")

@@ -60,6 +60,8 @@ class WhisperRecognizer:
         kept = [s for s in segments if not (s.no_speech_prob > _NO_SPEECH and s.avg_logprob < _UNSURE)]
         text = _NOISE.sub(" ", " ".join(s.text.strip() for s in kept))
         text = " ".join(text.split())
+        if not any(c.isalnum() for c in text):  # a full stop is what it makes of silence on some processors
+            kept, text = [], ""
         return Transcript(
             text=text,
             alternatives=(text,) if text else (),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from vivavoce.errors import UsageError
 from vivavoce.settings import Settings
-from vivavoce.wiring import is_postgres, make_keyring, make_store
+from vivavoce.wiring.adapters import is_postgres, make_store
+from vivavoce.wiring.kept import make_keyring
 
 
 async def migrate(settings: Settings, *, is_last: bool) -> list[int]:
