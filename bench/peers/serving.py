@@ -46,9 +46,9 @@ def serve(
         Route(base, opened, methods=["POST"]), Route(base + "/{id}", answered, methods=["POST"]),
         Route("/healthz", alive),
     ]  # fmt: skip
-    uvicorn.run(
-        Starlette(routes=routes, lifespan=lifespan), host="127.0.0.1", port=port, log_level="warning", access_log=False
-    )
+    app = Starlette(routes=routes, lifespan=lifespan)
+    keep = 120  # s: a slow peer's connections wait for their next turn longer than uvicorn's 5 s
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False, timeout_keep_alive=keep)
 
 
 def _json(body: dict[str, object], status: int) -> Response:

@@ -63,6 +63,7 @@ async def _page(visit: Visit, *, made: str = "", status: int = 200) -> Response:
         key_names={key["id"]: key["name"] for key in values["keys"] or ()},
         saved=visit.request.query_params.get("saved") == "retention",
         readiness=services.operations.readiness(),
+        model=services.operations.model,
         now=datetime.now(UTC),
     )
 

@@ -35,7 +35,11 @@ class Operations:
         deployments: Deployments,
         readiness: Callable[[], dict[str, Any]],
         metrics: Callable[[], bytes],
+        *,
+        model: str,
     ) -> None:
+        """`model` is the name of the one that answers."""
+        self.model = model
         self._metrics = metrics
         self._store = store
         self._clock = clock

@@ -34,7 +34,13 @@ _BETWEEN = (
     asyncpg.DeadlockDetectedError,
     asyncpg.UniqueViolationError,
 )  # somebody else's write came first: what is true now has to be asked again
-_AWAY = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+_AWAY = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # the connection ended in the very moment in which it was used
+    OSError,
+    TimeoutError,
+)
 _DAMAGED = (*NOT_JSON, zlib.error, KeyError, TypeError)
 
 
