@@ -287,9 +287,19 @@ def test_trees_and_deployments_outlive_the_folder(make: MakeStore) -> None:
             )
         assert await store.get_tree("h1") == tree
         assert await store.get_tree("nope") is None
-        active = await store.active_deployment("acme", "bot", "draft")
-        assert active is not None and active.tree == "h1"
-        assert await store.active_deployment("acme", "bot", "live") is None
+        assert [d.tree for d in await store.deployments("acme", "bot", "draft", limit=5)] == ["h1", "h0"]
+        assert [d.tree for d in await store.deployments("acme", "bot", "draft", limit=1)] == ["h1"]
+        assert await store.deployments("acme", "bot", "live", limit=1) == []
+        promoted = Deployment(
+            id="p", account_id="acme", agent_id="bot", environment="live", tree="h0", created_at=NOW, kind="promotion",
+            created_by="sam@example.org", message="Better greeting", source="d0", git_commit="a" * 40,
+        )  # fmt: skip
+        await store.add_deployment(promoted)
+        again = replace(promoted, id="q")
+        await store.add_deployment(again)
+        assert await store.deployment("acme", "bot", "p") == promoted
+        assert list(await store.deployments("acme", "bot", "live", limit=2)) == [again, promoted]
+        assert await store.deployment("acme", "other", "p") is None and await store.deployment("b", "bot", "p") is None
         assert await store.accounts_of("bot") == ["acme"]
         await store.close()
 

@@ -59,7 +59,7 @@ async def key(http: Api, *permissions: Permission, account: str | None = "acme",
 VALUES = {
     "agentId": "tiny", "conversationId": "one", "account_id": "acme", "project_id": "tiny", "conversation_id": "one",
     "annotationId": "none", "receiptId": "none", "clientEnv": "sandbox", "identifier": "none", "keyId": "none",
-    "exportId": "none", "entryId": "1", "turnIndex": "0",
+    "exportId": "none", "entryId": "1", "turnIndex": "0", "deploymentId": "sandbox",
 }  # fmt: skip
 
 
@@ -106,6 +106,12 @@ def test_a_key_for_other_agents_or_another_account_sees_nothing(tmp_path: Path) 
             "BulkDeleteAudioCacheRequest": {"ids": ["1"]},
             "SynthesizeAudioRequest": {"text": "x", "config": {}},
             "RedactionBody": {},
+            "PublishDeploymentBody": {},
+            "PromoteDeploymentBody": {},
+            "RollbackDeploymentBody": {},
+            "AdkChatBody": {"client_env": "sandbox"},
+            "AdkRespondBody": {"message": "hi"},
+            "AdkEndBody": {},
             "UpdateConfigSchemaBody": {"schema": {}},
             "UpdateConfigVariablesBody": {"variables": {}},
         }

@@ -18,10 +18,12 @@ from starlette.routing import Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vivavoce.api import (
+    adk,
     audio_cache,
     calls,
     chat,
     conversations,
+    deployments,
     erasure,
     exports,
     external,
@@ -89,6 +91,8 @@ ROUTES: tuple[Route, ...] = (
     *keys.ROUTES,
     *real_time.ROUTES,
     *external.ROUTES,
+    *deployments.ROUTES,
+    *adk.ROUTES,
     Route(method="GET", path="/healthz", handler=healthz, summary="The process is alive.", permission=None, authentication="none"),
     Route(
         method="GET", path="/readyz", handler=readyz, summary="Whether it takes work, how many agents it serves, and which guards hold around author code.",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from msgspec.structs import replace
 
@@ -10,19 +12,20 @@ from vivavoce.api.opening import opening_of
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.errors import Invalid
 from vivavoce.service import hiding
-from vivavoce.service.chats import Answered, Idempotency, Said, Taken
+from vivavoce.service.chats import Answered, Idempotency, Opening, Said, Taken
 from vivavoce.service.redaction import sees_personal
 from vivavoce.wire.chat import CreateDebugChatBody, DebugChatResponse, RespondDebugChatBody, encode
 
 MAX_IDEMPOTENCY_KEY = 255
 
 
+Rendered: TypeAlias = Callable[[Taken, Call], bytes]
+
+
 async def create(call: Call) -> Answer:
     body: CreateDebugChatBody = call.body
     opening = replace(opening_of(body), channel=body.channel, simulated_at=body.simulated_at)
-    agent_id = call.request.path_params["agentId"]
-    taken = await call.services.chats.open(call.principal, agent_id, opening, idempotency=_idempotency(call, 201, None))
-    return _answer(call, taken, 201)
+    return await opened(call, call.request.path_params["agentId"], opening, 201, _rendered)
 
 
 async def respond(call: Call) -> Answer:
@@ -35,38 +38,44 @@ async def respond(call: Call) -> Answer:
         metadata=body.metadata,
     )
     parameters = call.request.path_params
-    message_id = (body.metadata or {}).get("client_message_id")
-    # A message id is unique within its conversation only.
-    scoped = (
-        f"{parameters['agentId']}/{parameters['conversationId']}/{message_id}"
-        if isinstance(message_id, str) and message_id
-        else None
-    )
-    taken = await call.services.chats.respond(
-        call.principal,
-        parameters["agentId"],
-        parameters["conversationId"],
-        said,
-        idempotency=_idempotency(call, 200, scoped),
-    )
-    return _answer(call, taken, 200)
-
-
-def _answer(call: Call, taken: Taken | Answered, status: int) -> Answer:
-    if isinstance(taken, Answered):
-        return Answer(status=taken.status, body=taken.body)
-    return Answer(status=status, body=_rendered(taken, call))
+    return await responded(call, parameters["agentId"], parameters["conversationId"], said, _rendered)
 
 
 def _rendered(taken: Taken, call: Call) -> bytes:
+    return encode(reply(taken, call))
+
+
+async def opened(call: Call, agent_id: str, opening: Opening, status: int, render: Rendered) -> Answer:
+    once = _idempotency(call, status, render, None)
+    taken = await call.services.chats.open(call.principal, agent_id, opening, idempotency=once)
+    return _answer(call, taken, status, render)
+
+
+async def responded(call: Call, agent_id: str, conversation_id: str, said: Said, render: Rendered) -> Answer:
+    message_id = (said.metadata or {}).get("client_message_id")
+    # A message id is unique within its conversation only.
+    scoped = f"{agent_id}/{conversation_id}/{message_id}" if isinstance(message_id, str) and message_id else None
+    once = _idempotency(call, 200, render, scoped)
+    taken = await call.services.chats.respond(call.principal, agent_id, conversation_id, said, idempotency=once)
+    return _answer(call, taken, 200, render)
+
+
+def reply(taken: Taken, call: Call) -> Any:
+    """As far as whoever asks may see it."""
     conversation = taken.conversation
     url = call.services.turn_audio.url(
         call.principal, conversation.agent_id, conversation.id, conversation.channel, taken.turn
     )
-    return encode(hiding.reply_of(taken, call.principal, url))
+    return hiding.reply_of(taken, call.principal, url)
 
 
-def _idempotency(call: Call, status: int, message_id: str | None) -> Idempotency | None:
+def _answer(call: Call, taken: Taken | Answered, status: int, render: Rendered) -> Answer:
+    if isinstance(taken, Answered):
+        return Answer(status=taken.status, body=taken.body)
+    return Answer(status=status, body=render(taken, call))
+
+
+def _idempotency(call: Call, status: int, render: Rendered, message_id: str | None) -> Idempotency | None:
     key = call.request.headers.get("idempotency-key") or message_id
     if not key:
         return None
@@ -75,7 +84,7 @@ def _idempotency(call: Call, status: int, message_id: str | None) -> Idempotency
     # A reply that was made for who may see personal data is another than the one for who may not.
     view = b"whole" if sees_personal(call.principal) else b"hidden"
     fingerprint = hashlib.sha256(b"\0".join((call.request.url.path.encode(), view, call.raw))).hexdigest()
-    return Idempotency(key=key, fingerprint=fingerprint, render=lambda taken: (status, _rendered(taken, call)))
+    return Idempotency(key=key, fingerprint=fingerprint, render=lambda taken: (status, render(taken, call)))
 
 
 ROUTES = (

@@ -93,7 +93,7 @@ def _handed_over(where: dict[str, Any], read: Callable[[Remote], AsyncIterator[T
 
 @asynccontextmanager
 async def connected(where: dict[str, Any]) -> AsyncIterator[Remote]:
-    """The same API, wherever it is served."""
+    """The same API, wherever it is served. `folders` are loaded where nobody serves it."""
     from vivavoce.cli.local import Remote  # noqa: PLC0415
 
     if where.get("url"):
@@ -133,5 +133,5 @@ async def _local(config: Settings, where: dict[str, Any]) -> AsyncIterator[Remot
         return
     from vivavoce.cli.within import within  # noqa: PLC0415
 
-    async with owned(config) as started, within(started) as remote:
+    async with owned(config, where.get("folders", ())) as started, within(started) as remote:
         yield remote

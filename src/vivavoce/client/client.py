@@ -9,6 +9,7 @@ from vivavoce.client.agents import Agents
 from vivavoce.client.audio_cache import AudioCache
 from vivavoce.client.chats import Chats
 from vivavoce.client.conversations import Conversations
+from vivavoce.client.deployments import Deployments
 from vivavoce.client.operation import Awaiting, Blocking, X
 from vivavoce.client.server import Server
 from vivavoce.client.transcripts import Transcripts
@@ -23,6 +24,7 @@ class _Resources(Generic[X]):
         self.conversations = Conversations(transport)
         self.transcripts = Transcripts(transport)
         self.agents = Agents(transport)
+        self.deployments = Deployments(transport)
         self.audio_cache = AudioCache(transport)
         self.server = Server(transport)
 

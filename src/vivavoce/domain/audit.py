@@ -12,6 +12,7 @@ Action: TypeAlias = Literal[
     "conversation.unannotate", "conversation.redact", "conversation.unredact", "conversation.erase", "caller.erase", "conversations.expire", "turns.drop", "conversations.export",
     "conversations.import", "memory.read", "memory.erase", "key.create", "key.revoke", "retention.change",
     "real_time_config.change", "redaction.change", "redaction.run", "audio_cache.change", "audio_cache.remove",
+    "deployment.publish", "deployment.promote", "deployment.roll_back",
 ]  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from vivavoce.entities import languages
 from vivavoce.errors import AgentNotFound, DraftNotFound, Forbidden, Invalid, UsageError
 from vivavoce.knowledge.interface import PassageRetriever, Retriever
 from vivavoce.project.cache import load_cached
+from vivavoce.project.commit import commit_of
 from vivavoce.project.loader import Loaded
 from vivavoce.project.source import Fault
 from vivavoce.project.tree import read_tree
@@ -85,8 +86,8 @@ class Deployments:
         self.refused: dict[str, str] = {}  # agents whose folder has changed into something that cannot be served
         self._refused_faults: dict[str, tuple[Fault, ...]] = {}
         self._news = news
-        self._sandbox: Kept[Deployment | None] = Kept()
-        news.on("deployments", self._sandbox.forget)
+        self._active: Kept[dict[str, Deployment]] = Kept()
+        news.on("deployments", self._active.forget)
 
     # Folders.
 
@@ -102,7 +103,8 @@ class Deployments:
             raise UsageError(
                 f"{folder} and {known.folder} both are agent {identity.agent_id!r}; change project_id in one of them."
             )
-        deployment = await self._deploy(identity.account_id, identity.agent_id, tree)
+        commit = await asyncio.to_thread(commit_of, folder)
+        deployment = await self._deploy(identity.account_id, identity.agent_id, tree, commit)
         await asyncio.to_thread(self._prepare, loaded.agent, tree)
         served = Served(
             folder=folder.resolve(),
@@ -130,9 +132,9 @@ class Deployments:
         errors = self._refused_faults.get(agent_id)
         return errors if errors is not None else served.loaded.faults
 
-    async def _deploy(self, account_id: str, agent_id: str, tree: Tree) -> Deployment:
-        current = await self._store.active_deployment(account_id, agent_id, "draft")
-        if current is not None and current.tree == tree.hash:
+    async def _deploy(self, account_id: str, agent_id: str, tree: Tree, commit: str | None) -> Deployment:
+        current = (await self.active(account_id, agent_id)).get("draft")
+        if current is not None and (current.tree, current.git_commit) == (tree.hash, commit):
             return current
         await self._store.put_tree(tree)
         deployment = Deployment(
@@ -142,10 +144,28 @@ class Deployments:
             environment="draft",
             tree=tree.hash,
             created_at=self._clock.now(),
+            git_commit=commit,
         )
-        await self._store.add_deployment(deployment)
-        await self._news.tell("deployments", account_id, agent_id)
+        await self.add(deployment)
         return deployment
+
+    async def add(self, deployment: Deployment) -> None:
+        """From now on it serves its environment, here and in every other process. Its tree is stored already."""
+        await self._store.add_deployment(deployment)
+        self._active.forget((deployment.account_id, deployment.agent_id))
+        await self._news.tell("deployments", deployment.account_id, deployment.agent_id)
+
+    async def active(self, account_id: str, agent_id: str) -> dict[str, Deployment]:
+        """What serves each environment; one that nothing serves is not in it."""
+
+        async def read() -> dict[str, Deployment]:
+            found: dict[str, Deployment] = {}
+            for environment in ENVIRONMENTS:
+                for newest in await self._store.deployments(account_id, agent_id, environment, limit=1):
+                    found[environment] = newest
+            return found
+
+        return await self._active.get((account_id, agent_id), read)
 
     def served_agent(self, agent_id: str) -> Agent | None:
         """The agent as its folder is now, when this process serves it."""
@@ -262,27 +282,16 @@ class Deployments:
         """The deployment that a new conversation in that environment begins on."""
         account_id = await self.account_of(principal, agent_id)
         env = environment_of(environment)
-        served = self._served.get(agent_id)
+        active = await self.active(account_id, agent_id)
+        if env in active and env != "draft":
+            return active[env]
         if env in ("draft", "sandbox"):
-            if env == "sandbox":
-                published = await self._published(account_id, agent_id)
-                if published is not None:
-                    return published
+            served = self._served.get(agent_id)
             if served is not None and served.account_id == account_id:
                 return served.deployment
-            draft = await self._store.active_deployment(account_id, agent_id, "draft")
-            if draft is not None:
-                return draft
-        else:
-            found = await self._store.active_deployment(account_id, agent_id, env)
-            if found is not None:
-                return found
+            if "draft" in active:
+                return active["draft"]
         raise DraftNotFound(f"Nothing is deployed to {env} for agent {agent_id!r}; use clientEnv sandbox or draft.")
-
-    async def _published(self, account_id: str, agent_id: str) -> Deployment | None:
-        return await self._sandbox.get(
-            (account_id, agent_id), lambda: self._store.active_deployment(account_id, agent_id, "sandbox")
-        )
 
 
 def environment_of(text: str) -> Environment:

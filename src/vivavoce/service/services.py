@@ -28,6 +28,7 @@ from vivavoce.service.redaction_rules import RedactionRules
 from vivavoce.service.sessions import Sessions
 from vivavoce.service.statistics import Statistics
 from vivavoce.service.turn_audio import TurnAudio
+from vivavoce.service.versions import Versions
 from vivavoce.service.views import SavedViews
 from vivavoce.telemetry.interface import Telemetry
 
@@ -54,6 +55,7 @@ class Services(Struct, frozen=True, kw_only=True):
     statistics: Statistics
     knowledge: Knowledge
     views: SavedViews
+    versions: Versions
     hand_redaction: HandRedaction
     operations: Operations
     admission: Admission

@@ -94,8 +94,12 @@ class Store(Protocol):
 
     async def add_deployment(self, deployment: Deployment) -> None: ...
 
-    async def active_deployment(self, account_id: str, agent_id: str, environment: str) -> Deployment | None:
-        """The newest one of that environment."""
+    async def deployment(self, account_id: str, agent_id: str, id: str) -> Deployment | None: ...
+
+    async def deployments(
+        self, account_id: str, agent_id: str, environment: str, *, limit: int
+    ) -> Sequence[Deployment]:
+        """Those of an environment, newest first: the first of them serves it."""
         ...
 
     async def accounts_of(self, agent_id: str) -> Sequence[str]:

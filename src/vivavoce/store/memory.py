@@ -102,13 +102,17 @@ class MemoryStore:
     async def add_deployment(self, deployment: Deployment) -> None:
         self._deployments.append(deployment)
 
-    async def active_deployment(self, account_id: str, agent_id: str, environment: str) -> Deployment | None:
-        found = [
-            d
-            for d in self._deployments
-            if (d.account_id, d.agent_id, d.environment) == (account_id, agent_id, environment)
-        ]
-        return max(enumerate(found), key=lambda pair: (pair[1].created_at, pair[0]))[1] if found else None
+    async def deployment(self, account_id: str, agent_id: str, id: str) -> Deployment | None:
+        place = (account_id, agent_id, id)
+        return next((d for d in self._deployments if (d.account_id, d.agent_id, d.id) == place), None)
+
+    async def deployments(
+        self, account_id: str, agent_id: str, environment: str, *, limit: int
+    ) -> Sequence[Deployment]:
+        place = (account_id, agent_id, environment)
+        found = [d for d in self._deployments if (d.account_id, d.agent_id, d.environment) == place]
+        newest = sorted(enumerate(found), key=lambda pair: (pair[1].created_at, pair[0]), reverse=True)
+        return [deployment for _, deployment in newest[:limit]]
 
     async def accounts_of(self, agent_id: str) -> Sequence[str]:
         return sorted({d.account_id for d in self._deployments if d.agent_id == agent_id})

@@ -49,6 +49,8 @@ def read(
         values = given.getlist(query.name)
         if query.type == "list":
             found[query.name] = _list(query, values, error)
+        elif query.is_required and not values:
+            raise error(f"{query.name} is missing; it is needed.")
         elif len(values) > 1:
             raise error(f"{query.name} is given {len(values)} times; once is enough.")
         else:

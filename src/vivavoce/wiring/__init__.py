@@ -59,6 +59,7 @@ from vivavoce.service.services import Services
 from vivavoce.service.sessions import Sessions
 from vivavoce.service.statistics import TALLY, Statistics
 from vivavoce.service.turn_audio import TurnAudio
+from vivavoce.service.versions import Versions
 from vivavoce.service.views import SavedViews
 from vivavoce.service.work import WorkLoop
 from vivavoce.settings import Settings
@@ -169,16 +170,19 @@ async def running(
         await keys.load()
         calling = _calling(ground, talking, engines)
         services, work = _serving(ground, talking, calling, keys, sending)
-        for close in (work.stop, calling.engines.close, calling.cache.close, calling.calls.close):
+        for close in (
+            services.versions.close,
+            work.stop,
+            calling.engines.close,
+            calling.cache.close,
+            calling.calls.close,
+        ):
             closing.push_async_callback(close)
         closing.push_async_callback(services.admission.stop)
         services.admission.start()
         for folder in folders:
             served = await talking.deployments.serve(folder)
-            try:
-                await talking.functions.prepare(served.deployment.tree)
-            except FunctionsUnavailable as error:  # its functions will fail; the rest of it, and other agents, work
-                log.error("the functions of %s cannot run: %s", served.agent_id, error.message)
+            await _prepare(talking.functions, served.deployment.tree)
         await calling.calls.recover()
         await services.statistics.begin_catching_up()
         work.start()
@@ -192,6 +196,14 @@ async def running(
             engines=calling.engines,
             api_key=api_key,
         )
+
+
+async def _prepare(functions: Host, tree: str) -> None:
+    """Ready to run, so that the first conversation does not wait."""
+    try:
+        await functions.prepare(tree)
+    except FunctionsUnavailable as error:  # its functions will fail; the rest of it, and other agents, work
+        log.error("the functions of version %s cannot run: %s", tree[:9], error.message)
 
 
 async def _ground(closing: AsyncExitStack, settings: Settings, model: Model | None, *, in_memory: bool) -> _Ground:
@@ -414,6 +426,16 @@ def _serving(
         statistics=statistics,
         knowledge=Knowledge(deployments),
         views=views,
+        versions=Versions(
+            store,
+            clock,
+            random,
+            deployments,
+            audit,
+            ground.claims,
+            ground.news,
+            partial(_prepare, talking.functions),
+        ),
         outlines=outlines,
         operations=Operations(
             store,
@@ -421,6 +443,7 @@ def _serving(
             deployments,
             lambda: _readiness(deployments, talking.functions),
             talking.numbers.expose,
+            model=ground.model.name,
         ),
         admission=talking.admission,
         telemetry=talking.telemetry,

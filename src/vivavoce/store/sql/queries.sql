@@ -7,8 +7,15 @@ INSERT INTO trees (hash, files, created_at) VALUES (:hash, :files, :created_at) 
 SELECT files FROM trees WHERE hash = :hash;
 
 -- name: add_deployment
-INSERT INTO deployments (id, account_id, agent_id, environment, tree, created_at)
-VALUES (:id, :account_id, :agent_id, :environment, :tree, :created_at);
+INSERT INTO deployments (
+    id, account_id, agent_id, environment, tree, created_at, kind, created_by, message, source, git_commit
+) VALUES (
+    :id, :account_id, :agent_id, :environment, :tree, :created_at, :kind, :created_by, :message, :source, :git_commit
+);
+
+-- name: get_deployment
+SELECT id, account_id, agent_id, environment, tree, created_at, kind, created_by, message, source, git_commit
+FROM deployments WHERE account_id = :account_id AND agent_id = :agent_id AND id = :id;
 
 -- name: accounts_of
 SELECT DISTINCT account_id FROM deployments WHERE agent_id = :agent_id;

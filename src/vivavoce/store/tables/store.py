@@ -6,6 +6,7 @@ import hmac
 import logging
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -48,18 +49,18 @@ class TableStore(Tallying, Claiming, Writing):
         return Tree(hash=hash, files=_decode_files(codec.decompress(row[0]))) if row else None
 
     async def add_deployment(self, deployment: Deployment) -> None:
-        values = {**msgspec.structs.asdict(deployment), "created_at": deployment.created_at}
-        await self._do(lambda c: c.run("add_deployment", values))
+        await self._do(lambda c: c.run("add_deployment", msgspec.structs.asdict(deployment)))
 
-    async def active_deployment(self, account_id: str, agent_id: str, environment: str) -> Deployment | None:
-        values = {"account_id": account_id, "agent_id": agent_id, "environment": environment}
-        row = await self._read(lambda c: c.one("active_deployment", values))
-        if row is None:
-            return None
-        id_, account, agent, env, tree, created = row
-        return Deployment(
-            id=id_, account_id=account, agent_id=agent, environment=env, tree=tree, created_at=moment(created)
-        )
+    async def deployment(self, account_id: str, agent_id: str, id: str) -> Deployment | None:
+        values = {"account_id": account_id, "agent_id": agent_id, "id": id}
+        row = await self._read(lambda c: c.one("get_deployment", values))
+        return _deployment(row) if row is not None else None
+
+    async def deployments(
+        self, account_id: str, agent_id: str, environment: str, *, limit: int
+    ) -> Sequence[Deployment]:
+        values = {"account_id": account_id, "agent_id": agent_id, "environment": environment, "limit": limit}
+        return [_deployment(row) for row in await self._read(lambda c: c.all("list_deployments", values))]
 
     async def accounts_of(self, agent_id: str) -> Sequence[str]:
         rows = await self._read(lambda c: c.all("accounts_of", {"agent_id": agent_id}))
@@ -133,3 +134,20 @@ class TableStore(Tallying, Claiming, Writing):
 
     async def key_uses(self) -> dict[str, datetime]:
         return {key: moment(used) for key, used in await self._read(lambda c: c.all("get_key_uses"))}
+
+
+def _deployment(row: Sequence[Any]) -> Deployment:
+    id_, account, agent, environment, tree, created, kind, by, message, source, commit = row
+    return Deployment(
+        id=id_,
+        account_id=account,
+        agent_id=agent,
+        environment=environment,
+        tree=tree,
+        created_at=moment(created),
+        kind=kind,
+        created_by=by,
+        message=message,
+        source=source,
+        git_commit=commit,
+    )

@@ -1,7 +1,7 @@
--- name: active_deployment
-SELECT id, account_id, agent_id, environment, tree, created_at FROM deployments
-WHERE account_id = :account_id AND agent_id = :agent_id AND environment = :environment
-ORDER BY created_at DESC, rowid DESC LIMIT 1;
+-- name: list_deployments
+SELECT id, account_id, agent_id, environment, tree, created_at, kind, created_by, message, source, git_commit
+FROM deployments WHERE account_id = :account_id AND agent_id = :agent_id AND environment = :environment
+ORDER BY created_at DESC, rowid DESC LIMIT :limit;
 
 -- name: destroy_seal
 -- In place, and of the same length: no copy of it is left in the file.

@@ -1,0 +1,66 @@
+"""The routes of the field's command-line client: snake_case where the public API has camelCase."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from msgspec import UNSET, Struct
+
+_CAPITAL = re.compile("[A-Z]")
+
+
+class AdkChatBody(Struct, frozen=True, kw_only=True):
+    client_env: str
+    channel: str | None = None
+    variant_id: str | None = None
+    asr_lang_code: str | None = None
+    tts_lang_code: str | None = None
+    sip_headers: dict[str, str] | None = None
+
+
+class AdkRespondBody(Struct, frozen=True, kw_only=True):
+    message: str = ""
+    client_env: str | None = None
+    asr_lang_code: str | None = None
+    tts_lang_code: str | None = None
+
+
+class AdkEndBody(Struct, frozen=True, kw_only=True):
+    client_env: str | None = None
+
+
+class AdkAccount(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+    active: bool = True
+
+
+class AdkProject(Struct, frozen=True, kw_only=True):
+    id: str
+    name: str
+
+
+class AdkProjects(Struct, frozen=True, kw_only=True):
+    projects: list[AdkProject]
+
+
+def accounts(ids: Iterable[str]) -> list[AdkAccount]:
+    return [AdkAccount(id=id, name=id) for id in ids]
+
+
+def reply(debug_chat: Any) -> dict[str, Any]:
+    """A debug chat's reply. What stands in lists within it has the same spelling in both."""
+    body = _snake(debug_chat)
+    return {**body, "metadata": _snake(body["metadata"])}
+
+
+def _snake(shape: Any) -> dict[str, Any]:
+    fields = msgspec.structs.asdict(shape) if isinstance(shape, Struct) else shape
+    return {
+        _CAPITAL.sub(lambda found: "_" + found[0].lower(), name): value
+        for name, value in fields.items()
+        if value is not UNSET
+    }
