@@ -178,6 +178,23 @@ GUARDS = {
     "trace the server": "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nif libc.ptrace(16, pid, 0, 0) != 0: raise PermissionError",
     "list the server's files": "print(os.listdir(os.path.dirname(key)))",
     "become root again": "os.chroot('/')",
+    "limit the server": "import resource\nresource.prlimit(pid, resource.RLIMIT_CPU, (1, 1))",
+    "slow the server down": "os.setpriority(os.PRIO_PROCESS, pid, 19)",
+    "slow everything of its user down": "os.setpriority(os.PRIO_USER, 0, 19)",
+    "move the server to another core": "os.sched_setaffinity(pid, {0})",
+    "stop the process that it was forked from": "import signal\nos.kill(os.getppid(), signal.SIGSTOP)",
+    "trace the process that it was forked from": "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nif libc.ptrace(16, os.getppid(), 0, 0) != 0: raise PermissionError",
+    "read that one's memory": "open(f'/proc/{os.getppid()}/mem', 'rb').read(1)",
+    "end every process that it can": "os.kill(-1, 9)",
+    "leave its process group": "os.setsid()",
+    "open a Unix socket": "import socket\nsocket.socket(socket.AF_UNIX)",
+    "talk to the machine's host": "import socket\nsocket.socket(40)",
+    "get past the closed ports by another TCP": "import socket\nsocket.socket(socket.AF_INET, socket.SOCK_STREAM, 262)",
+    "send with the opening of a connection": "import socket\nsocket.socket().sendto(b'x', 0x20000000, ('127.0.0.1', 9))",
+    "connect with its first bytes": "import socket\nsocket.socket().setsockopt(6, 30, 1)",
+    "keep memory that outlives it": "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nif libc.shmget(0, 4096, 0o1600) < 0: raise PermissionError",
+    "make a world of its own": "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nif libc.unshare(0x10000000) != 0: raise PermissionError",
+    "bring its own kernel calls": "import ctypes\nlibc = ctypes.CDLL(None, use_errno=True)\nif libc.syscall(425, 1, 0) < 0: raise PermissionError",
 }
 
 
@@ -202,6 +219,26 @@ def test_author_code_may_not(attempt: str, tmp_path: Path) -> None:
             ), reply["response"]
 
     run(hold())
+
+
+ORDINARY = {
+    "threads": "import threading\nt = threading.Thread(target=lambda: None)\nt.start()\nt.join()",
+    "processes": "import subprocess, sys\nassert subprocess.run([sys.executable, '-c', 'print(1)'], capture_output=True).stdout == b'1\\n'",
+    "forks": "pid = os.fork()\nif pid == 0: os._exit(7)\nassert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7",
+    "names": "import socket\nassert socket.getaddrinfo('localhost', 80)",
+    "datagrams": "import socket\nsocket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('127.0.0.1', 9))",
+    "pairs": "import socket\na, b = socket.socketpair()\na.send(b'x')\nassert b.recv(1) == b'x'",
+    "an event loop": "import asyncio\nassert asyncio.run(asyncio.sleep(0, 'x')) == 'x'",
+    "its own files": "import tempfile\nwith tempfile.NamedTemporaryFile('w+') as file:\n    file.write('x')",
+    "its own limits": "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (64, 256))",
+    "a pool": "from concurrent.futures import ThreadPoolExecutor\nwith ThreadPoolExecutor(4) as pool:\n    assert sum(pool.map(int, '123')) == 6",
+}
+
+
+@pytest.mark.parametrize("what", ORDINARY)
+def test_author_code_has_the_use_of(what: str, tmp_path: Path) -> None:
+    found, _ = event(tmp_path, f"import os\n{ORDINARY[what]}\nreturn 'fine'")
+    assert found["content"] == "fine", found["error"]
 
 
 def test_author_code_sees_nothing_of_the_servers_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,6 +228,56 @@ def test_a_result_that_multiplies_itself_is_cut(tmp_path: Path) -> None:
     assert len(talk.replies[-1]["response"]) <= 100_000 and time.monotonic() - began < 20
 
 
+FORGED = """
+import os, socket, struct
+import msgspec
+for n in range(3, 64):
+    try:
+        sock = socket.socket(fileno=os.dup(n))
+        sock.getpeername()
+    except OSError:
+        continue
+    body = {body}
+    sock.sendall(struct.pack('>I', len(body)) + body)
+import time
+time.sleep(5)
+"""
+BOMBS = {
+    "a result of empty maps": "bytes([0x82, 0xa1]) + b't' + bytes([0xa4]) + b'done' + bytes([0xa8]) + b'returned' + bytes([0xdd]) + (20_000_000).to_bytes(4, 'big') + bytes([0x80]) * 20_000_000",
+    "a state of a million keys": "msgspec.msgpack.encode({'t': 'done', 'view': {str(n): b'0' for n in range(1_000_000)}})",
+    "a value of empty lists": "msgspec.msgpack.encode({'t': 'done', 'view': {'a': b'[' + b'[],' * 2_000_000 + b'[]]'}})",
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+def test_an_answer_that_was_forged_to_grow_holds_nobody_up(bomb: str, tmp_path: Path) -> None:
+    async def hold() -> None:
+        body = FORGED.replace("{body}", BOMBS[bomb])
+        files = {
+            "agent_settings/rules.txt": RULES,
+            "functions/act.py": function(body + "return 'x'\n" if "\n" in body else body),
+        }
+        async with serving(write(tmp_path, files), script(CALLS)) as talk:
+            one = talk()
+            await one.open()
+            longest, done = 0.0, False
+
+            async def tick() -> None:
+                nonlocal longest
+                while not done:
+                    began = time.monotonic()
+                    await asyncio.sleep(0.005)
+                    longest = max(longest, time.monotonic() - began)
+
+            ticking = asyncio.create_task(tick())
+            await one.say("act")
+            done = True
+            await ticking
+            assert longest < 1.5, f"{longest:.1f} s in which nobody else was answered"  # it was 20 s
+
+    run(hold())
+
+
 def test_state_that_is_too_large_is_not_kept_and_says_so(tmp_path: Path) -> None:
     body = (
         "if conv.state.n is None:\n    conv.state.n = 1\n    return 'x'\nconv.state.big = 'x' * 20_000_000\nreturn 'x'"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from typing import Any, Protocol
 
 import msgspec
@@ -17,6 +18,14 @@ from vivavoce.functions.interface import Answer, Ask, Outcome, View
 log = logging.getLogger(__name__)
 
 MOST_ASKS = 200  # call-backs of one function call
+MAX_ANSWER_BYTES = 24 << 20  # a state of 8 MiB, its view, and what was returned
+MAX_PLAIN_BYTES = (
+    2 << 20
+)  # of an answer, besides state: becoming objects, it grows to fifty times that, on the event loop
+MOST_STATE_KEYS = 20_000  # that change in one call
+MOST_STATE_PARTS = 250_000  # elements and members of what changes
+MOST_CHECKED_BYTES = 1 << 18  # of one value of the state: of a larger one only the form is looked at
+_MAYBE_TOO_LARGE_A_NUMBER = re.compile(rb"\d[eE]\+?\d{3}")
 
 
 class Killer(Protocol):
@@ -167,7 +176,7 @@ class Worker(asyncio.Protocol):
         self._buffer += data
         while len(self._buffer) >= 4:
             length = int.from_bytes(self._buffer[:4], "big")
-            if length > frames.MAX_FRAME_BYTES:
+            if length > MAX_ANSWER_BYTES:
                 self._fail("The function's answer was too large.")
                 self.close()
                 return
@@ -186,6 +195,10 @@ class Worker(asyncio.Protocol):
         kind = _decode_kind(body).t
         if kind == "done":
             if self._outcome is not None and not self._outcome.done():
+                if _is_too_much(_decode_sizes(body)):
+                    self._fail("The function's answer was too large.")
+                    self.close()
+                    return
                 outcome = _decode_outcome(body)
                 _check(outcome)
                 self._outcome.set_result(outcome)
@@ -225,6 +238,27 @@ class Worker(asyncio.Protocol):
         self.close()
 
 
+def _is_too_much(parts: _Sizes) -> bool:
+    plain = (parts.returned, parts.queued, parts.metrics, parts.logs, parts.messages, parts.removed, parts.warnings)
+    view = bytes(parts.view)
+    return (
+        sum(map(len, plain)) > MAX_PLAIN_BYTES or _count(view) > MOST_STATE_KEYS or view.count(b",") > MOST_STATE_PARTS
+    )
+
+
+def _count(body: bytes) -> int:
+    """Of the pairs of a MessagePack map, from its head."""
+    match body[:1]:
+        case b"":
+            return 0
+        case b"\xde":
+            return int.from_bytes(body[1:3], "big")
+        case b"\xdf":
+            return int.from_bytes(body[1:5], "big")
+        case _:
+            return body[0] & 0x0F
+
+
 def _no_extension(code: int, data: memoryview) -> Any:
     raise ValueError(f"extension {code}")
 
@@ -232,7 +266,11 @@ def _no_extension(code: int, data: memoryview) -> Any:
 def _check(outcome: Outcome) -> None:
     """A worker may send anything: what cannot be written as JSON must not get as far as the record."""
     for value in outcome.view.values():
-        msgspec.json.decode(value)
+        if len(value) <= MOST_CHECKED_BYTES or _MAYBE_TOO_LARGE_A_NUMBER.search(value):
+            msgspec.json.decode(value)
+        else:
+            value.decode()  # raises for what is no UTF-8
+            _check_form(value)
     queued = outcome.queued
     parts = (outcome.returned, queued.handoff, queued.voice, queued.asr_biasing, outcome.metrics, outcome.messages)
     if any(parts):
@@ -246,6 +284,19 @@ class _Kind(msgspec.Struct):
     t: str
 
 
+class _Sizes(msgspec.Struct):
+    """What becomes objects of an answer, unread."""
+
+    view: msgspec.Raw = msgspec.Raw()
+    returned: msgspec.Raw = msgspec.Raw()
+    queued: msgspec.Raw = msgspec.Raw()
+    metrics: msgspec.Raw = msgspec.Raw()
+    logs: msgspec.Raw = msgspec.Raw()
+    messages: msgspec.Raw = msgspec.Raw()
+    removed: msgspec.Raw = msgspec.Raw()
+    warnings: msgspec.Raw = msgspec.Raw()
+
+
 class AskFrame(msgspec.Struct):
     n: int
     kind: str
@@ -253,5 +304,7 @@ class AskFrame(msgspec.Struct):
 
 
 _decode_outcome = msgspec.msgpack.Decoder(Outcome, ext_hook=_no_extension).decode
+_decode_sizes = msgspec.msgpack.Decoder(_Sizes).decode
+_check_form = msgspec.json.Decoder(msgspec.Raw).decode
 _decode_kind = msgspec.msgpack.Decoder(_Kind).decode
 _decode_ask = msgspec.msgpack.Decoder(AskFrame).decode

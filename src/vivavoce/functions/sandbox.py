@@ -34,6 +34,7 @@ SIGKILL = 9
 
 # linux/landlock.h: bit per kind of access, and the ABI version that brought it.
 _FS_EXECUTE, _FS_WRITE_FILE, _FS_READ_FILE, _FS_READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+_FS_MAKE_BLOCK = 1 << 11
 _FS_ABI = {1: (1 << 13) - 1, 2: 1 << 13, 3: 1 << 14, 5: 1 << 15}
 _READ = _FS_EXECUTE | _FS_READ_FILE | _FS_READ_DIR
 _FILE_ONLY = _FS_EXECUTE | _FS_WRITE_FILE | _FS_READ_FILE | 1 << 14 | 1 << 15
@@ -56,6 +57,7 @@ class Guards(msgspec.Struct, frozen=True, kw_only=True):
     no_capabilities: bool = False
     pid_namespace: bool = False
     landlock: int = 0  # its ABI version; 0 when the kernel has none
+    system_calls: bool = False  # those by which it would get past the others fail
     signals: bool = False  # author code cannot signal the server
     closed_ports: bool = False  # it cannot connect to the ports that it is to stay away from, the store's first of all
     no_network: bool = False  # it reaches nothing at all, where that was asked for
@@ -179,6 +181,22 @@ def landlock(read: list[str], write: list[str]) -> int:
     return int(abi)
 
 
+def landlock_apart() -> None:
+    """A domain of its own within that of its parent: it neither traces nor, where the kernel knows how to forbid that, signals
+    its parent and its siblings."""
+    abi = _libc.syscall(SYS_LANDLOCK_CREATE_RULESET, None, 0, LANDLOCK_CREATE_RULESET_VERSION)
+    if abi < 1:
+        return
+    fields = (
+        [0, 0, _SCOPE_ABSTRACT_SOCKET | _SCOPE_SIGNAL] if abi >= 6 else [_FS_MAKE_BLOCK]
+    )  # something has to be ruled over
+    attributes = struct.pack(f"{len(fields)}Q", *fields)
+    ruleset = _libc.syscall(SYS_LANDLOCK_CREATE_RULESET, ctypes.c_char_p(attributes), len(attributes), 0)
+    if ruleset >= 0:
+        _libc.syscall(SYS_LANDLOCK_RESTRICT_SELF, ruleset, 0)
+        os.close(ruleset)
+
+
 def _allow(ruleset: int, path: str, access: int) -> None:
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -205,3 +223,8 @@ def limit_resources(memory_bytes: int, base: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
     resource.setrlimit(resource.RLIMIT_FSIZE, (64 << 20, 64 << 20))
+
+
+def limit_processes(most: int) -> None:
+    """Processes and threads of this user, which has to be nobody else's."""
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, most))

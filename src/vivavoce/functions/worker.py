@@ -12,7 +12,7 @@ import socket
 import sys
 from typing import Any
 
-from vivavoce.functions import frames, sandbox
+from vivavoce.functions import frames, sandbox, seccomp
 from vivavoce.functions.runtime import clock
 from vivavoce.functions.runtime.conversation import Conversation, Flow, initial_state
 from vivavoce.functions.runtime.session import (
@@ -34,6 +34,8 @@ def main(sock: socket.socket, project: dict[str, Any]) -> None:
         os.setsid()
         sandbox.die_with_parent()
         sandbox.hide_memory()
+        sandbox.landlock_apart()
+        seccomp.stay_in_group()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stdout = sys.stderr = Printed()
         logging.basicConfig(handlers=[LogHandler()], level=logging.INFO, force=True)

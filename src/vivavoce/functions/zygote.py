@@ -15,9 +15,10 @@ import socket
 import sys
 from typing import Any
 
-from vivavoce.functions import frames, sandbox
+from vivavoce.functions import frames, sandbox, seccomp
 
 NICE = 5
+MOST_PROCESSES = 2_048  # of one agent, threads included
 ORDER_BYTES = 9  # a letter and a worker's number; read one at a time, since two may have arrived together
 
 
@@ -61,12 +62,19 @@ def _serve(control: socket.socket, boot: dict[str, Any], has_namespace: bool, is
 def _guard(boot: dict[str, Any], has_namespace: bool, is_apart: bool) -> dict[str, Any]:
     base = sandbox.address_space()
     libraries = sandbox.library_paths()
-    is_other_user = os.geteuid() == 0 and sandbox.others_can_read(libraries) and sandbox.become(boot["uid"])
-    landlock, dropped, closed = 0, False, False
+    was_root = os.geteuid() == 0
+    is_other_user = was_root and sandbox.others_can_read(libraries) and sandbox.become(boot["uid"])
+    if was_root and not is_other_user and not boot["in_bubblewrap"]:
+        os.chown(boot["scratch"], 0, 0)  # root without its powers writes only what is its own
+    if is_other_user:
+        sandbox.limit_processes(MOST_PROCESSES)
+    landlock, dropped, closed, calls = 0, False, False, False
     if boot["isolate"]:
         closed = sandbox.close_ports(boot["closed_ports"])
         landlock = sandbox.landlock([*sandbox.SYSTEM_READ, *libraries], [boot["scratch"]])
         dropped = sandbox.drop_capabilities() if os.geteuid() == 0 else True
+        calls = seccomp.confine()
+        sandbox.hide_memory()
     sandbox.die_with_parent()  # a change of user forgets it
     sandbox.limit_resources(boot["memory_bytes"], base)
     os.environ["TMPDIR"] = boot["scratch"]
@@ -77,9 +85,10 @@ def _guard(boot: dict[str, Any], has_namespace: bool, is_apart: bool) -> dict[st
         "no_capabilities": dropped,
         "pid_namespace": has_namespace,
         "landlock": landlock,
-        "signals": has_namespace or is_other_user or landlock >= 6 or boot["in_bubblewrap"],
-        "closed_ports": closed,
-        "no_network": is_apart,
+        "system_calls": calls,
+        "signals": has_namespace or is_other_user or (landlock >= 6 and calls) or boot["in_bubblewrap"],
+        "closed_ports": closed and calls,
+        "no_network": is_apart and calls,
         "bubblewrap": boot["in_bubblewrap"],
     }
 
