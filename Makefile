@@ -18,7 +18,7 @@ $(VENV)/.%: requirements/%.txt pyproject.toml
 	@touch $@
 
 demo: $(VENV)/.demo ## serve the example agent on http://127.0.0.1:8080
-	@$(BIN)/vivavoce serve examples/bike-workshop --data ./.vivavoce --model local
+	@$(BIN)/vivavoce serve examples/bike-workshop --data ./.vivavoce --model local --show-key
 
 test: $(VENV)/.dev ## the whole test suite
 	@$(BIN)/python -m pytest

@@ -259,6 +259,30 @@ def test_the_same_idempotency_key_gets_the_same_reply_and_runs_once(tmp_path: Pa
     served(tmp_path, check)
 
 
+def test_one_idempotency_key_for_several_conversations_at_once_is_taken_by_one(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        ids = [(await http.open())["conversationId"] for _ in range(4)]
+        headers = {"Idempotency-Key": "shared"}
+
+        async def say(id: str) -> int:
+            path = f"/v1/agents/tiny/debug-chat/{id}"
+            return (await http.call("POST", path, {**BODY, "message": "other"}, headers=headers))[0]
+
+        first = await asyncio.gather(*(say(id) for id in ids))
+        assert sorted(first) == [200, 409, 409, 409]
+        assert [await say(id) for id in ids] == list(first)  # what was answered so is answered so again
+
+    served(tmp_path, check)
+
+
+def test_nothing_has_a_name_with_a_nul(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        for path in ("/v1/agents/ti%00ny/conversations", "/v1/agents/tiny/conversations/%00", "/v1/erasures/%00"):
+            assert_error(await http.call("GET", path), 404, "NOT_FOUND")
+
+    served(tmp_path, check)
+
+
 def test_messages_that_arrive_together_are_answered_one_after_the_other(tmp_path: Path) -> None:
     async def check(http: Api) -> None:
         one = (await http.open())["conversationId"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -206,3 +207,30 @@ def test_a_cursor_of_another_mode_is_refused(tmp_path: Path) -> None:
         assert (await http.call("GET", f"/v3/acme/tiny/conversations?client_env=sandbox&cursor={cursor}"))[0] == 400
 
     http(tmp_path, check)
+
+
+@pytest.mark.sqlite_file
+def test_a_damaged_row_costs_its_own_conversation_only(tmp_path: Path) -> None:
+    async def go() -> None:
+        data = tmp_path / "data"
+        database = f"sqlite:///{data / 'vivavoce.db'}"
+        folder = write(tmp_path / "agent", {"agent_settings/rules.txt": "Be brief.\n"})
+        play = script("rules: []\notherwise: 'Go on.'")
+        async with api(folder, play, data=data, database=database) as http:
+            ids = [(await http.open())["conversationId"] for _ in range(3)]
+            for id in ids:
+                assert (await http.say(id, "one"))[0] == 200 and (await http.say(id, "two"))[0] == 200
+        db = sqlite3.connect(data / "vivavoce.db")
+        numbers = [number for (number,) in db.execute("SELECT number FROM conversations ORDER BY number")]
+        db.execute("UPDATE conversations SET head = zeroblob(80) WHERE number = ?", (numbers[0],))
+        db.execute("DELETE FROM turns WHERE conversation = ? AND position = 1", (numbers[1],))
+        db.commit()
+        db.close()
+        async with api(folder, play, data=data, database=database) as http:
+            status, found, _ = await http.call("GET", "/v1/agents/tiny/conversations")
+            assert status == 200 and [c["conversationId"] for c in found["conversations"]] == [ids[2], ids[1]]
+            told = [(await http.call("GET", f"/v1/agents/tiny/conversations/{id}")) for id in ids]
+            assert [status for status, _, _ in told] == [503, 503, 200]
+            assert "missing" in told[1][1]["error"] and "damaged" in told[0][1]["error"]
+
+    run(go())

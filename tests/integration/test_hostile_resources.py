@@ -60,7 +60,9 @@ def test_however_a_private_address_is_written_it_is_not_called(host: str) -> Non
     run(check())
 
 
-@pytest.mark.parametrize("address", ["64:ff9b::7f00:1", "2002:7f00:1::", "::7f00:1", "fec0::1"])
+@pytest.mark.parametrize(
+    "address", ["64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "::ffff:0:7f00:1", "2002:7f00:1::", "::7f00:1", "fec0::1"]
+)
 def test_addresses_that_stand_for_private_ones_are_private(address: str) -> None:
     assert not is_public(address)
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import uvicorn
 
 from tests.integration.test_many_processes import AGENT, MODEL
-from tests.support.http import api
+from tests.support.http import KEY, Api, api
 from tests.support.talk import run, script, serving, write
 from vivavoce.api import app
 from vivavoce.cli import protocol
@@ -43,7 +45,8 @@ def test_a_key_that_sends_too_much_is_told_so_and_others_are_not_held_up(tmp_pat
     async def go() -> None:
         async with api(write(tmp_path, AGENT), script(MODEL), key_rate=0.5) as http:
             made = [
-                (await http.call("POST", "/v1/keys", {"name": name, "accountId": "acme"}))[1]["key"] for name in "ab"
+                (await http.call("POST", "/v1/keys", {"name": "a", "accountId": account}))[1]["key"]
+                for account in (None, "acme")
             ]
             path = "/v1/agents/tiny/conversations"
             found = [await http.call("GET", path, key=made[0]) for _ in range(3)]
@@ -56,9 +59,9 @@ def test_a_key_that_sends_too_much_is_told_so_and_others_are_not_held_up(tmp_pat
     run(go())
 
 
-async def patient(folder: Path, check: Any) -> None:
+async def patient(folder: Path, check: Any, **overrides: Any) -> None:
     """Served as `vivavoce serve` does it."""
-    async with serving(folder, script(MODEL)) as talk:
+    async with serving(folder, script(MODEL), **overrides) as talk:
         started = talk().started
         sock = socket.create_server(("127.0.0.1", 0))
         config = uvicorn.Config(
@@ -126,3 +129,56 @@ def test_who_does_not_read_its_answer_holds_no_place(tmp_path: Path, monkeypatch
             assert sent >= 2 and services.admission.in_work == 0
 
     run(go())
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_headers_without_end_are_refused_before_they_are_kept(tmp_path: Path, many: bool) -> None:
+    async def check(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + (b"" if many else b"X-A: "))
+        sent = 0
+        with contextlib.suppress(ConnectionError):
+            while sent < 8 << 20 and not reader.at_eof():
+                part = b"X-A: b\r\n" * 8_000 if many else b"a" * 64_000
+                writer.write(part)
+                await writer.drain()
+                sent += len(part)
+                await asyncio.sleep(0)
+        with contextlib.suppress(ConnectionError):
+            assert b" 431 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+        assert sent < 4 << 20
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)  # what is large and ends is refused as well
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-A: " + b"a" * 100_000 + b"\r\n\r\n")
+        assert b" 431 " in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+        body = b'{"message": "' + b"a" * 200_000 + b'"}'  # a body is no header, however it arrives
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            b"POST /v1/agents/tiny/debug-chat/x HTTP/1.1\r\nHost: x\r\nX-API-KEY: %b\r\nContent-Length: %d\r\n\r\n%b"
+            % (KEY.encode(), len(body), body)
+        )
+        assert b" 431 " not in await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+
+    run(patient(write(tmp_path, AGENT), check))
+
+
+def test_bodies_that_never_arrive_take_nobodys_place(tmp_path: Path) -> None:
+    async def check(port: int) -> None:
+        slow = []
+        for path in ("/console/sign-in", "/v1/agents/tiny/debug-chat") * 20:
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                f"POST {path} HTTP/1.1\r\nHost: x\r\nX-API-KEY: {KEY}\r\nContent-Length: 1000\r\n\r\n{{".encode()
+            )
+            slow.append(writer)
+        await asyncio.sleep(0.1)
+        async with aiohttp.ClientSession() as session:
+            http = Api(session, f"http://127.0.0.1:{port}")
+            assert (await http.call("GET", "/v1/agents/tiny/conversations"))[0] == 200
+            assert (await http.open())["response"] is not None
+        for writer in slow:
+            writer.close()
+
+    run(patient(write(tmp_path, AGENT), check, requests=8))

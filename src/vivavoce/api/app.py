@@ -118,10 +118,13 @@ def application(services: Services) -> ASGIApp:
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
-        response = problems.respond(
-            Request(scope), 404, "NOT_FOUND", "There is nothing at this address; GET /docs lists what there is."
-        )
-        await response(scope, receive, send)
+        await _nothing_here(Request(scope))(scope, receive, send)
+
+
+def _nothing_here(request: Request) -> Response:
+    return problems.respond(
+        request, 404, "NOT_FOUND", "There is nothing at this address; GET /docs lists what there is."
+    )
 
 
 def _endpoint(services: Services, path: str, methods: dict[str, Route]) -> ASGIApp:
@@ -134,7 +137,9 @@ def _endpoint(services: Services, path: str, methods: dict[str, Route]) -> ASGIA
         method = request.method
         route = methods.get("GET" if method == "HEAD" else method)
         try:
-            if route is None:
+            if any("\0" in value for value in request.path_params.values()):
+                response = _nothing_here(request)  # nothing is called so, and PostgreSQL would not even look
+            elif route is None:
                 allowed = ", ".join(methods)
                 response = problems.respond(
                     request,

@@ -84,7 +84,12 @@ def _idempotency(call: Call, status: int, render: Rendered, message_id: str | No
     # A reply that was made for who may see personal data is another than the one for who may not.
     view = b"whole" if sees_personal(call.principal) else b"hidden"
     fingerprint = hashlib.sha256(b"\0".join((call.request.url.path.encode(), view, call.raw))).hexdigest()
-    return Idempotency(key=key, fingerprint=fingerprint, render=lambda taken: (status, render(taken, call)))
+    return Idempotency(
+        key=key,
+        fingerprint=fingerprint,
+        is_of_conversation=key is message_id,
+        render=lambda taken: (status, render(taken, call)),
+    )
 
 
 ROUTES = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.audio import wav
 from vivavoce.errors import Invalid
@@ -41,7 +43,7 @@ async def audio(call: Call) -> Answer:
         is_redacted=call.query["redacted"],
         is_mono=call.query["channels"] == 1,
     )
-    return _file(call, sound)
+    return await _file(call, sound)
 
 
 async def turn_audio(call: Call) -> Answer:
@@ -55,13 +57,31 @@ async def turn_audio(call: Call) -> Answer:
         direction=call.query["direction"],
         is_redacted=call.query["redacted"],
     )
-    return _file(call, sound)
+    return await _file(call, sound)
 
 
-def _file(call: Call, sound: Sound | File) -> Answer:
+async def _file(call: Call, sound: Sound | File) -> Answer:
     part = part_of(call.request.method, call.request.headers, size=sound.size, etag=sound.etag)
-    stream = sound.read(part.start, part.length) if part.length else None
+    stream = await _begun(sound.read(part.start, part.length)) if part.length else None
     return Answer(status=part.status, headers=part.headers, stream=stream, media_type=wav.MEDIA_TYPE)
+
+
+async def _begun(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The head of a file is made here, the sound comes from where it is kept: a store that is away is told before the answer
+    has begun, since afterwards it could only be cut off."""
+    first = []
+    async for piece in stream:
+        first.append(piece)
+        if len(first) == 2:
+            break
+
+    async def going_on() -> AsyncIterator[bytes]:
+        for piece in first:
+            yield piece
+        async for piece in stream:
+            yield piece
+
+    return going_on()
 
 
 async def put_note(call: Call) -> Answer:

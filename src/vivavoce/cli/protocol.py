@@ -1,4 +1,5 @@
-"""HTTP as uvicorn speaks it, with an end to waiting for who connects and says nothing, or says it letter by letter."""
+"""HTTP as uvicorn speaks it, with an end to waiting for who connects and says nothing, or says it letter by letter, and to how
+much somebody may say before saying what it wants."""
 
 from __future__ import annotations
 
@@ -8,24 +9,51 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_SECONDS = 20.0  # from the connection, or the first letter of a request, to the end of its headers
+MAX_HEADER_BYTES = 64 << 10  # of a request, its first line included
+_TOLD = b"The headers are larger than 64 KiB in all.\r\n"
+TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain\r\nConnection: close\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(_TOLD), _TOLD)
+)
 
 
 class Patient(HttpToolsProtocol):
     """Patient, but not for ever."""
 
     _too_slow: asyncio.TimerHandle | None = None
+    _is_in_headers = True
+    _header_bytes = 0
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._expect_headers()
+
+    def data_received(self, data: bytes) -> None:
+        """In small parts while headers are read, since one part may hold more of them than anybody should keep."""
+        view = memoryview(data)
+        while view and not self.transport.is_closing():
+            if not self._is_in_headers:
+                super().data_received(bytes(view))
+                return
+            part, view = view[:MAX_HEADER_BYTES], view[MAX_HEADER_BYTES:]
+            self._header_bytes += len(part)
+            super().data_received(bytes(part))
+            if self._is_in_headers and self._header_bytes >= MAX_HEADER_BYTES:
+                self._refuse()
+                return
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._expect_headers()
 
     def on_headers_complete(self) -> None:
+        self._is_in_headers = False
         self._forget()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._is_in_headers, self._header_bytes = True, 0
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._forget()
@@ -39,6 +67,10 @@ class Patient(HttpToolsProtocol):
         if self._too_slow is not None:
             self._too_slow.cancel()
             self._too_slow = None
+
+    def _refuse(self) -> None:
+        self.transport.write(TOO_LARGE)
+        self.transport.close()
 
     def _give_up(self) -> None:
         if not self.transport.is_closing():

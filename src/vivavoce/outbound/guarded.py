@@ -16,7 +16,12 @@ from vivavoce.outbound.interface import OutboundError, Refused, Request, Respons
 
 MAX_REDIRECTS = 5
 MAX_BODY_BYTES = 4 << 20
-_WITH_IPV4 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("::/96"))
+_WITH_IPV4 = (
+    ipaddress.IPv6Network("64:ff9b::/96"),
+    ipaddress.IPv6Network("64:ff9b:1::/48"),
+    ipaddress.IPv6Network("::ffff:0:0:0/96"),
+    ipaddress.IPv6Network("::/96"),
+)
 _HEADERS_FOR_ANYBODY = ("accept", "accept-language", "user-agent")
 
 

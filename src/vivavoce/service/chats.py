@@ -120,6 +120,7 @@ class Idempotency(Struct, frozen=True, kw_only=True):
 
     key: str
     fingerprint: str
+    is_of_conversation: bool = False  # no other conversation can have it
     render: Callable[[Taken], tuple[int, bytes]]
 
 
@@ -203,7 +204,8 @@ class Chats:
         require(principal, "chat", agent_id)
         account_id = await self._deployments.account_of(principal, agent_id)
         user_input = _input(said)
-        async with self._hold(account_id, agent_id, id) as held:
+        shared = idempotency if idempotency is not None and not idempotency.is_of_conversation else None
+        async with self._repeats(account_id, shared), self._hold(account_id, agent_id, id) as held:
             if idempotency is not None and (known := await self._answered(account_id, idempotency)):
                 yield known
                 return

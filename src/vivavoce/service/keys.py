@@ -16,6 +16,7 @@ from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.principal import EVERY_PERMISSION, Key, Permission, Principal
 from vivavoce.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from vivavoce.service.access import require
+from vivavoce.service.admission import OPERATOR_KEY
 from vivavoce.service.audit import Audit
 from vivavoce.service.news import News
 from vivavoce.store.interface import Store
@@ -27,7 +28,7 @@ PREFIX = "vv_"
 AGAIN_SECONDS = 1.0
 MAX_NAME_CHARACTERS = 200
 MOST_AGENTS = 1_000
-OPERATOR = Principal(key_id="operator")
+OPERATOR = Principal(key_id=OPERATOR_KEY)
 
 
 def digest(text: str) -> str:

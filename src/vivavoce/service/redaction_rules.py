@@ -99,7 +99,7 @@ class RedactionRules:
 
     async def go_on(self, work: Work) -> datetime | None:
         """The next few conversations of a run. What was done is known after a crash; doing one twice changes nothing."""
-        account_id, agent_id = work.key.split("\0")
+        account_id, _, agent_id = work.key.replace("\0", "/").partition("/")  # as it was written once
         run = await self._last_run(account_id, agent_id)
         if run is None or run.finished_at is not None:
             return None
@@ -143,7 +143,7 @@ def _require(principal: Principal, agent_id: str) -> None:
 
 
 def _key(account_id: str, agent_id: str) -> str:
-    return f"{account_id}\0{agent_id}"
+    return f"{account_id}/{agent_id}"
 
 
 def _check(rules: OwnRules) -> None:

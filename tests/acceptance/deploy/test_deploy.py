@@ -20,8 +20,16 @@ LEAST: dict[str, Any] = {"secret": {"existing": "keys"}, "agents": {"image": "ag
 EVERYTHING: dict[str, Any] = {
     **LEAST,
     "agents": {"existingClaim": "agents", "folders": ["one", "two"]},
-    "settings": {"VIVAVOCE_RECORDINGS": "s3://bucket/calls"},
-    "ingress": {"enabled": True, "host": "voice.example", "tlsSecret": "tls", "className": "nginx"},
+    "settings": {"VIVAVOCE_RECORDINGS": "s3://bucket/calls", "VIVAVOCE_KEY_RATE": "0", "VIVAVOCE_REQUESTS": "1000000"},
+    "imagePullSecrets": [{"name": "registry"}],
+    "podAnnotations": {"a.example/b": "c"},
+    "ingress": {
+        "enabled": True,
+        "host": "voice.example",
+        "tlsSecret": "tls",
+        "className": "nginx",
+        "annotations": {"a": "b"},
+    },
     "autoscaling": {"enabled": True},
     "monitor": {"enabled": True, "keySecret": {"name": "keys", "key": "metrics"}},
     "networkPolicy": {"enabled": True},
@@ -67,10 +75,22 @@ def test_all_that_can_be_switched_on_renders() -> None:
     assert "replicas" not in found["Deployment"]["spec"]
     server = found["Deployment"]["spec"]["template"]["spec"]["containers"][0]
     assert server["args"][1:3] == ["/agents/one", "/agents/two"]
-    assert {"name": "VIVAVOCE_RECORDINGS", "value": "s3://bucket/calls"} in server["env"]
+    for name, value in EVERYTHING["settings"].items():
+        assert {"name": name, "value": value} in server["env"]
+    assert found["Deployment"]["spec"]["template"]["spec"]["imagePullSecrets"] == [{"name": "registry"}]
+    assert found["Ingress"]["metadata"]["annotations"] == {"a": "b"}
 
 
-@pytest.mark.parametrize("values", [{}, {"secret": {"existing": "keys"}}, {**LEAST, "replicas": -1}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"secret": {"existing": "keys"}},
+        {**LEAST, "replicas": -1},
+        {**LEAST, "replica": 3},
+        {**LEAST, "settings": {"VIVAVOCE_REQUESTS": 1000000}},
+    ],
+)
 def test_values_that_cannot_work_are_refused(values: dict[str, Any]) -> None:
     with pytest.raises(helm_python.HelmError):
         rendered(values)
@@ -99,6 +119,20 @@ def test_the_unit_is_sound_and_well_kept_apart(tmp_path: Path) -> None:
     )
     exposure = sum(float(item["exposure"] or 0) for item in json.loads(rated.stdout) if item["exposure"])
     assert exposure < 3.5, rated.stdout
+
+
+def test_the_unit_lets_author_code_be_confined() -> None:
+    """systemd 252, of Debian 12, has the calls of Landlock in no group, and kills who makes a call that it does not allow."""
+    text = (ROOT / "deploy/systemd/vivavoce.service").read_text()
+    allowed = " ".join(re.findall(r"^SystemCallFilter=(.*)$", text, re.MULTILINE)).split()
+    assert {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"} <= set(allowed)
+    assert "SystemCallErrorNumber=EPERM" in text
+
+
+def test_the_proxy_takes_no_server_for_dead_that_has_too_much_to_do() -> None:
+    text = (ROOT / "deploy/compose/nginx.conf").read_text()
+    assert all("max_fails=0" in line for line in re.findall(r"^\s*server \w+:8080.*$", text, re.MULTILINE))
+    assert "non_idempotent" not in text
 
 
 def test_the_compose_file_is_two_servers_of_one_record() -> None:

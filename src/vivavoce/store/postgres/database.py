@@ -6,7 +6,6 @@ import asyncio
 import logging
 import random
 import re
-import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -15,9 +14,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from vivavoce.errors import NOT_JSON
 from vivavoce.store.interface import StoreError
-from vivavoce.store.tables.connection import NOTHING, Connection, Refused, Row, Values
+from vivavoce.store.tables.connection import DAMAGED, NOTHING, Connection, Refused, Row, Values
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -41,7 +39,6 @@ _AWAY = (
     OSError,
     TimeoutError,
 )
-_DAMAGED = (*NOT_JSON, zlib.error, KeyError, TypeError)
 
 
 @lru_cache(maxsize=4096)
@@ -198,7 +195,7 @@ class PostgresDatabase:
                 return await read(PostgresConnection(raw, self._statements))
         except _AWAY as error:
             raise StoreError(f"The database could not be read: {_told(error)}.") from error
-        except _DAMAGED as error:
+        except DAMAGED as error:
             raise StoreError(
                 f"A row of the database is damaged ({type(error).__name__}); restore it from a copy."
             ) from error

@@ -143,6 +143,8 @@ def _rows(db: sqlite3.Connection, table: str, columns: Sequence[_Column]) -> Ite
         known = dict(zip(names, values, strict=True))
         if table == "vectors":
             known["plain_signs"], known["redacted_signs"] = bits(known["plain"]), bits(known["redacted"])
+        if table == "work":
+            known["key"] = known["key"].replace("\0", "/")  # as that of a redaction run was once written
         yield tuple(_typed(known[column.name], column.type) for column in columns)
 
 

@@ -12,16 +12,14 @@ import queue
 import sqlite3
 import threading
 import time
-import zlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from vivavoce.errors import NOT_JSON
 from vivavoce.store.interface import StoreError
-from vivavoce.store.tables.connection import NOTHING, Connection, Refused, Row, Values
+from vivavoce.store.tables.connection import DAMAGED, NOTHING, Connection, Refused, Row, Values
 
 T = TypeVar("T")
 
@@ -226,7 +224,7 @@ class SqliteDatabase:
             return await asyncio.get_running_loop().run_in_executor(self._readers, self._reading, read)
         except sqlite3.Error as error:
             raise StoreError(f"The database could not be read: {error}.") from error
-        except (*NOT_JSON, zlib.error, KeyError, TypeError) as error:
+        except DAMAGED as error:
             raise StoreError(
                 f"A row of the database is damaged ({type(error).__name__}); restore it from a copy."
             ) from error

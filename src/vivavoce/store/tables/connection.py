@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias, TypeVar
 
+from vivavoce.errors import NOT_JSON
+
 T = TypeVar("T")
+DAMAGED = (*NOT_JSON, zlib.error, KeyError, TypeError)  # what reading a row raises that is not as it was written
 Row: TypeAlias = Sequence[Any]
 Values: TypeAlias = Mapping[str, Any]
 NOTHING: Values = {}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 
 import msgspec
 
@@ -24,9 +26,11 @@ from vivavoce.store import codec
 from vivavoce.store.interface import StoreError
 from vivavoce.store.sealing import Seal
 from vivavoce.store.tables import vectors
-from vivavoce.store.tables.connection import Connection
+from vivavoce.store.tables.connection import DAMAGED, Connection
 from vivavoce.store.tables.matching import LAST
 from vivavoce.store.tables.places import Place, Placed, known_scope, missing
+
+log = logging.getLogger(__name__)
 
 ROWS = 500  # conversations that are read by one statement
 TEXTS, TEXTS_STEP = 128, 16
@@ -198,9 +202,19 @@ class Reading(Placed):
         return await self._read(read)
 
     async def _read_listed(self, c: Connection, scope: int, numbers: Sequence[int]) -> list[Listed]:
-        """In that order; those that were erased meanwhile are left out."""
+        """In that order; those that were erased meanwhile are left out, and so is one whose row is damaged: all others are
+        shown, and whoever asks for it is told."""
         rows = await _rows(c, numbers)
-        return [self._opened(number, scope, *rows[number]) for number in numbers if number in rows]
+        found = []
+        for number in numbers:
+            try:
+                if number in rows:
+                    found.append(self._opened(number, scope, *rows[number]))
+            except (StoreError, *DAMAGED) as error:
+                log.error(
+                    "a conversation is damaged, and left out of lists: number=%d %s", number, type(error).__name__
+                )
+        return found
 
     def _opened(self, number: int, scope: int, wrapped: bytes, head: bytes, review: bytes | None) -> Listed:
         seal = self._keyring.unwrap(wrapped)
@@ -238,9 +252,13 @@ class Reading(Placed):
 async def turn_rows(c: Connection, place: Place, first: int = 0, last: int = LAST) -> list[codec.Row]:
     open_ = place.seal.open
     values = {"conversation": place.number, "first": first, "last": last}
+    found = await c.all("get_turns", values)
+    for (before, *_), (position, *_) in pairwise(found):
+        if position != before + 1:
+            raise StoreError(f"Turn {before + 1} of a conversation is missing; restore it from a copy.")
     return [
         codec.decode_turn(open_(said, b"said:%d" % position), open_(body, b"body:%d" % position))
-        for position, said, body in await c.all("get_turns", values)
+        for position, said, body in found
     ]
 
 
