@@ -21,9 +21,9 @@ import aiohttp
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE / "peers"))
-from run import AGENT, SCRIPT, Turns, own_mb  # noqa: E402
+from run import Turns, command, own_mb  # noqa: E402
 
-from turn import KEY, Server, cpu_seconds, percentile, resident_mb  # noqa: E402
+from turn import Server, cpu_seconds, percentile, resident_mb  # noqa: E402
 
 PORT = 8402
 PAUSE_SECONDS = 10.0  # between two messages of one chat, on average
@@ -36,13 +36,8 @@ async def main() -> None:
     options = parser.parse_args()
     os.sched_setaffinity(0, {1})
     work = Path(tempfile.mkdtemp(prefix="live-"))
-    for path, text in AGENT.items():
-        (work / "agent" / path).parent.mkdir(parents=True, exist_ok=True)
-        (work / "agent" / path).write_text(text)
-    (work / "script.yaml").write_text(SCRIPT)
-    command = [sys.executable, "-m", "vivavoce", "serve", str(work / "agent"), "--data", str(work / "data"),
-               "--model", f"scripted:{work / 'script.yaml'}", "--port", str(PORT), "--no-reload"]  # fmt: skip
-    server = Server(command, PORT, {"VIVAVOCE_API_KEY": KEY, "VIVAVOCE_RETRIEVAL": "lexical"})
+    line, env = command("vivavoce, SQLite", sys.executable, work, PORT, "stub", "")
+    server = Server(line, PORT, env)
     pid = server.process.pid
     try:
         await server.ready()

@@ -23,7 +23,7 @@ import aiohttp
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
 sys.path.insert(0, str(HERE / "peers"))
-from run import AGENT, SCRIPT, Turns, load  # noqa: E402
+from run import Turns, command, load  # noqa: E402
 
 from turn import KEY, Server, percentile  # noqa: E402
 
@@ -68,19 +68,8 @@ async def arrive(client: Turns, rate: float, ids: list[str]) -> tuple[Counter[in
 async def main() -> None:
     os.sched_setaffinity(0, {1})
     work = Path(tempfile.mkdtemp(prefix="overload-"))
-    for path, text in AGENT.items():
-        (work / "agent" / path).parent.mkdir(parents=True, exist_ok=True)
-        (work / "agent" / path).write_text(text)
-    (work / "script.yaml").write_text(SCRIPT)
-    command = [sys.executable, "-m", "vivavoce", "serve", str(work / "agent"), "--data", str(work / "data"),
-               "--model", f"scripted:{work / 'script.yaml'}", "--port", str(PORT), "--no-reload"]  # fmt: skip
-    env = {
-        "VIVAVOCE_API_KEY": KEY,
-        "VIVAVOCE_RETRIEVAL": "lexical",
-        "VIVAVOCE_MAX_TURNS": "100000",
-        "VIVAVOCE_WORKERS": "600",
-    }
-    server = Server(command, PORT, env)
+    line, env = command("vivavoce, SQLite", sys.executable, work, PORT, "stub", "")
+    server = Server(line, PORT, {**env, "VIVAVOCE_MAX_TURNS": "100000", "VIVAVOCE_WORKERS": "600"})
     try:
         await server.ready()
         connector = aiohttp.TCPConnector(limit=0)

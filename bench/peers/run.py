@@ -99,16 +99,18 @@ def size(work: Path) -> int:
     return sum(file.stat().st_size for file in work.rglob("*") if file.is_file())
 
 
-async def rows_of(database: PostgresServer | None) -> int:
-    """Bytes of a database that is a server's."""
+async def rows_of(database: PostgresServer | None) -> tuple[int, int]:
+    """Bytes of a database that is a server's, and bytes that it has written ahead so far."""
     if database is None:
-        return 0
+        return 0, 0
     import asyncpg
 
     raw = await asyncpg.connect(database.url)
-    found = await raw.fetchval("SELECT pg_database_size(current_database())")
+    size, written = await raw.fetchrow(
+        "SELECT pg_database_size(current_database()), pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
+    )
     await raw.close()
-    return int(found)
+    return int(size), int(written)
 
 
 async def measure(name: str, server: Server, *, quick: bool) -> dict[str, float]:
@@ -203,9 +205,11 @@ async def main() -> None:
                 try:
                     empty = await rows_of(database)
                     found = rows[name, model] = await measure(name, server, quick=options.quick)
-                    stored = await rows_of(database) - empty
+                    full = await rows_of(database)
                     server.stop()  # what lies in logs is written into its file by then
-                    found["bytes/turn"] = (stored if database is not None else size(work)) / found["turns"]
+                    found["bytes/turn"] = (full[0] - empty[0] if database is not None else size(work)) / found["turns"]
+                    if database is not None:
+                        found["log/turn"] = (full[1] - empty[1]) / found["turns"]
                     print(
                         name, model, {k: round(v, 2) for k, v in rows[name, model].items()}, file=sys.stderr, flush=True
                     )
@@ -223,7 +227,7 @@ async def main() -> None:
 COLUMNS = {
     "cpu 1": "CPU ms, 1 at once", "cpu 8": "8", "cpu 32": "32", "cpu 50": "50 turns", "growth": "last/first turns",
     "p50 1": "p50 ms, 1", "p99 1": "p99 ms, 1", "p50 8": "p50, 8", "p99 8": "p99, 8", "p50 32": "p50, 32", "p99 32": "p99, 32",
-    "turns/s": "turns/s, a core", "bytes/turn": "bytes a turn", "MB/1000 idle": "MB, 1,000 idle", "start s": "start s",
+    "turns/s": "turns/s, a core", "bytes/turn": "bytes a turn", "log/turn": "bytes of log", "MB/1000 idle": "MB, 1,000 idle", "start s": "start s",
 }  # fmt: skip
 
 
