@@ -76,8 +76,20 @@ lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:browser -o requirements/browser.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:deploy -o requirements/deploy.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:fuzz -o requirements/fuzz.txt
+	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --group pyproject.toml:poly -o requirements/poly.txt
+
+POLY := $(VENV)/poly/bin/python
+
+$(VENV)/.poly-client: requirements/poly.txt requirements/polyai-adk.txt $(VENV)/.dev
+	@test -x $(POLY) || $(PYTHON) -m venv $(VENV)/poly
+	@$(BIN)/uv pip install -q --python $(POLY) --require-hashes -r requirements/poly.txt
+	@$(POLY) -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python --require-hashes -r requirements/polyai-adk.txt
+	@touch $@
+
+poly: $(VENV)/.poly-client ## the field's own command-line client against this server
+	@POLY="$(POLY)" $(BIN)/python -m pytest tests/acceptance/poly
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test postgres faults check bench listening acceptance contract browser fuzz audit sandbox deploy pictures lock clean
+.PHONY: help demo test postgres faults check bench listening acceptance contract browser fuzz audit sandbox deploy poly pictures lock clean

@@ -1,0 +1,105 @@
+"""The field's own command-line client, as it was published, does its work against this server."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.http import KEY, Process
+from vivavoce.client import Client
+
+ROOT = Path(__file__).parents[3]
+WORKSHOP = ROOT / "examples" / "bike-workshop"
+POLY = os.environ.get("POLY", "")
+assert POLY, "POLY names no Python that has the client: make poly"
+
+
+class Poly:
+    """The client in a folder, at a server."""
+
+    def __init__(self, folder: Path, address: str) -> None:
+        self.folder, self.address = folder, address
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(ROOT / POLY), str(Path(__file__).parent / "launcher.py"), self.address, *arguments]
+        home = self.folder.parent / "home"
+        home.mkdir(exist_ok=True)
+        env = {"POLY_ADK_KEY": KEY, "POLY_NO_UPDATE_CHECK": "1", "HOME": str(home), "PATH": os.environ["PATH"]}
+        return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120)
+
+    def __call__(self, *arguments: str) -> Any:
+        done = self.run(*arguments, "--json")
+        assert done.returncode == 0, done.stdout + done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def poly(tmp_path: Path) -> Iterator[Poly]:
+    process = Process(str(WORKSHOP), "--data", str(tmp_path / "data"), "--model", "local")
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "project.yaml").write_text("region: studio\naccount_id: spoke-and-chain\nproject_id: bike-workshop\n")
+    try:
+        yield Poly(folder, process.address)
+    finally:
+        process.kill()
+
+
+def test_it_chats_and_takes_a_conversation_up_again(poly: Poly) -> None:
+    first = poly("chat", "-e", "sandbox", "-m", "When are you open?", "--functions", "--flows", "--state")
+    (talk,) = first["conversations"]
+    assert [turn["input"] for turn in talk["turns"]] == [None, "When are you open?"]
+    assert "Monday to Friday" in talk["turns"][1]["response"]
+    again = poly("chat", "-e", "sandbox", "--conv-id", talk["conversation_id"], "-m", "I have a puncture")
+    assert again["conversations"][0]["turns"][-1]["response"]
+    over = poly.run("chat", "-e", "sandbox", "-m", "When are you open?")  # ends its conversation when it leaves
+    assert over.returncode == 0 and "Monday to Friday" in over.stdout
+    nothing = poly("chat", "-e", "live", "-m", "Hello?")
+    assert "Nothing is deployed" in json.dumps(nothing) or nothing.get("success") is False
+
+
+def test_it_lists_conversations_and_shows_one(poly: Poly) -> None:
+    (talk,) = poly("chat", "-e", "sandbox", "-m", "When are you open?")["conversations"]
+    listed = poly("conversations", "list")["conversations"]
+    assert [each["conversationId"] for each in listed] == [talk["conversation_id"]]
+    detail = poly("conversations", "get", talk["conversation_id"])
+    assert [turn["user_input"] for turn in detail["turns"]] == ["", "When are you open?"]
+    shown = poly.run("conversations", "get", talk["conversation_id"])
+    assert shown.returncode == 0 and "Monday to Friday" in shown.stdout
+
+
+def test_it_promotes_and_goes_back(poly: Poly) -> None:
+    with Client(poly.address, KEY) as client:
+        first = client.deployments.publish("bike-workshop", message="first").deployment
+        listed = poly("deployments", "list")["versions"]
+        assert [each["version_hash"] for each in listed] == [first.version]
+        promoted = poly("deployments", "promote", "--from", "sandbox", "--to", "pre-release", "-m", "on")
+        assert promoted["success"] is True
+        assert poly("deployments", "promote", "--from", "pre-release", "--to", "live", "-m", "on")["success"] is True
+        active = client.deployments.active("bike-workshop").active_deployments
+        assert {name: found.version for name, found in active.items() if found} == {
+            "sandbox": first.version, "pre-release": first.version, "live": first.version,
+        }  # fmt: skip
+        assert poly("deployments", "show", first.version[:9])["deployment"]["id"] == first.id
+        assert "live" in poly.run("deployments", "list").stdout
+
+
+def test_it_reads_and_writes_real_time_configuration(poly: Poly) -> None:
+    poly("rtc", "pull")
+    place = poly.folder / "real_time_configuration" / "draft_and_sandbox"
+    (place / "schema.json").write_text('{"type": "object", "properties": {"open": {"type": "boolean"}}}')
+    (place / "data.json").write_text('{"open": true}')
+    assert poly("rtc", "push", "--env", "sandbox")["success"] is True
+    with Client(poly.address, KEY) as client:
+        assert client.agents.real_time_config("bike-workshop", "sandbox").variables == {"open": True}
+    assert "open" not in json.dumps(poly("rtc", "diff").get("diffs", {}))
+
+
+def test_it_lists_the_audio_cache(poly: Poly) -> None:
+    assert poly("audio-cache", "list")["entries"] == []
