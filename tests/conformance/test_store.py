@@ -301,6 +301,10 @@ def test_trees_and_deployments_outlive_the_folder(make: MakeStore) -> None:
         assert list(await store.deployments("acme", "bot", "live", limit=2)) == [again, promoted]
         assert await store.deployment("acme", "other", "p") is None and await store.deployment("b", "bot", "p") is None
         assert await store.accounts_of("bot") == ["acme"]
+        await store.add_deployment(replace(promoted, id="r", agent_id="other"))
+        await store.remove_deployments("acme", "bot")
+        assert await store.accounts_of("bot") == [] and await store.accounts_of("other") == ["acme"]
+        assert await store.get_tree("h1") == tree
         await store.close()
 
     run(check())

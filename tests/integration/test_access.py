@@ -60,6 +60,7 @@ VALUES = {
     "agentId": "tiny", "conversationId": "one", "account_id": "acme", "project_id": "tiny", "conversation_id": "one",
     "annotationId": "none", "receiptId": "none", "clientEnv": "sandbox", "identifier": "none", "keyId": "none",
     "exportId": "none", "entryId": "1", "turnIndex": "0", "deploymentId": "sandbox",
+    "accountId": "acme", "branchId": "main", "branch_id": "main", "topicId": "none", "variantId": "none", "attributeId": "none",
 }  # fmt: skip
 
 
@@ -112,6 +113,19 @@ def test_a_key_for_other_agents_or_another_account_sees_nothing(tmp_path: Path) 
             "AdkChatBody": {"client_env": "sandbox"},
             "AdkRespondBody": {"message": "hi"},
             "AdkEndBody": {},
+            "AdkDraftChatBody": {"artifact_version": "x"},
+            "AdkBranchChatBody": {},
+            "AdkRenameBody": {"name": "x"},
+            "AdkTagBody": {"tag": "x"},
+            "DuplicateAgentBody": {"newAgentName": "x"},
+            "CreateBranchBody": {"branchName": "x"},
+            "MergeBranchBody": {},
+            "UpdateAgentRulesBody": {"behavior": "x"},
+            "CreateTopicBody": {"name": "x", "content": "x"},
+            "UpdateTopicBody": {},
+            "CreateVariantBody": {"name": "x"},
+            "UpdateVariantBody": {},
+            "AttributeBody": {"name": "x"},
             "UpdateConfigSchemaBody": {"schema": {}},
             "UpdateConfigVariablesBody": {"variables": {}},
         }

@@ -42,7 +42,7 @@ def test_every_operation_is_answered_by_the_shape_that_its_route_declares() -> N
     for name, found in operations():
         declared = shapes[found.method, found.path]
         if isinstance(found, Operation) and declared is not None:
-            assert found.response is declared, name
+            assert found.response == declared, name
 
 
 def in_thread(http: Api, work: Callable[[Client], Any]) -> Any:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from vivavoce.api import chat
+from vivavoce.api.agents import merge_answer
+from vivavoce.api.conversations import author
 from vivavoce.api.route import Answer, Call, Route
+from vivavoce.domain.branch import MAIN
 from vivavoce.domain.principal import Principal
 from vivavoce.errors import AgentNotFound, ConversationEnded, ConversationNotFound, NotFound
 from vivavoce.service.chats import Opening, Said, Taken
@@ -11,12 +14,15 @@ from vivavoce.service.deployments import KnownAgent
 from vivavoce.service.services import Services
 from vivavoce.service.versions import STAGES, InvalidEnvironment
 from vivavoce.wire import adk as wire
+from vivavoce.wire import agents as agents_wire
 from vivavoce.wire import deployments
 from vivavoce.wire.chat import encode
 from vivavoce.wire.query import Query
 
 _PROJECTS = "/adk/v1/accounts/{account_id}/projects"
 _PROJECT = _PROJECTS + "/{project_id}"
+_BRANCHES = _PROJECT + "/branches"
+_BRANCH = _BRANCHES + "/{branch_id}"
 
 
 class AccountNotFound(NotFound):
@@ -93,6 +99,20 @@ async def create(call: Call) -> Answer:
     return await chat.opened(call, await _project(call), opening, 200, _rendered)
 
 
+async def create_draft(call: Call) -> Answer:
+    body: wire.AdkDraftChatBody = call.body
+    opening = Opening(
+        environment="draft",
+        deployment=body.artifact_version,
+        channel=body.channel,
+        variant=body.variant_id,
+        asr_language=body.asr_lang_code,
+        tts_language=body.tts_lang_code,
+        sip_headers=body.sip_headers or {},
+    )
+    return await chat.opened(call, await _project(call), opening, 200, _rendered)
+
+
 async def respond(call: Call) -> Answer:
     body: wire.AdkRespondBody = call.body
     said = Said(
@@ -115,6 +135,113 @@ async def end(call: Call) -> Answer:
     except ConversationNotFound as error:
         raise ConversationEnded(error.message) from None
     return Answer(body=encode({"function_events": []}))
+
+
+# Branches.
+
+
+async def branches(call: Call) -> Answer:
+    found = await call.services.branches.listed(call.principal, await _project(call))
+    listed = agents_wire.branches(found)
+    listed.branches[:] = [
+        branch for branch in listed.branches if branch.branch_id != MAIN
+    ]  # this client adds it itself
+    return Answer(body=encode(listed))
+
+
+async def create_branch(call: Call) -> Answer:
+    body: agents_wire.CreateBranchBody = call.body
+    made = await call.services.branches.create(
+        call.principal,
+        await _project(call),
+        body.branch_name,
+        by=author(call),
+        source=body.source_branch_id or MAIN,
+        expected=body.expected_main_last_known_sequence,
+    )
+    return Answer(status=201, body=encode(agents_wire.created(made)))
+
+
+async def archive(call: Call) -> Answer:
+    found = await call.services.branches.listed(call.principal, await _project(call), archived=True)
+    return Answer(body=encode(wire.archived(found)))
+
+
+async def sequence(call: Call) -> Answer:
+    branch = await call.services.branches.get(call.principal, await _project(call), _branch(call))
+    return Answer(body=encode({"lastKnownSequence": str(branch.sequence)}))
+
+
+async def rename_branch(call: Call) -> Answer:
+    body: wire.AdkRenameBody = call.body
+    branch = await call.services.branches.rename(call.principal, await _project(call), _branch(call), body.name)
+    return Answer(body=encode({"branchId": branch.id, "name": branch.name}))
+
+
+async def remove_branch(call: Call) -> Answer:
+    body: wire.AdkBranchChatBody = call.body
+    branch = await call.services.branches.archive(
+        call.principal, await _project(call), _branch(call), expected=body.expected_branch_last_known_sequence
+    )
+    return Answer(body=encode({"sequence": str(branch.sequence), "message": "Branch deleted"}))
+
+
+async def restore_branch(call: Call) -> Answer:
+    branch = await call.services.branches.restore(call.principal, await _project(call), _branch(call))
+    return Answer(body=encode({"branchId": branch.id, "name": branch.name}))
+
+
+async def tag_branch(call: Call) -> Answer:
+    tag = call.body.tag if call.body is not None else None
+    branch = await call.services.branches.tag(call.principal, await _project(call), _branch(call), tag)
+    return Answer(body=encode({"branchId": branch.id, "tag": branch.tag}))
+
+
+async def merge_branch(call: Call) -> Answer:
+    body: agents_wire.MergeBranchBody = call.body
+    merged = await call.services.branches.merge(
+        call.principal,
+        await _project(call),
+        _branch(call),
+        by=author(call),
+        message=body.deployment_message,
+        resolutions=agents_wire.resolutions(body),
+        expected=body.expected_branch_last_known_sequence,
+    )
+    return merge_answer(merged)
+
+
+async def sync_branch(call: Call) -> Answer:
+    """Conflicts are a 200 here, which is how this client knows them."""
+    body: agents_wire.MergeBranchBody = call.body
+    merged = await call.services.branches.sync(
+        call.principal,
+        await _project(call),
+        _branch(call),
+        by=author(call),
+        resolutions=agents_wire.resolutions(body),
+        expected=body.expected_branch_sequence,
+    )
+    return merge_answer(merged, conflict_status=200)
+
+
+async def merge_history(call: Call) -> Answer:
+    steps = await call.services.branches.history(call.principal, await _project(call), _branch(call))
+    return Answer(body=encode(wire.merges(steps)))
+
+
+async def branch_chat(call: Call) -> Answer:
+    body: wire.AdkBranchChatBody = call.body
+    deployment = await call.services.branches.to_try(
+        call.principal, await _project(call), _branch(call), expected=body.expected_branch_last_known_sequence
+    )
+    return Answer(
+        body=encode({"success": True, "artifactVersion": deployment.id, "lambdaDeploymentVersion": deployment.tree})
+    )
+
+
+def _branch(call: Call) -> str:
+    return str(call.request.path_params["branch_id"])
 
 
 def _rendered(taken: Taken, call: Call) -> bytes:
@@ -158,5 +285,71 @@ ROUTES = (
         method="POST", path=f"{_PROJECT}/chat/{{conversation_id}}/end", handler=end,
         summary="End a conversation; ending it again changes nothing.", permission="chat",
         request=wire.AdkEndBody, errors=(400, 401, 403, 404, 409, 410, 413, 503),
+    ),
+    Route(
+        method="POST", path=f"{_PROJECT}/draft/chat", handler=create_draft,
+        summary="Start a conversation on a branch, by what its chat told.", permission="chat",
+        request=wire.AdkDraftChatBody, errors=(400, 401, 403, 404, 409, 413, 503), is_idempotent=True,
+    ),
+    Route(
+        method="POST", path=f"{_PROJECT}/draft/chat/{{conversation_id}}", handler=respond,
+        summary="Send one message in it.", permission="chat",
+        request=wire.AdkRespondBody, errors=(400, 401, 403, 404, 409, 410, 413, 503), is_idempotent=True,
+    ),
+    Route(
+        method="GET", path=_BRANCHES, handler=branches, summary="The branches, without main.", permission="read",
+        response=agents_wire.GetBranchesResponse, errors=(401, 403, 404),
+    ),
+    Route(
+        method="POST", path=_BRANCHES, handler=create_branch, summary="A branch of main, or of another one.",
+        permission="write", request=agents_wire.CreateBranchBody, response=agents_wire.CreateBranchResponse, status=201,
+        errors=(400, 401, 403, 404, 409, 413),
+    ),
+    Route(
+        method="GET", path=f"{_BRANCHES}/archive", handler=archive, summary="Branches that were put away.",
+        permission="read", errors=(401, 403, 404),
+    ),
+    Route(
+        method="PATCH", path=_BRANCH, handler=rename_branch, summary="Rename a branch.", permission="write",
+        request=wire.AdkRenameBody, errors=(400, 401, 403, 404, 409, 413, 422),
+    ),
+    Route(
+        method="DELETE", path=_BRANCH, handler=remove_branch, summary="Put a branch away.", permission="write",
+        request=wire.AdkBranchChatBody, errors=(400, 401, 403, 404, 409, 413, 422),
+    ),
+    Route(
+        method="GET", path=f"{_BRANCH}/sequence", handler=sequence, summary="The last step of a branch.",
+        permission="read", errors=(401, 403, 404),
+    ),
+    Route(
+        method="GET", path=f"{_BRANCH}/merge-history", handler=merge_history, summary="Merges of a branch, newest first.",
+        permission="read", errors=(401, 403, 404),
+    ),
+    Route(
+        method="POST", path=f"{_BRANCH}/merge", handler=merge_branch,
+        summary="Merge a branch into its parent; conflicts are a 400 that lists them.", permission="admin",
+        request=agents_wire.MergeBranchBody, response=agents_wire.MergeBranchResponse,
+        errors=(400, 401, 403, 404, 409, 413, 422),
+    ),
+    Route(
+        method="POST", path=f"{_BRANCH}/sync", handler=sync_branch,
+        summary="Bring what its parent has become into a branch.", permission="write",
+        request=agents_wire.MergeBranchBody, errors=(400, 401, 403, 404, 409, 413, 422),
+    ),
+    Route(
+        method="POST", path=f"{_BRANCH}/restore", handler=restore_branch, summary="Have a branch back.",
+        permission="write", errors=(400, 401, 403, 404, 409),
+    ),
+    Route(
+        method="PUT", path=f"{_BRANCH}/tag", handler=tag_branch, summary="Tag a branch.", permission="write",
+        request=wire.AdkTagBody, errors=(400, 401, 403, 404, 409, 413, 422),
+    ),
+    Route(
+        method="DELETE", path=f"{_BRANCH}/tag", handler=tag_branch, summary="Take the tag off a branch.",
+        permission="write", errors=(401, 403, 404, 409, 422),
+    ),
+    Route(
+        method="POST", path=f"{_BRANCH}/chat", handler=branch_chat, summary="What a draft chat on a branch begins on.",
+        permission="chat", request=wire.AdkBranchChatBody, errors=(400, 401, 403, 404, 409, 413),
     ),
 )  # fmt: skip

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vivavoce.api import (
     adk,
+    agents,
     audio_cache,
     calls,
     chat,
@@ -92,6 +93,7 @@ ROUTES: tuple[Route, ...] = (
     *real_time.ROUTES,
     *external.ROUTES,
     *deployments.ROUTES,
+    *agents.ROUTES,
     *adk.ROUTES,
     Route(method="GET", path="/healthz", handler=healthz, summary="The process is alive.", permission=None, authentication="none"),
     Route(

@@ -12,6 +12,7 @@ from msgspec import Raw
 from vivavoce.client.conversations import Filters, query_of
 from vivavoce.client.operation import Given, Group, X, chunks, operation
 from vivavoce.domain.record import ExportFormat
+from vivavoce.wire.agents import AgentResponse, CreateAgentBody, DuplicateAgentBody, ResponseSettings
 from vivavoce.wire.erasure import EraseCallerBody, ReceiptResponse, RetentionBody
 from vivavoce.wire.exports import ExportSignatureResponse, ImportBody, ImportResponse
 from vivavoce.wire.redaction import PatternItem, RedactionBody, RedactionResponse, RedactionRunResponse
@@ -30,6 +31,25 @@ _CONFIG = _AGENT + "/real-time-configs"
 
 
 class Agents(Group[X]):
+    @operation("GET", "/v1/accounts/{accountId}/agents", builtins.list[AgentResponse])
+    def list(self, account_id: str) -> Given:
+        return Given((account_id,))
+
+    @operation("POST", "/v1/accounts/{accountId}/agents", AgentResponse)
+    def create(self, account_id: str, name: str, greeting: str, *, agent_id: str | None = None) -> Given:
+        """From a small working folder."""
+        body = CreateAgentBody(name=name, agent_id=agent_id, response_settings=ResponseSettings(greeting=greeting))
+        return Given((account_id,), body=body)
+
+    @operation("POST", _AGENT + "/duplicate", AgentResponse)
+    def duplicate(self, agent_id: str, name: str, *, new_id: str | None = None) -> Given:
+        return Given((agent_id,), body=DuplicateAgentBody(new_agent_name=name, new_agent_id=new_id))
+
+    @operation("DELETE", _AGENT, NoneType)
+    def remove(self, agent_id: str) -> Given:
+        """Only one that is not served from a folder and has no conversations."""
+        return Given((agent_id,))
+
     @chunks("GET", _AGENT + "/export")
     def export(
         self, agent_id: str, format: ExportFormat = "jsonl", *, export_id: str | None = None, **filters: Unpack[Filters]

@@ -7,6 +7,7 @@ from typing import Generic, Self
 
 from vivavoce.client.agents import Agents
 from vivavoce.client.audio_cache import AudioCache
+from vivavoce.client.branches import Branches
 from vivavoce.client.chats import Chats
 from vivavoce.client.conversations import Conversations
 from vivavoce.client.deployments import Deployments
@@ -24,6 +25,7 @@ class _Resources(Generic[X]):
         self.conversations = Conversations(transport)
         self.transcripts = Transcripts(transport)
         self.agents = Agents(transport)
+        self.branches = Branches(transport)
         self.deployments = Deployments(transport)
         self.audio_cache = AudioCache(transport)
         self.server = Server(transport)

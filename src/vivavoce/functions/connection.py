@@ -196,7 +196,10 @@ class Worker(asyncio.Protocol):
         if kind == "done":
             if self._outcome is not None and not self._outcome.done():
                 if _is_too_much(_decode_sizes(body)):
-                    self._fail("The function's answer was too large.")
+                    self._fail(
+                        f"The function's answer was too large: besides its state it may have {MAX_PLAIN_BYTES >> 20} MiB,"
+                        f" and of the state {MOST_STATE_PARTS:,} parts may change in one call."
+                    )
                     self.close()
                     return
                 outcome = _decode_outcome(body)

@@ -299,6 +299,16 @@ def read_yaml(path: str, content: bytes, faults: Faults) -> Mapping | None:
     return Mapping(path, node, faults)
 
 
+def plain_yaml(content: bytes) -> dict[str, Value] | None:
+    """The document as plain values; None where it is no mapping, cannot be read, or is beyond all measure."""
+    try:
+        node = compose(content.decode("utf-8-sig"))
+        value = _plain(node) if isinstance(node, MappingNode) else None
+    except (YAMLError, RecursionError, ValueError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def read_json(path: str, content: bytes, faults: Faults) -> dict[str, Any] | None:
     try:
         value = msgspec.json.decode(content)

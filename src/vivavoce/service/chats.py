@@ -71,6 +71,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     """What a caller may say about a new conversation."""
 
     environment: str
+    deployment: str | None = None  # begins on that one, whatever serves the environment
     id: str | None = None
     variant: str | None = None
     channel: str | None = None
@@ -175,7 +176,7 @@ class Chats:
     ) -> AsyncIterator[Progress | Taken | Answered]:
         """Yields progress, then the committed turn."""
         require(principal, "chat", agent_id)
-        deployment = await self._deployments.resolve(principal, agent_id, opening.environment)
+        deployment = await self._deployments.resolve(principal, agent_id, opening.environment, id=opening.deployment)
         prepared = await self._deployments.prepared(deployment.tree)
         conversation, snapshot = self._new(opening, prepared, deployment.account_id, agent_id, deployment.id)
         async with (

@@ -21,6 +21,7 @@ from vivavoce.errors import AgentNotFound, DraftNotFound, Forbidden, Invalid, Us
 from vivavoce.knowledge.interface import PassageRetriever, Retriever
 from vivavoce.project.cache import load_cached
 from vivavoce.project.commit import commit_of
+from vivavoce.project.folder import write_tree
 from vivavoce.project.loader import Loaded
 from vivavoce.project.source import Fault
 from vivavoce.project.tree import read_tree
@@ -149,11 +150,33 @@ class Deployments:
         await self.add(deployment)
         return deployment
 
+    def served_draft(self, account_id: str, agent_id: str) -> Deployment | None:
+        """The draft of a folder that this process serves."""
+        served = self._served.get(agent_id)
+        return served.deployment if served is not None and served.account_id == account_id else None
+
+    async def rewrite(self, account_id: str, agent_id: str, expected: str, tree: Tree) -> None:
+        """The folder that is served becomes that tree, and is loaded. Raises FolderConflict, or UsageError with its faults."""
+        served = self._served[agent_id]
+        assert served.account_id == account_id
+        await asyncio.to_thread(write_tree, served.folder, expected, tree)
+        await self.serve(served.folder)
+
+    async def put_draft(self, account_id: str, agent_id: str, tree: Tree) -> Deployment:
+        """The draft of an agent that has no folder here."""
+        return await self._deploy(account_id, agent_id, tree, None)
+
     async def add(self, deployment: Deployment) -> None:
         """From now on it serves its environment, here and in every other process. Its tree is stored already."""
         await self._store.add_deployment(deployment)
         self._active.forget((deployment.account_id, deployment.agent_id))
         await self._news.tell("deployments", deployment.account_id, deployment.agent_id)
+
+    async def remove(self, account_id: str, agent_id: str) -> None:
+        """The agent is known no more."""
+        await self._store.remove_deployments(account_id, agent_id)
+        self._active.forget((account_id, agent_id))
+        await self._news.tell("deployments", account_id, agent_id)
 
     async def active(self, account_id: str, agent_id: str) -> dict[str, Deployment]:
         """What serves each environment; one that nothing serves is not in it."""
@@ -278,10 +301,17 @@ class Deployments:
         require_agent(principal, agent_id)
         return visible[0]
 
-    async def resolve(self, principal: Principal, agent_id: str, environment: str) -> Deployment:
-        """The deployment that a new conversation in that environment begins on."""
+    async def resolve(
+        self, principal: Principal, agent_id: str, environment: str, *, id: str | None = None
+    ) -> Deployment:
+        """The deployment that a new conversation in that environment begins on; the one that is named, where one is."""
         account_id = await self.account_of(principal, agent_id)
         env = environment_of(environment)
+        if id is not None:
+            named = await self._store.deployment(account_id, agent_id, id)
+            if named is None:
+                raise DraftNotFound(f"There is no deployment {id[:64]!r} of agent {agent_id!r}.")
+            return named
         active = await self.active(account_id, agent_id)
         if env in active and env != "draft":
             return active[env]

@@ -5,8 +5,11 @@ from __future__ import annotations
 from msgspec import Struct
 
 from vivavoce.service.admission import Admission, Rates
+from vivavoce.service.agents import Agents
 from vivavoce.service.audio_cache import AudioCache
 from vivavoce.service.audit import Audit
+from vivavoce.service.authoring import Authoring
+from vivavoce.service.branches import Branches
 from vivavoce.service.calls import Calls
 from vivavoce.service.chats import Chats
 from vivavoce.service.concurrency import Concurrency
@@ -56,6 +59,9 @@ class Services(Struct, frozen=True, kw_only=True):
     knowledge: Knowledge
     views: SavedViews
     versions: Versions
+    branches: Branches
+    authoring: Authoring
+    agents: Agents
     hand_redaction: HandRedaction
     operations: Operations
     admission: Admission

@@ -142,6 +142,25 @@ class Versions:
                 raise AlreadyPublished(f"Sandbox serves this version already: {draft.version[:9]}.")
             return await self._add(principal, draft, "sandbox", "publish", by, message)
 
+    async def publish_tree(
+        self, principal: Principal, account_id: str, agent_id: str, tree: Tree, *, by: str = "", message: str = ""
+    ) -> Deployment:
+        """For who may do it already: a stored tree becomes what sandbox serves. What serves there already stays."""
+        async with self._claims.hold(CLAIM, account_id, agent_id):
+            active = await self._deployments.active(account_id, agent_id)
+            if "sandbox" in active and active["sandbox"].tree == tree.hash:
+                return active["sandbox"]
+            draft = active.get("draft")
+            source = Deployment(
+                id=draft.id if draft is not None and draft.tree == tree.hash else "",
+                account_id=account_id,
+                agent_id=agent_id,
+                environment="draft",
+                tree=tree.hash,
+                created_at=self._clock.now(),
+            )
+            return await self._add(principal, source, "sandbox", "publish", by, message)
+
     async def promote(
         self,
         principal: Principal,
@@ -200,7 +219,7 @@ class Versions:
             kind=kind,
             created_by=by or principal.name,
             message=message,
-            source=source.id,
+            source=source.id or None,
             git_commit=source.git_commit,
         )
         await self._audit.note(

@@ -102,6 +102,10 @@ class Store(Protocol):
         """Those of an environment, newest first: the first of them serves it."""
         ...
 
+    async def remove_deployments(self, account_id: str, agent_id: str) -> None:
+        """All of an agent's. Their trees stay, since others may be the same."""
+        ...
+
     async def accounts_of(self, agent_id: str) -> Sequence[str]:
         """The accounts in which an agent of that id was ever deployed."""
         ...

@@ -114,6 +114,9 @@ class MemoryStore:
         newest = sorted(enumerate(found), key=lambda pair: (pair[1].created_at, pair[0]), reverse=True)
         return [deployment for _, deployment in newest[:limit]]
 
+    async def remove_deployments(self, account_id: str, agent_id: str) -> None:
+        self._deployments = [d for d in self._deployments if (d.account_id, d.agent_id) != (account_id, agent_id)]
+
     async def accounts_of(self, agent_id: str) -> Sequence[str]:
         return sorted({d.account_id for d in self._deployments if d.agent_id == agent_id})
 

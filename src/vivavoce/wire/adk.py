@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import UNSET, Struct
+
+from vivavoce.domain.branch import Branch, Step
+from vivavoce.wire.times import iso
 
 _CAPITAL = re.compile("[A-Z]")
 
@@ -19,6 +22,28 @@ class AdkChatBody(Struct, frozen=True, kw_only=True):
     asr_lang_code: str | None = None
     tts_lang_code: str | None = None
     sip_headers: dict[str, str] | None = None
+
+
+class AdkDraftChatBody(Struct, frozen=True, kw_only=True):
+    artifact_version: str
+    lambda_deployment_version: str | None = None
+    channel: str | None = None
+    variant_id: str | None = None
+    asr_lang_code: str | None = None
+    tts_lang_code: str | None = None
+    sip_headers: dict[str, str] | None = None
+
+
+class AdkBranchChatBody(Struct, frozen=True, kw_only=True, rename="camel"):
+    expected_branch_last_known_sequence: int | None = None
+
+
+class AdkRenameBody(Struct, frozen=True, kw_only=True):
+    name: str
+
+
+class AdkTagBody(Struct, frozen=True, kw_only=True):
+    tag: str
 
 
 class AdkRespondBody(Struct, frozen=True, kw_only=True):
@@ -63,4 +88,31 @@ def _snake(shape: Any) -> dict[str, Any]:
         _CAPITAL.sub(lambda found: "_" + found[0].lower(), name): value
         for name, value in fields.items()
         if value is not UNSET
+    }
+
+
+def archived(found: Sequence[Branch]) -> dict[str, Any]:
+    """Nothing is removed from the archive by itself, so there is no number of days that is left."""
+    return {
+        "branches": [
+            {
+                "branchId": branch.id,
+                "name": branch.name,
+                "parentBranchId": branch.parent,
+                "archivedAt": iso(branch.archived_at),
+                "daysLeft": None,
+            }
+            for branch in found
+        ]
+    }
+
+
+def merges(steps: Sequence[Step]) -> dict[str, Any]:
+    """Newest first."""
+    return {
+        "merges": [
+            {"mergedAt": iso(step.at), "branchName": step.other, "mergedBy": step.by, "message": step.message}
+            for step in reversed(steps)
+            if step.kind in ("merge", "sync")
+        ]
     }

@@ -25,12 +25,16 @@ from vivavoce.messages.interface import Sender
 from vivavoce.models.interface import Model
 from vivavoce.outbound.guarded import GuardedHttp
 from vivavoce.outbound.oauth import Tokens
+from vivavoce.project.starting import template
 from vivavoce.safety.interface import Classifier
 from vivavoce.secrets import file as secret_file
 from vivavoce.service.admission import Admission, Rates
+from vivavoce.service.agents import Agents
 from vivavoce.service.audio_cache import AudioCache
 from vivavoce.service.audio_redaction import AudioRedaction
 from vivavoce.service.audit import Audit
+from vivavoce.service.authoring import Authoring
+from vivavoce.service.branches import Branches
 from vivavoce.service.calls import WATCH_CALL, Calls
 from vivavoce.service.chats import END_FUNCTION, IDLE_END, Around, Chats
 from vivavoce.service.claims import Claims
@@ -404,6 +408,17 @@ def _serving(
         },
         slow=frozenset((REDACT_AUDIO, TALLY)),
     )
+    versions = Versions(
+        store,
+        clock,
+        random,
+        deployments,
+        audit,
+        ground.claims,
+        ground.news,
+        partial(_prepare, talking.functions),
+    )
+    branches = Branches(store, clock, random, deployments, versions, audit, ground.claims)
     services = Services(
         chats=talking.chats,
         conversations=calling.conversations,
@@ -426,16 +441,10 @@ def _serving(
         statistics=statistics,
         knowledge=Knowledge(deployments),
         views=views,
-        versions=Versions(
-            store,
-            clock,
-            random,
-            deployments,
-            audit,
-            ground.claims,
-            ground.news,
-            partial(_prepare, talking.functions),
-        ),
+        versions=versions,
+        branches=branches,
+        authoring=Authoring(branches),
+        agents=Agents(store, random, deployments, branches, audit, ground.claims, template),
         outlines=outlines,
         operations=Operations(
             store,

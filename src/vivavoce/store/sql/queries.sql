@@ -17,6 +17,9 @@ INSERT INTO deployments (
 SELECT id, account_id, agent_id, environment, tree, created_at, kind, created_by, message, source, git_commit
 FROM deployments WHERE account_id = :account_id AND agent_id = :agent_id AND id = :id;
 
+-- name: remove_deployments
+DELETE FROM deployments WHERE account_id = :account_id AND agent_id = :agent_id;
+
 -- name: accounts_of
 SELECT DISTINCT account_id FROM deployments WHERE agent_id = :agent_id;
 

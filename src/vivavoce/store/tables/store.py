@@ -62,6 +62,10 @@ class TableStore(Tallying, Claiming, Writing):
         values = {"account_id": account_id, "agent_id": agent_id, "environment": environment, "limit": limit}
         return [_deployment(row) for row in await self._read(lambda c: c.all("list_deployments", values))]
 
+    async def remove_deployments(self, account_id: str, agent_id: str) -> None:
+        values = {"account_id": account_id, "agent_id": agent_id}
+        await self._do(lambda c: c.run("remove_deployments", values))
+
     async def accounts_of(self, agent_id: str) -> Sequence[str]:
         rows = await self._read(lambda c: c.all("accounts_of", {"agent_id": agent_id}))
         return [account for (account,) in rows]
