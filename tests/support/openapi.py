@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,12 @@ from typing import Any
 import requests
 import schemathesis
 from hypothesis import HealthCheck, settings
-from schemathesis.core.failures import FailureGroup
-from schemathesis.openapi.checks import AllowHeaderMismatch, RejectedPositiveData, UnsupportedMethodResponse
+from schemathesis.core.failures import AcceptedNegativeData, FailureGroup
+from schemathesis.openapi.checks import (
+    AllowHeaderMismatch,
+    RejectedPositiveData,
+    UnsupportedMethodResponse,
+)
 
 from tests.support.http import KEY, Process
 from vivavoce.client import Client
@@ -22,6 +27,7 @@ EXAMPLES = 8
 IDS = [f"c{n}" for n in range(12)]
 KNOWN = {  # values for the path, so that the logic behind it is reached
     "agentId": ["bike-workshop"], "project_id": ["bike-workshop"], "account_id": ["spoke-and-chain"],
+    "accountId": ["spoke-and-chain"], "branchId": ["main"], "branch_id": ["main"], "deploymentId": ["draft", "sandbox"],
     "conversationId": IDS, "conversation_id": IDS,
 }  # fmt: skip
 # What JSON Schema cannot say of a request, and a sentence refuses: the only refusals of what the document lets through.
@@ -49,6 +55,10 @@ SENTENCES = (
     r"This is not a JSON Schema|variables do not fit",
     r"A real-time configuration may be nested 32 levels deep",
     r"\w+ is given \d+ times",
+    r"Cannot directly update main branch|cannot be done to the main branch|name of a branch should have",
+    r"This is a draft; publish it first|The draft is the folder itself|limit should be a whole number",
+    r"There is no deployment|Conversation ID does not exist|A tag should have",
+    r"is not an environment: sandbox|What is published goes to sandbox first|The agent would have an error",
     r"cannot be read as sound|is not a WAV file|has no sound|settings is not as it should be|settings\.text should|text should have",
     r"has no sound for this text|The turn is .* it should be a number|The body is empty; send a WAV",
 )
@@ -89,7 +99,8 @@ SETTINGS = settings(
 @contextmanager
 def serving(data: Path) -> Iterator[tuple[str, requests.Session]]:
     """(address, session) of a server with a few conversations."""
-    process = Process(str(ROOT / "examples" / "bike-workshop"), "--data", str(data), "--model", "local")
+    folder = shutil.copytree(ROOT / "examples" / "bike-workshop", data / "agent")  # which merges write into
+    process = Process(str(folder), "--data", str(data / "data"), "--model", "local")
     with Client(process.address, KEY) as client:
         for id in IDS:
             client.chats.create("bike-workshop", conversation_id=id, caller_number="+447700900461")
@@ -120,6 +131,8 @@ def check(
 def is_said(failure: BaseException, response: Any, sentences: tuple[str, ...], has_less: bool) -> bool:
     if isinstance(failure, (AllowHeaderMismatch, UnsupportedMethodResponse)):
         return has_less
+    if isinstance(failure, AcceptedNegativeData) and " in path" in str(failure):
+        return True  # the values for paths are this test's own; others may be there as well, or have been made by then
     if not isinstance(failure, RejectedPositiveData):
         return False
     message = response.json().get("error_message", "")

@@ -8,7 +8,8 @@ from vivavoce.api.conversations import author
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.domain.branch import MAIN
 from vivavoce.domain.principal import Principal
-from vivavoce.errors import AgentNotFound, ConversationEnded, ConversationNotFound, NotFound
+from vivavoce.errors import AgentNotFound, ConversationEnded, ConversationNotFound
+from vivavoce.service.agents import AccountNotFound
 from vivavoce.service.chats import Opening, Said, Taken
 from vivavoce.service.deployments import KnownAgent
 from vivavoce.service.services import Services
@@ -23,10 +24,6 @@ _PROJECTS = "/adk/v1/accounts/{account_id}/projects"
 _PROJECT = _PROJECTS + "/{project_id}"
 _BRANCHES = _PROJECT + "/branches"
 _BRANCH = _BRANCHES + "/{branch_id}"
-
-
-class AccountNotFound(NotFound):
-    code = "ACCOUNT_NOT_FOUND"
 
 
 # Accounts and projects.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec import UnsetType
+
 from vivavoce.api.conversations import author
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.service.branches import MERGED, Merged
@@ -33,7 +35,7 @@ async def create_agent(call: Call) -> Answer:
         call.principal,
         call.request.path_params["accountId"],
         body.name,
-        agent_id=body.agent_id,
+        agent_id=wire.given(body.agent_id),
         greeting=body.response_settings.greeting,
         language=body.response_settings.language_code,
     )
@@ -43,7 +45,7 @@ async def create_agent(call: Call) -> Answer:
 async def duplicate_agent(call: Call) -> Answer:
     body: wire.DuplicateAgentBody = call.body
     made = await call.services.agents.duplicate(
-        call.principal, call.request.path_params["agentId"], body.new_agent_name, new_id=body.new_agent_id
+        call.principal, call.request.path_params["agentId"], body.new_agent_name, new_id=wire.given(body.new_agent_id)
     )
     return Answer(body=encode(wire.agent(made)))
 
@@ -135,7 +137,7 @@ async def create_topic(call: Call) -> Answer:
         name=body.name,
         content=body.content,
         actions=body.actions,
-        example_queries=tuple(body.example_queries.queries) if body.example_queries is not None else (),
+        example_queries=() if isinstance(body.example_queries, UnsetType) else tuple(body.example_queries.queries),
         enabled=body.is_active,
     )
     return Answer(status=201, body=encode(wire.topic(made)))
@@ -183,9 +185,9 @@ async def change_variant(call: Call) -> Answer:
         *_branch(call),
         _part(call, "variantId"),
         by=author(call),
-        name=body.name,
-        values=body.attribute_values.values if body.attribute_values is not None else None,
-        is_default=body.is_default,
+        name=wire.given(body.name),
+        values=None if isinstance(body.attribute_values, UnsetType) else body.attribute_values.values,
+        is_default=wire.given(body.is_default),
     )
     return Answer(body=encode(wire.variant(changed)))
 

@@ -6,6 +6,8 @@ import asyncio
 import io
 import zipfile
 
+from msgspec import UNSET
+
 from vivavoce.api.conversations import author
 from vivavoce.api.route import Answer, Call, Route
 from vivavoce.domain.deployment import Tree
@@ -60,7 +62,7 @@ async def publish(call: Call) -> Answer:
         _agent(call),
         by=author(call),
         message=body.deployment_message,
-        environment=body.environment,
+        environment=None if body.environment is UNSET else body.environment,
         version=body.version,
     )
     return Answer(status=201, body=encode(wire.mutation(made)))
@@ -71,7 +73,7 @@ async def promote(call: Call) -> Answer:
     made = await call.services.versions.promote(
         call.principal,
         *_place(call),
-        target=body.target_environment,
+        target=None if body.target_environment is UNSET else body.target_environment,
         by=author(call),
         message=body.deployment_message,
     )

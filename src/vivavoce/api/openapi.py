@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args, get_origin
 
 import msgspec
 
@@ -109,7 +109,9 @@ def _parameter(query: Query) -> dict[str, Any]:
     return schema
 
 
-def _reference(shape: type) -> dict[str, str]:
+def _reference(shape: type) -> dict[str, Any]:
+    if get_origin(shape) is list:
+        return {"type": "array", "items": _reference(get_args(shape)[0])}
     return {"$ref": f"#/components/schemas/{shape.__name__}"}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from types import NoneType
 from typing import Any, Unpack
 
-from msgspec import Raw
+from msgspec import UNSET, Raw
 
 from vivavoce.client.conversations import Filters, query_of
 from vivavoce.client.operation import Given, Group, X, chunks, operation
@@ -38,12 +38,18 @@ class Agents(Group[X]):
     @operation("POST", "/v1/accounts/{accountId}/agents", AgentResponse)
     def create(self, account_id: str, name: str, greeting: str, *, agent_id: str | None = None) -> Given:
         """From a small working folder."""
-        body = CreateAgentBody(name=name, agent_id=agent_id, response_settings=ResponseSettings(greeting=greeting))
+        body = CreateAgentBody(
+            name=name,
+            agent_id=UNSET if agent_id is None else agent_id,
+            response_settings=ResponseSettings(greeting=greeting),
+        )
         return Given((account_id,), body=body)
 
     @operation("POST", _AGENT + "/duplicate", AgentResponse)
     def duplicate(self, agent_id: str, name: str, *, new_id: str | None = None) -> Given:
-        return Given((agent_id,), body=DuplicateAgentBody(new_agent_name=name, new_agent_id=new_id))
+        return Given(
+            (agent_id,), body=DuplicateAgentBody(new_agent_name=name, new_agent_id=UNSET if new_id is None else new_id)
+        )
 
     @operation("DELETE", _AGENT, NoneType)
     def remove(self, agent_id: str) -> Given:

@@ -6,6 +6,8 @@ import builtins
 from collections.abc import Mapping, Sequence
 from types import NoneType
 
+from msgspec import UNSET
+
 from vivavoce.client.operation import Given, Group, X, operation
 from vivavoce.wire.agents import (
     AgentRulesResponse,
@@ -140,8 +142,11 @@ class Branches(Group[X]):
         values: Mapping[str, str] | None = None,
         is_default: bool | None = None,
     ) -> Given:
-        given = AttributeValues(values=dict(values)) if values is not None else None
-        body = UpdateVariantBody(name=name, attribute_values=given, is_default=is_default)
+        body = UpdateVariantBody(
+            name=UNSET if name is None else name,
+            attribute_values=UNSET if values is None else AttributeValues(values=dict(values)),
+            is_default=UNSET if is_default is None else is_default,
+        )
         return Given((agent_id, branch, variant), body=body)
 
     @operation("DELETE", _BRANCH + "/variants/{variantId}", RemovedResponse)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
+from msgspec import UNSET
+
 from vivavoce.client.operation import Given, Group, X, operation
 from vivavoce.wire.deployments import (
     ActiveDeploymentsResponse,
@@ -56,7 +58,7 @@ class Deployments(Group[X]):
         self, agent_id: str, deployment: str, *, target: Literal["pre-release", "live"] | None = None, message: str = ""
     ) -> Given:
         """It serves the next environment as well, or the one that is named."""
-        body = PromoteDeploymentBody(deployment_message=message, target_environment=target)
+        body = PromoteDeploymentBody(deployment_message=message, target_environment=UNSET if target is None else target)
         return Given((agent_id, deployment), body=body)
 
     @operation("POST", _DEPLOYMENTS + "/{deploymentId}/rollback", MutationDeploymentResponse)

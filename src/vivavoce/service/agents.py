@@ -12,7 +12,7 @@ from vivavoce.domain.ids import clean_name
 from vivavoce.domain.parts import AgentSummary
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria
-from vivavoce.errors import AgentNotFound, Conflict, Invalid
+from vivavoce.errors import AgentNotFound, Conflict, Invalid, NotFound
 from vivavoce.project import layout
 from vivavoce.project.editing import Files
 from vivavoce.project.loader import load
@@ -27,6 +27,10 @@ from vivavoce.store.interface import Store
 
 CLAIM = "agents"
 MAX_NAME = 100
+
+
+class AccountNotFound(NotFound):
+    code = "ACCOUNT_NOT_FOUND"
 
 
 class AgentExists(Conflict):
@@ -64,12 +68,10 @@ class Agents:
     async def listed(self, principal: Principal, account_id: str) -> list[AgentSummary]:
         """By id."""
         require(principal, "read")
-        known = await self._deployments.agents(principal)
-        return [
-            await self._summary(principal, account_id, agent.agent_id)
-            for agent in known
-            if agent.account_id == account_id
-        ]
+        known = [agent for agent in await self._deployments.agents(principal) if agent.account_id == account_id]
+        if not known:
+            raise AccountNotFound(f"There is no account {account_id[:64]!r}.")
+        return [await self._summary(principal, account_id, agent.agent_id) for agent in known]
 
     async def create(
         self,

@@ -20,29 +20,47 @@ Text: TypeAlias = Annotated[str, Meta(min_length=1)]
 # Agents.
 
 
-class ResponseSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+class ResponseSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     greeting: Text
     language_code: Text = "en-GB"
 
 
-class VoiceSettings(Struct, frozen=True, kw_only=True, rename="camel"):
+class VoiceSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     voice_id: Text
 
 
-class CreateAgentBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class LlmSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    model_id: str | UnsetType = UNSET
+
+
+class ExperimentalFeatures(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    id: str
+    features: dict[str, Any]
+    created_at: str
+    created_by: str
+    updated_at: str
+    updated_by: str
+    active: bool
+
+
+class ExperimentalConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    configs: list[ExperimentalFeatures]
+
+
+class CreateAgentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     """`voiceSettings`, `llmSettings` and `experimentalConfig` are taken, and mean nothing here: the folder says that."""
 
     name: Name
     response_settings: ResponseSettings
-    agent_id: Id | None = None
-    voice_settings: VoiceSettings | None = None
-    llm_settings: dict[str, Any] | None = None
-    experimental_config: dict[str, Any] | None = None
+    agent_id: Id | UnsetType = UNSET
+    voice_settings: VoiceSettings | UnsetType = UNSET
+    llm_settings: LlmSettings | UnsetType = UNSET
+    experimental_config: ExperimentalConfig | UnsetType = UNSET
 
 
-class DuplicateAgentBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class DuplicateAgentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     new_agent_name: Name
-    new_agent_id: Id | None = None
+    new_agent_id: Id | UnsetType = UNSET
 
 
 class AgentResponse(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -52,6 +70,11 @@ class AgentResponse(Struct, frozen=True, kw_only=True, rename="camel"):
     created_at: str
     updated_at: str
     branch_count: int
+
+
+def given(value: Any) -> Any:
+    """None for what was left out."""
+    return None if value is UNSET else value
 
 
 def agent(found: AgentSummary) -> AgentResponse:
@@ -68,7 +91,7 @@ def agent(found: AgentSummary) -> AgentResponse:
 # Branches.
 
 
-class CreateBranchBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class CreateBranchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     branch_name: Name
     source_branch_id: str | None = None  # ours here, as is the next; the command-line client's on its own route
     expected_main_last_known_sequence: int | None = None
@@ -103,13 +126,13 @@ class DeleteBranchResponse(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class ConflictResolution(Struct, frozen=True, kw_only=True):
+class ConflictResolution(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     path: list[str]
     strategy: Literal["ours", "theirs", "base"]
     value: Any = UNSET
 
 
-class MergeBranchBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class MergeBranchBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     deployment_message: str = ""
     conflict_resolutions: list[ConflictResolution] = []
     expected_branch_last_known_sequence: int | None = None
@@ -230,7 +253,7 @@ def history(steps: Sequence[Step]) -> BranchHistoryResponse:
 # Behaviour.
 
 
-class UpdateAgentRulesBody(Struct, frozen=True, kw_only=True):
+class UpdateAgentRulesBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     behavior: Text
 
 
@@ -241,19 +264,19 @@ class AgentRulesResponse(Struct, frozen=True, kw_only=True):
 # Topics.
 
 
-class ExampleQueries(Struct, frozen=True, kw_only=True):
+class ExampleQueries(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     queries: Annotated[list[str], Meta(max_length=100)]
 
 
-class CreateTopicBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class CreateTopicBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     name: Text
     content: Text
     actions: str = ""
-    example_queries: ExampleQueries | None = None
+    example_queries: ExampleQueries | UnsetType = UNSET
     is_active: bool = True
 
 
-class UpdateTopicBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class UpdateTopicBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     name: Text | UnsetType = UNSET
     content: str | UnsetType = UNSET
     actions: str | UnsetType = UNSET
@@ -301,20 +324,20 @@ def topic_changes(body: UpdateTopicBody) -> dict[str, Any]:
 # Variants and attributes.
 
 
-class AttributeValues(Struct, frozen=True, kw_only=True):
+class AttributeValues(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     values: dict[str, str] = {}
 
 
-class CreateVariantBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class CreateVariantBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     name: Text
     attribute_values: AttributeValues = AttributeValues()
     is_default: bool = False
 
 
-class UpdateVariantBody(Struct, frozen=True, kw_only=True, rename="camel"):
-    name: Text | None = None
-    attribute_values: AttributeValues | None = None
-    is_default: bool | None = None
+class UpdateVariantBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
+    name: Text | UnsetType = UNSET
+    attribute_values: AttributeValues | UnsetType = UNSET
+    is_default: bool | UnsetType = UNSET
 
 
 class GivenValues(Struct, frozen=True, kw_only=True):
@@ -336,7 +359,7 @@ class RemovedResponse(Struct, frozen=True, kw_only=True):
     id: str
 
 
-class AttributeBody(Struct, frozen=True, kw_only=True):
+class AttributeBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     name: Text
 
 

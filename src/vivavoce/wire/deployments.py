@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from vivavoce.domain.deployment import Deployment
 from vivavoce.domain.difference import FileDifference
@@ -14,16 +14,16 @@ from vivavoce.wire.times import iso, rfc1123
 
 class PublishDeploymentBody(Struct, frozen=True, kw_only=True, rename="camel"):
     deployment_message: str = ""
-    environment: str | None = None
+    environment: str | UnsetType = UNSET
     version: str | None = None  # ours: publish only if the draft is this one
 
 
-class PromoteDeploymentBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class PromoteDeploymentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     deployment_message: str = ""
-    target_environment: str | None = None
+    target_environment: Literal["pre-release", "live"] | UnsetType = UNSET
 
 
-class RollbackDeploymentBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class RollbackDeploymentBody(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel"):
     deployment_message: str = ""
 
 
@@ -44,7 +44,9 @@ class GetDeploymentsResponse(Struct, frozen=True, kw_only=True, rename="camel"):
 
 
 class ActiveDeploymentsResponse(Struct, frozen=True, kw_only=True, rename="camel"):
-    active_deployments: dict[str, DeploymentResponse | None]
+    """An environment that nothing serves is not in it."""
+
+    active_deployments: dict[str, DeploymentResponse]
 
 
 class MutationDeploymentResponse(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -88,7 +90,7 @@ def listed(found: Sequence[Deployment]) -> GetDeploymentsResponse:
 
 def active(found: Mapping[Any, Deployment | None]) -> ActiveDeploymentsResponse:
     return ActiveDeploymentsResponse(
-        active_deployments={name: deployment(each) if each is not None else None for name, each in found.items()}
+        active_deployments={name: deployment(each) for name, each in found.items() if each is not None}
     )
 
 

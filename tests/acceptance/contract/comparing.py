@@ -79,6 +79,11 @@ def _resolved(schema: Document, document: Document) -> Document:
         for part in schema["$ref"].removeprefix("#/").split("/"):
             target = target[part]
         schema = target
+    options = schema.get("anyOf", [])
+    inner = [one for one in options if one.get("type") != "null"]
+    if len(options) == 2 and len(inner) == 1 and "$ref" in inner[0]:  # of one shape, or null
+        found = _resolved(inner[0], document)
+        return {**found, "type": [found.get("type", "object"), "null"]}
     return schema
 
 

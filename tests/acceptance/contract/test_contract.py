@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from vivavoce.api.openapi import document
 
 HERE = Path(__file__).parent
 # In order: where two speak of one path, the first is right.
+NOT_SERVED = re.compile("/telephony/|/voice-library")
 FILES = ("conversations", "conversations-v3", "conversations-v1", "concurrent-calls", "handoff", "external-events")
 
 
@@ -27,7 +29,7 @@ def contracts() -> Iterator[dict[str, Any]]:
         seen |= set(contract["paths"])
         yield contract
     agents = json.loads((folder / "agents.openapi.json").read_text())
-    agents["paths"] = {path: ops for path, ops in agents["paths"].items() if "/audio-cache" in path}
+    agents["paths"] = {path: ops for path, ops in agents["paths"].items() if not NOT_SERVED.search(path)}
     yield agents
 
 
