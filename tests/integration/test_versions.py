@@ -132,7 +132,7 @@ def test_what_cannot_be_done_is_refused_and_changes_nothing(tmp_path: Path) -> N
         assert await author.refused("nothing/promote") == (404, "DEPLOYMENT_NOT_FOUND")
         assert await author.refused("live/rollback") == (404, "DEPLOYMENT_NOT_FOUND")
         assert await author.refused("sandbox/promote", targetEnvironment="sandbox") == (
-            400, "DEPLOYMENTS_INVALID_ENVIRONMENT",
+            400, "SCHEMA_VALIDATION_FAILED",
         )  # fmt: skip
         assert await author.refused(f"{draft}/promote", targetEnvironment="live") == (
             400, "DEPLOYMENTS_INVALID_ENVIRONMENT",

@@ -51,7 +51,7 @@ def command(
         else:
             versions.show_difference(difference)
         return
-    body = {"deploymentMessage": message, "targetEnvironment": target}
+    body = {"deploymentMessage": message, **({"targetEnvironment": target} if target else {})}
     made = ask(where, "POST", versions.path_of(agent, found["id"], "promote"), body)["deployment"]
     if as_json:
         click.echo(json.dumps(made, ensure_ascii=False))
