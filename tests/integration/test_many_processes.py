@@ -208,6 +208,32 @@ async def until(ask: Callable[[], Awaitable[Any]], wanted: Any) -> None:
     raise AssertionError(f"{found!r} is not {wanted!r}")
 
 
+def test_what_is_published_at_one_process_is_served_by_the_other_within_a_second(tmp_path: Path) -> None:
+    async def check(two: Two, first: Api, second: Api) -> None:
+        before = (await second.open())["conversationId"]
+        branches = "/v1/agents/tiny/branches"
+        _, made, _ = await first.call("POST", branches, {"branchName": "work"})
+        branch = f"{branches}/{made['branchId']}"
+        status, _, _ = await second.call("PATCH", f"{branch}/behavior", {"behavior": "Be kind. {{fn:act}}\n"})
+        assert status == 200
+        status, merged, _ = await first.call("POST", f"{branch}/merge", {})
+        assert status == 200, merged
+        _, active, _ = await first.call("GET", "/v1/agents/tiny/deployments/active")
+        wanted = active["activeDeployments"]["sandbox"]["id"]
+
+        async def deployment() -> str:
+            id = (await second.open())["conversationId"]
+            return str((await second.call("GET", f"{LIST}/{id}"))[1]["deploymentId"])
+
+        await asyncio.wait_for(until(deployment, wanted), 1.0)
+        assert (await second.say(before, "act 0"))[0] == 200  # goes on where it was
+        status, back, _ = await second.call("POST", f"/v1/agents/tiny/deployments/{wanted}/promote", {})
+        assert status == 200, back
+        assert (await first.open(clientEnv="pre-release"))["conversationId"]
+
+    both(tmp_path, check)
+
+
 def test_a_call_whose_process_is_gone_is_ended_by_another(tmp_path: Path) -> None:
     async def go() -> None:
         database, data = postgres.fresh(), tmp_path / "a"
