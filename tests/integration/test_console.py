@@ -675,6 +675,38 @@ def test_the_search_box_shows_what_a_turn_would_retrieve_and_why(tmp_path: Path)
     console(tmp_path, check, agent=HOSTILE)
 
 
+def test_versions_are_published_promoted_and_taken_back_at_the_console(tmp_path: Path) -> None:
+    async def check(http: Api) -> None:
+        path = "/console/operations"
+
+        async def does(what: str, version: str = "", target: str = "") -> int:
+            fields = {"agent": "tiny", "what": what, "version": version, "target": target}
+            return int((await me.post(f"{path}/versions", fields))[0])
+
+        async with await visitor(http) as me:
+            assert ">Publish</button>" in (await me.get(path))[1]
+            assert await does("publish") == 200
+            body = (await me.get(f"{path}?saved=versions"))[1]
+            assert (
+                ">Publish</button>" not in body
+                and ">Promote</button>" in body
+                and "new conversations begin on it" in body
+            )
+            assert await does("promote", "sandbox", "pre-release") == 200
+            assert await does("promote", "pre-release", "live") == 200
+            _, found, _ = await http.call("GET", "/v1/agents/tiny/deployments/active")
+            assert set(found["activeDeployments"]) == {"sandbox", "pre-release", "live"}
+            assert ">Promote</button>" not in (await me.get(path))[1]
+            assert await does("publish") == 409 and await does("nothing") == 400 and await does("back", "none") == 404
+        async with await visitor(http, await key(http, "read")) as guest:
+            body = (await guest.get(path))[1]
+            assert "Versions" in body and ">Publish</button>" not in body
+            fields = {"agent": "tiny", "what": "publish", "version": "", "target": ""}
+            assert (await guest.post(f"{path}/versions", fields))[0] == 403
+
+    console(tmp_path, check)
+
+
 def test_keys_are_made_shown_once_and_revoked_at_the_console(tmp_path: Path) -> None:
     async def check(http: Api) -> None:
         path = "/console/operations"

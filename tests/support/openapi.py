@@ -23,7 +23,7 @@ from tests.support.http import KEY, Process
 from vivavoce.client import Client
 
 ROOT = Path(__file__).parents[2]
-EXAMPLES = 8
+EXAMPLES = 6
 IDS = [f"c{n}" for n in range(12)]
 KNOWN = {  # values for the path, so that the logic behind it is reached
     "agentId": ["bike-workshop"], "project_id": ["bike-workshop"], "account_id": ["spoke-and-chain"],

@@ -10,10 +10,12 @@ from starlette.responses import Response
 from vivavoce.console import page
 from vivavoce.console.visit import Page, Visit, number
 from vivavoce.domain.conversation import ENVIRONMENTS
+from vivavoce.domain.deployment import Deployment
 from vivavoce.domain.erasure import Retention
 from vivavoce.domain.principal import Permission
 from vivavoce.errors import Invalid
 from vivavoce.service.operations import is_operator
+from vivavoce.service.versions import STAGES
 from vivavoce.wire import times
 from vivavoce.wire.keys import key_summary
 
@@ -22,9 +24,9 @@ PERMISSIONS: tuple[Permission, ...] = get_args(Permission)
 MEANINGS: dict[Permission, str] = {
     "chat": "hold conversations",
     "read": "read them",
-    "write": "mark, note and tag them",
+    "write": "mark, note and tag them; change drafts",
     "pii": "see personal data",
-    "admin": "keys, erasure, retention",
+    "admin": "keys, versions, erasure, retention",
 }
 ENTRIES = 50  # of the audit log
 
@@ -61,11 +63,35 @@ async def _page(visit: Visit, *, made: str = "", status: int = 200) -> Response:
         permissions=PERMISSIONS,
         meanings=MEANINGS,
         key_names={key["id"]: key["name"] for key in values["keys"] or ()},
-        saved=visit.request.query_params.get("saved") == "retention",
+        saved=visit.request.query_params.get("saved", ""),
+        earlier={a.agent_id: await _earlier(visit, a.agent_id) for a in agents} if visit.may("read") else {},
         readiness=services.operations.readiness(),
         model=services.operations.model,
         now=datetime.now(UTC),
     )
+
+
+async def _earlier(visit: Visit, agent_id: str) -> dict[str, Deployment | None]:
+    """What served each environment before."""
+    found: dict[str, Deployment | None] = {"draft": None}
+    for stage in STAGES:
+        listed = await visit.services.versions.listed(visit.principal, agent_id, stage)
+        found[stage] = next((each for each in listed if each.tree != listed[0].tree), None)
+    return found
+
+
+async def change_version(visit: Visit) -> Response:
+    versions, principal, agent_id = visit.services.versions, visit.principal, visit.field("agent")
+    match visit.field("what"):
+        case "publish":
+            await versions.publish(principal, agent_id)
+        case "promote":
+            await versions.promote(principal, agent_id, visit.field("version"), target=visit.field("target"))
+        case "back":
+            await versions.roll_back(principal, agent_id, visit.field("version"))
+        case what:
+            raise Invalid(f"{what[:40]!r} cannot be done to a version.")
+    return page.redirect(f"{PATH}?saved=versions#versions")
 
 
 async def create_key(visit: Visit) -> Response:
@@ -105,6 +131,7 @@ def _days(name: str, text: str) -> int | None:
 
 PAGES = (
     Page(method="GET", path=PATH, handler=show),
+    Page(method="POST", path=f"{PATH}/versions", handler=change_version, permission="admin"),
     Page(method="POST", path=f"{PATH}/keys", handler=create_key, permission="admin"),
     Page(method="POST", path=f"{PATH}/keys/revoke", handler=revoke_key, permission="admin"),
     Page(method="POST", path=f"{PATH}/retention", handler=put_retention, permission="admin"),

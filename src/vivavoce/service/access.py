@@ -8,7 +8,7 @@ from vivavoce.errors import Forbidden
 _NAMES = {
     "chat": "hold conversations",
     "read": "read conversations",
-    "write": "change conversations",
+    "write": "change conversations and drafts",
     "pii": "see personal data",
     "admin": "administer",
 }
