@@ -289,8 +289,13 @@ def test_an_agent_that_begins_by_the_api_talks_is_copied_and_removed(tmp_path: P
             "PROJECT_IN_USE",
         )  # it has a conversation
         assert await author.refused("DELETE", "/v1/agents/tiny") == (409, "PROJECT_IN_USE")  # its folder is served
+        rtc = f"/v1/agents/{copy['agentId']}/real-time-configs/sandbox"
+        await author.call("PATCH", f"{rtc}/variables", {"variables": {"open": True}})
         await author.call("DELETE", f"/v1/agents/{copy['agentId']}", expect=204)
         assert await author.refused("GET", f"/v1/agents/{copy['agentId']}/branches") == (404, "PROJECT_NOT_FOUND")
+        again = {**body, "agentId": copy["agentId"]}
+        await author.call("POST", "/v1/accounts/acme/agents", again)  # the id is free, and nothing is left of it
+        assert (await author.call("GET", rtc))["variables"] is None
 
     authored(tmp_path, check)
 

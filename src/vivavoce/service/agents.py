@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 
 from vivavoce.domain.branch import MAIN
-from vivavoce.domain.clock import Random
+from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.deployment import Tree
 from vivavoce.domain.ids import clean_name
 from vivavoce.domain.parts import AgentSummary
@@ -18,14 +19,29 @@ from vivavoce.project.editing import Files
 from vivavoce.project.loader import load
 from vivavoce.project.tree import tree_hash
 from vivavoce.project.writing import edited, text_of, yaml_of
+from vivavoce.service import audio_cache, events, handoffs, memories, real_time, views
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.branches import Branches
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
+from vivavoce.service.erasure import RETAIN
+from vivavoce.service.finders import RULES
+from vivavoce.service.redaction_rules import RUN
 from vivavoce.store.interface import Store
 
 CLAIM = "agents"
+LEFT_BEHIND = (
+    real_time.FACT,
+    RULES,
+    RUN,
+    views.FACT,
+    memories.FACT,
+    RETAIN,
+    handoffs.FACT,
+    events.FACT,
+    audio_cache.FACT,
+)
 MAX_NAME = 100
 
 
@@ -49,6 +65,7 @@ class Agents:
     def __init__(
         self,
         store: Store,
+        clock: Clock,
         random: Random,
         deployments: Deployments,
         branches: Branches,
@@ -58,6 +75,7 @@ class Agents:
     ) -> None:
         """`template(agent id)` is the folder with which an agent begins."""
         self._store = store
+        self._clock = clock
         self._random = random
         self._deployments = deployments
         self._branches = branches
@@ -118,6 +136,9 @@ class Agents:
                 raise AgentInUse("The agent has conversations; erase them first.")
             await self._audit.note(principal, "agent.remove", account_id, agent_id)
             await self._branches.forget(account_id, agent_id)
+            later = self._clock.now() + timedelta(days=1)
+            for kind in LEFT_BEHIND:  # whoever takes the id next begins with nothing of it
+                await self._store.expired_facts(account_id, agent_id, kind, later)
             await self._deployments.remove(account_id, agent_id)
 
     async def _begin(

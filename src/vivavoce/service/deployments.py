@@ -195,6 +195,14 @@ class Deployments:
         served = self._served.get(agent_id)
         return served.loaded.agent if served is not None else None
 
+    async def draft_agent(self, account_id: str, agent_id: str) -> Agent | None:
+        """The agent as its draft is now, whether its folder is served here or it is only stored."""
+        served = self._served.get(agent_id)
+        if served is not None and served.account_id == account_id:
+            return served.loaded.agent
+        draft = (await self.active(account_id, agent_id)).get("draft")
+        return await self.agent_of(draft.tree) if draft is not None else None
+
     @property
     def served(self) -> list[Served]:
         return list(self._served.values())

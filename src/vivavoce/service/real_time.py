@@ -135,16 +135,16 @@ class RealTimeConfigs:
 
     async def _page(self, account_id: str, agent_id: str, name: str) -> Page:
         fact = await self._fact(account_id, agent_id, name)
-        agent = self._deployments.served_agent(agent_id)
+        agent = await self._deployments.draft_agent(account_id, agent_id)
         own = _folder_page(agent, name) if agent is not None else Page(environment=name)
         if fact is None or fact.body["base"] != _base(own):
             return own
         return Page(environment=name, schema=fact.body["schema"], variables=fact.body["variables"], changed_at=fact.at)
 
     async def _put(self, account_id: str, agent_id: str, page: Page) -> Page:
-        agent = self._deployments.served_agent(agent_id)
+        agent = await self._deployments.draft_agent(account_id, agent_id)
         if agent is None:
-            raise AgentNotFound(f"Agent {agent_id!r} is not served now, so its configuration cannot be changed.")
+            raise AgentNotFound(f"Agent {agent_id!r} has no draft, so its configuration cannot be changed.")
         fact = Fact(
             account_id=account_id,
             agent_id=agent_id,

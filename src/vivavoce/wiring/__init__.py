@@ -444,7 +444,7 @@ def _serving(
         versions=versions,
         branches=branches,
         authoring=Authoring(branches),
-        agents=Agents(store, random, deployments, branches, audit, ground.claims, template),
+        agents=Agents(store, clock, random, deployments, branches, audit, ground.claims, template),
         outlines=outlines,
         operations=Operations(
             store,
