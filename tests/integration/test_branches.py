@@ -181,6 +181,54 @@ def test_what_only_one_side_has_changed_is_merged_and_what_both_have_is_asked(tm
     authored(tmp_path, check)
 
 
+def test_comments_of_the_folder_outlive_a_merge_that_both_sides_have_a_part_in(tmp_path: Path) -> None:
+    async def check(author: Author) -> None:
+        branch = await author.branch()
+        (topic,) = await author.call("GET", f"{branch}/knowledge-base/topics")
+        place = f"{branch}/knowledge-base/topics/{topic['id']}"
+        await author.call("PATCH", place, {"content": "We open at ten."}, expect=204)
+        (author.folder / "topics/hours.yaml").write_text(
+            TOPIC.replace("- When do", "- Are you open?   # asked at night\n- When do") + "# reviewed in May\n"
+        )
+        assert author.http.started is not None
+        await author.http.started.services.deployments.serve(author.folder)
+        await author.merge(branch)
+        text = (author.folder / "topics/hours.yaml").read_text()
+        assert "content: We open at ten." in text and "- Are you open?" in text
+        for comment in ("# what callers ask most", "# Saturdays as well", "# asked at night", "# reviewed in May"):
+            assert comment in text
+
+    authored(tmp_path, check)
+
+
+def test_names_of_topics_however_long_or_odd_become_files(tmp_path: Path) -> None:
+    async def check(author: Author) -> None:
+        branch = await author.branch()
+        names = ["x" * 300, "\N{SLIGHTLY SMILING FACE}", "'", "../../x", "a\0b"]
+        for name in names:
+            await author.call("POST", f"{branch}/knowledge-base/topics", {"name": name, "content": "x"}, expect=201)
+        await author.merge(branch)
+        found = await author.call("GET", f"{BRANCHES}/main/knowledge-base/topics")
+        assert {topic["name"] for topic in found} == {*names, "hours"}
+        assert len(list((author.folder / "topics").iterdir())) == len(names) + 1
+
+    authored(tmp_path, check)
+
+
+def test_reading_a_branch_adds_no_step_to_it(tmp_path: Path) -> None:
+    async def check(author: Author) -> None:
+        for n in range(3):
+            (author.folder / "agent_settings/rules.txt").write_text(f"Rules {n}.\n")
+            assert author.http.started is not None
+            await author.http.started.services.deployments.serve(author.folder)
+            for _ in range(2):
+                await author.call("GET", BRANCHES)
+        (main,) = (await author.call("GET", BRANCHES))["branches"]
+        assert main["lastKnownSequence"] == "1"  # nobody has gone on from any of them
+
+    authored(tmp_path, check)
+
+
 def test_a_conflict_may_be_settled_by_a_value_of_ones_own(tmp_path: Path) -> None:
     async def check(author: Author) -> None:
         branch = await author.branch()

@@ -245,6 +245,8 @@ time.sleep(5)
 BOMBS = {
     "a result of empty maps": "bytes([0x82, 0xa1]) + b't' + bytes([0xa4]) + b'done' + bytes([0xa8]) + b'returned' + bytes([0xdd]) + (20_000_000).to_bytes(4, 'big') + bytes([0x80]) * 20_000_000",
     "a state of a million keys": "msgspec.msgpack.encode({'t': 'done', 'view': {str(n): b'0' for n in range(1_000_000)}})",
+    "a call-back of empty maps": "bytes([0x84, 0xa1]) + b't' + bytes([0xa3]) + b'ask' + bytes([0xa1]) + b'n' + bytes([1, 0xa4]) + b'kind' + bytes([0xa3]) + b'log' + bytes([0xa4]) + b'body' + bytes([0x81, 0xa1]) + b'a' + bytes([0xdd]) + (20_000_000).to_bytes(4, 'big') + bytes([0x80]) * 20_000_000",
+    "values of lists in lists": "msgspec.msgpack.encode({'t': 'done', 'view': {str(n): b'[' * 900 + b']' * 900 for n in range(10_000)}})",
     "a value of empty lists": "msgspec.msgpack.encode({'t': 'done', 'view': {'a': b'[' + b'[],' * 2_000_000 + b'[]]'}})",
 }
 

@@ -182,3 +182,45 @@ def test_bodies_that_never_arrive_take_nobodys_place(tmp_path: Path) -> None:
             writer.close()
 
     run(patient(write(tmp_path, AGENT), check, requests=8))
+
+
+@pytest.mark.parametrize(
+    "beside", [b"0\r\n" + b"T: t\r\n" * 500_000, b"1;" + b"x" * 4_000_000, b"0\r\nT: " + b"t" * 4_000_000]
+)
+def test_what_stands_beside_a_body_has_an_end_too(tmp_path: Path, beside: bytes) -> None:
+    async def check(port: int) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            for start in range(0, len(beside), 50_000):
+                writer.write(beside[start : start + 50_000])
+                await writer.drain()
+            await asyncio.wait_for(reader.read(), 5)
+            writer.write(b"x")
+            await writer.drain()
+        assert writer.is_closing() or reader.at_eof()
+        writer.close()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)  # a body in the smallest of chunks is taken
+        body = b'{"clientEnv": "sandbox"}'
+        chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+        writer.write(
+            b"POST /v1/agents/tiny/debug-chat HTTP/1.1\r\nHost: x\r\nX-API-KEY: %b\r\nTransfer-Encoding: chunked\r\n\r\n"
+            % KEY.encode()
+            + chunks
+        )
+        assert b" 201 " in await asyncio.wait_for(reader.readline(), 10)
+        writer.close()
+
+    run(patient(write(tmp_path, AGENT), check))
+
+
+def test_a_handshake_that_is_too_large_for_its_reader_is_answered(tmp_path: Path) -> None:
+    async def check(port: int) -> None:
+        upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        for more in (b"X-A: " + b"a" * 9_000 + b"\r\n", b"X-A: b\r\n" * 300):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /v1/calls/x HTTP/1.1\r\nHost: x\r\n" + upgrade + more + b"\r\n")
+            assert b" 431 " in await asyncio.wait_for(reader.readline(), 5)
+            writer.close()
+
+    run(patient(write(tmp_path, AGENT), check))

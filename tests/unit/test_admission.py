@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from tests.support.talk import run
+from vivavoce.api.admitted import Admitted
 from vivavoce.domain.principal import Principal
 from vivavoce.service.admission import LEAST, SPARE, WAITING_ROOM, Admission, Overloaded, RateLimited, Rates
 
@@ -100,3 +102,30 @@ def test_a_flood_is_not_let_in_before_it_is_seen_to_be_one() -> None:
     gate.look(0.0)
     gate.look(0.0)
     assert SPARE < gate.room <= 2 * 80 + SPARE
+
+
+def test_a_body_takes_its_place_when_it_is_there_and_one_that_nobody_reads_at_once() -> None:
+    async def scenario() -> None:
+        admission, seen = Admission(8), []
+
+        async def app(scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(admission.in_work)
+            if scope["method"] == "POST":
+                while (await receive()).get("more_body"):
+                    seen.append(admission.in_work)
+                seen.append(admission.in_work)
+
+        parts = [{"type": "http.request", "more_body": True}, {"type": "http.request"}]
+
+        async def receive() -> Message:
+            return parts.pop(0)
+
+        async def send(message: Message) -> None:
+            raise AssertionError(message)
+
+        for method in ("GET", "POST"):
+            scope = {"type": "http", "method": method, "path": "/x", "headers": [(b"content-length", b"2")]}
+            await Admitted(app, admission)(scope, receive, send)
+        assert seen == [1, 0, 0, 1] and admission.in_work == 0
+
+    asyncio.run(scenario())

@@ -48,7 +48,8 @@ class Admitted:
 
 
 def _has_body(scope: Scope) -> bool:
-    return any(
+    """That anybody would read."""
+    return scope["method"] not in ("GET", "HEAD", "OPTIONS") and any(
         name == b"transfer-encoding" or (name == b"content-length" and value.strip() not in (b"", b"0"))
         for name, value in scope["headers"]
     )

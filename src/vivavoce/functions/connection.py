@@ -19,9 +19,11 @@ log = logging.getLogger(__name__)
 
 MOST_ASKS = 200  # call-backs of one function call
 MAX_ANSWER_BYTES = 24 << 20  # a state of 8 MiB, its view, and what was returned
-MAX_PLAIN_BYTES = (
-    2 << 20
-)  # of an answer, besides state: becoming objects, it grows to fifty times that, on the event loop
+MAX_ASK_BYTES = 1 << 20
+MOST_ASKS_AT_ALL = 10 * MOST_ASKS  # of a process between two calls, before it is taken for gone wild
+MOST_UNREAD_BYTES = 4 << 20  # of answers that it does not take
+MAX_VIEW_BYTES = 12 << 20
+MAX_PLAIN_BYTES = 2 << 20  # of an answer besides state: becoming objects, it grows fiftyfold, on the event loop
 MOST_STATE_KEYS = 20_000  # that change in one call
 MOST_STATE_PARTS = 250_000  # elements and members of what changes
 MOST_CHECKED_BYTES = 1 << 18  # of one value of the state: of a larger one only the form is looked at
@@ -206,14 +208,25 @@ class Worker(asyncio.Protocol):
                 _check(outcome)
                 self._outcome.set_result(outcome)
         elif kind == "ask":
+            self._asked += 1
+            transport = self._transport
+            if (
+                len(body) > MAX_ASK_BYTES
+                or self._asked > MOST_ASKS_AT_ALL
+                or (transport is not None and transport.get_write_buffer_size() > MOST_UNREAD_BYTES)
+            ):
+                self._fail("The function asked for too much.")
+                self.close()
+                return
             ask = _decode_ask(body)
             task = asyncio.get_running_loop().create_task(self._respond(ask))
             self._asks.add(task)
             task.add_done_callback(self._asks.discard)
+        else:
+            raise ValueError(f"a frame of kind {kind[:20]!r}")
 
     async def _respond(self, ask: AskFrame) -> None:
         reply: dict[str, Any] = {"t": "answer", "n": ask.n}
-        self._asked += 1
         if self._answer is None:
             reply["error"] = "no call is running"
         elif self._asked > MOST_ASKS:
@@ -244,8 +257,12 @@ class Worker(asyncio.Protocol):
 def _is_too_much(parts: _Sizes) -> bool:
     plain = (parts.returned, parts.queued, parts.metrics, parts.logs, parts.messages, parts.removed, parts.warnings)
     view = bytes(parts.view)
+    parts_of_state = view.count(b",") + view.count(b"[") + view.count(b"{")
     return (
-        sum(map(len, plain)) > MAX_PLAIN_BYTES or _count(view) > MOST_STATE_KEYS or view.count(b",") > MOST_STATE_PARTS
+        sum(map(len, plain)) > MAX_PLAIN_BYTES
+        or len(view) > MAX_VIEW_BYTES
+        or _count(view) > MOST_STATE_KEYS
+        or parts_of_state > MOST_STATE_PARTS
     )
 
 

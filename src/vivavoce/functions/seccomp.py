@@ -48,6 +48,11 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "syslog": (103, 116), "open_by_handle_at": (304, 265), "shmget": (29, 194), "shmat": (30, 196),
     "shmctl": (31, 195), "msgget": (68, 186), "semget": (64, 190), "mq_open": (240, 180), "memfd_create": (319, 279),
     "memfd_secret": (447, 447), "migrate_pages": (256, 238), "move_pages": (279, 239), "vhangup": (153, 58),
+    "socketpair": (53, 199), "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452),
+    "chown": (92, None), "fchown": (93, 55), "lchown": (94, None), "fchownat": (260, 54), "utime": (132, None),
+    "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88), "setxattr": (188, 5),
+    "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463), "removexattr": (197, 14),
+    "lremovexattr": (198, 15), "fremovexattr": (199, 16), "removexattrat": (466, 466),
     "iopl": (172, None), "ioperm": (173, None), "modify_ldt": (154, None),
 }  # fmt: skip
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # place in the table, AUDIT_ARCH
@@ -63,14 +68,33 @@ _NEVER = (
     *("shmget", "shmat", "shmctl", "msgget", "semget", "mq_open", "memfd_secret", "migrate_pages", "move_pages"),
     *("iopl", "ioperm", "modify_ldt"),
 )
+# Landlock does not rule over the modes, owners and times of files: for who has the same user as the server's files.
+_MARKS = (
+    *(
+        "chmod",
+        "fchmod",
+        "fchmodat",
+        "fchmodat2",
+        "chown",
+        "fchown",
+        "lchown",
+        "fchownat",
+        "utime",
+        "utimes",
+        "futimesat",
+    ),
+    *("utimensat", "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr"),
+    "removexattrat",
+)
 _UNKNOWN = ("clone3", "memfd_create")  # whose callers know what to do where a kernel does not have them
 
 _Step = tuple[int, int, int, int]  # code, jump if true, jump if false, value
 
 
-def confine() -> bool:
+def confine(*, has_own_user: bool) -> bool:
     """For this process and all that it starts, for good. False where this machine's calls are not known."""
-    return _install(_common)
+    marks = () if has_own_user else _MARKS
+    return _install(lambda number: [*_always(number, marks, errno.EPERM), *_common(number)])
 
 
 def stay_in_group() -> bool:
@@ -95,6 +119,10 @@ def _common(number: dict[str, int]) -> list[_Step]:
             [*_argument(0), *_unless_equal(0, _deny()), *_argument(1), *_unless_equal(0, _deny()), *_allow()],
         ),
         *_when(number["socket"], _plain_sockets()),
+        *_when(  # a pair of datagram sockets can be sent from to any other
+            number["socketpair"],
+            [*_argument(1), (_AND, 0, 0, SOCK_TYPE_MASK), *_unless_equal(SOCK_STREAM, _deny()), *_allow()],
+        ),
         *_when(number["sendto"], [*_argument(3), *_if_any(MSG_FASTOPEN, _deny()), *_allow()]),
         *_when(number["sendmsg"], [*_argument(2), *_if_any(MSG_FASTOPEN, _deny()), *_allow()]),
         *_when(number["sendmmsg"], [*_argument(3), *_if_any(MSG_FASTOPEN, _deny()), *_allow()]),

@@ -73,7 +73,7 @@ def _guard(boot: dict[str, Any], has_namespace: bool, is_apart: bool) -> dict[st
         closed = sandbox.close_ports(boot["closed_ports"])
         landlock = sandbox.landlock([*sandbox.SYSTEM_READ, *libraries], [boot["scratch"]])
         dropped = sandbox.drop_capabilities() if os.geteuid() == 0 else True
-        calls = seccomp.confine()
+        calls = seccomp.confine(has_own_user=is_other_user or boot["in_bubblewrap"])
         sandbox.hide_memory()
     sandbox.die_with_parent()  # a change of user forgets it
     sandbox.limit_resources(boot["memory_bytes"], base)

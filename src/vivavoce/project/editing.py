@@ -18,6 +18,7 @@ from vivavoce.project.source import plain_yaml
 from vivavoce.project.writing import edited, text_of, yaml_of
 
 Files = dict[str, bytes]
+MOST_IN_NAME = 80  # characters of a file's name
 
 
 class TopicNotFound(NotFound):
@@ -108,10 +109,10 @@ def with_topic(
 ) -> tuple[Files, str]:
     """(the files with a new topic, its path)."""
     _free_name(files, ids, name)
-    stem = clean_name(name) or "topic"
-    path = f"topics/{stem}.yaml"
-    if path in files:
-        raise TopicExists(f"A topic with another name has the file {path} already.")
+    stem = clean_name(name)[:MOST_IN_NAME] or "topic"
+    path, n = f"topics/{stem}.yaml", 1
+    while path in files:  # of a topic with another name
+        path, n = f"topics/{stem}_{n + 1}.yaml", n + 1
     value = {
         "name": name, "enabled": enabled, "actions": actions, "content": content, "example_queries": list(example_queries),
     }  # fmt: skip

@@ -25,18 +25,23 @@ def write_tree(folder: Path, expected: str, tree: Tree) -> None:
     root = folder.resolve()
     changed = {path: content for path, content in tree.files.items() if before.files.get(path) != content}
     removed = before.files.keys() - tree.files.keys()
-    for path in (*changed, *removed):
-        _check(root, path)
     done: list[str] = []
     try:
+        for path in (*changed, *removed):
+            _check(root, path)
         for path, content in changed.items():
+            _put_beside(root / path, content)
+        for path in changed:
             done.append(path)
-            _write(root / path, content)
+            _beside(root / path).replace(root / path)
         for path in sorted(removed):
             done.append(path)
             (root / path).unlink()
     except OSError as error:
         _undo(root, done, before.files)
+        for path in changed:
+            with contextlib.suppress(OSError):
+                _beside(root / path).unlink(missing_ok=True)
         raise FolderConflict(f"The folder cannot be written ({error.strerror}); it is as it was.") from error
 
 
@@ -51,22 +56,27 @@ def _check(root: Path, path: str) -> None:
         )
 
 
-def _write(place: Path, content: bytes) -> None:
+def _beside(place: Path) -> Path:
+    return place.with_name(f".{place.name}.new")
+
+
+def _put_beside(place: Path, content: bytes) -> None:
+    """All that takes long is done before the first file is exchanged: what a crash can leave half done is a row of renames."""
     place.parent.mkdir(parents=True, exist_ok=True)
-    beside = place.with_name(f".{place.name}.new")
+    beside = _beside(place)
     with beside.open("wb") as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
     if place.exists():
         beside.chmod(place.stat().st_mode & 0o777)
-    beside.replace(place)
 
 
 def _undo(root: Path, done: list[str], before: Mapping[str, bytes]) -> None:
     for path in done:
         with contextlib.suppress(OSError):
             if path in before:
-                _write(root / path, before[path])
+                _put_beside(root / path, before[path])
+                _beside(root / path).replace(root / path)
             else:
                 (root / path).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ from vivavoce.domain import merging
 from vivavoce.domain.merging import MISSING, Conflict, Path, Resolution
 from vivavoce.errors import Invalid
 from vivavoce.project.source import plain_yaml
-from vivavoce.project.writing import yaml_of
+from vivavoce.project.writing import brought_to, yaml_of
 
 _NAMES = ("name", "id", "keyphrase", "regex", "regular_expression")  # by which the items of a list are told apart
 
@@ -40,7 +40,7 @@ def merge(
 
 def _within(path: str, sides: list[Any], resolutions: Sequence[Resolution], conflicts: list[Conflict]) -> Any:
     named: dict[Path, str] = {}
-    base, ours, theirs = opened = [_opened(path, side, named) for side in sides]
+    base, ours, theirs = [_opened(path, side, named) for side in sides]
     settled = [
         Resolution(path=r.path[1:], strategy=r.strategy, value=r.value) for r in resolutions if r.path[:1] == (path,)
     ]
@@ -49,12 +49,15 @@ def _within(path: str, sides: list[Any], resolutions: Sequence[Resolution], conf
         conflicts.append(
             Conflict(path=(path, *conflict.path), base=conflict.base, ours=conflict.ours, theirs=conflict.theirs)
         )
-    for side, value in zip(sides, opened, strict=True):
-        if side is not MISSING and merged == value:
-            return side  # as it was written
     if merged is MISSING:
         return MISSING
-    return _closed(path, _listed(merged, named))
+    mine = sides[1]
+    if mine is not MISSING and merged == ours:
+        return mine  # as it was written
+    value = _listed(merged, named)
+    if mine is not MISSING and isinstance(value, dict) and path.endswith((".yaml", ".yml")):
+        return brought_to(mine, path, value)
+    return sides[2] if sides[2] is not MISSING and merged == theirs else _closed(path, value)
 
 
 def _opened(path: str, content: Any, named: dict[Path, str]) -> Any:

@@ -38,6 +38,47 @@ def edited(content: bytes, path: str, change: Callable[[Any], None]) -> bytes:
     return out.getvalue()
 
 
+def brought_to(content: bytes, path: str, value: dict[str, Any]) -> bytes:
+    """The file with those values in place of its own; where they are the same it stays as it was written, comments and all."""
+    return edited(content, path, lambda found: _bring(found, value))
+
+
+def _bring(found: Any, value: dict[str, Any]) -> None:
+    known = {str(key): key for key in found}
+    for name in known.keys() - value.keys():
+        del found[known[name]]
+    for name, new in value.items():
+        key = known.get(name, name)
+        old = found.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            _bring(old, new)
+        elif isinstance(old, list) and isinstance(new, list):
+            _bring_list(old, new)
+        elif key not in found or old != new:
+            found[key] = _readable(new)
+
+
+def _bring_list(found: list[Any], value: list[Any]) -> None:
+    """Items that are there stay the items that they are."""
+    kept = list(found)
+    items = []
+    for new in value:
+        same = next((old for old in kept if old == new or _is_named_alike(old, new)), None)
+        if same is None:
+            items.append(_readable(new))
+            continue
+        kept = [old for old in kept if old is not same]
+        if isinstance(same, dict):
+            _bring(same, new)
+        items.append(same)
+    if len(items) != len(found) or any(new is not old for new, old in zip(items, found, strict=True)):
+        found[:] = items
+
+
+def _is_named_alike(old: Any, new: Any) -> bool:
+    return isinstance(old, dict) and isinstance(new, dict) and "name" in new and old.get("name") == new["name"]
+
+
 def text_of(value: str) -> Any:
     """A text as it is put into a mapping: on lines of its own where it has several."""
     return LiteralScalarString(value) if "\n" in value else value

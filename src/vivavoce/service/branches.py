@@ -16,9 +16,10 @@ from vivavoce.domain.branch import MAIN, Branch, Step, StepKind
 from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.fact import Fact
+from vivavoce.domain.merging import MISSING, Resolution
 from vivavoce.domain.merging import Conflict as Difference
-from vivavoce.domain.merging import Resolution
 from vivavoce.domain.principal import Permission, Principal
+from vivavoce.engine.tools import is_plain
 from vivavoce.errors import Conflict, DraftNotFound, Invalid, NotFound, VivavoceError
 from vivavoce.project import merging
 from vivavoce.project.loader import load
@@ -159,6 +160,7 @@ class Branches:
         async with self._claims.hold(CLAIM, account_id, agent_id):
             parent = await self._branch(account_id, agent_id, source)
             _check_sequence(parent, expected)
+            await self._seen(account_id, agent_id, parent)
             known = [branch for branch in await self._all(account_id, agent_id) if branch.archived_at is None]
             if name == MAIN or any(branch.name == name for branch in known):
                 raise BranchNameTaken(f"There is a branch {name!r} already.")
@@ -269,6 +271,7 @@ class Branches:
         async with self._own(principal, agent_id, id, "admin") as (account_id, branch):
             _check_sequence(branch, expected)
             parent = await self._branch(account_id, agent_id, branch.parent or MAIN)
+            await self._seen(account_id, agent_id, parent)
             merged, conflicts = await self._together(branch.base, parent.tree, branch.tree, resolutions)
             if conflicts:
                 return Merged(sequence=branch.sequence, conflicts=conflicts)
@@ -300,6 +303,7 @@ class Branches:
         async with self._own(principal, agent_id, id) as (account_id, branch):
             _check_sequence(branch, expected)
             parent = await self._branch(account_id, agent_id, branch.parent or MAIN)
+            await self._seen(account_id, agent_id, parent)
             merged, conflicts = await self._together(branch.base, branch.tree, parent.tree, resolutions)
             if conflicts:
                 return Merged(sequence=branch.sequence, conflicts=conflicts)
@@ -317,6 +321,10 @@ class Branches:
     async def _together(
         self, base: str, ours: str, theirs: str, resolutions: Sequence[Resolution]
     ) -> tuple[Tree, list[Difference]]:
+        if not all(is_plain(resolution.value) for resolution in resolutions if resolution.value is not MISSING):
+            raise Invalid(
+                "The value of a resolution may be nested 32 levels deep, with whole numbers of at most 64 bits."
+            )
         trees = [await self._tree(hash) for hash in (base, ours, theirs)]
         before, mine, other = (tree.files for tree in trees)
         files, conflicts = await asyncio.to_thread(merging.merge, before, mine, other, resolutions)
@@ -372,27 +380,28 @@ class Branches:
         return branch
 
     async def _main(self, account_id: str, agent_id: str) -> Branch:
-        """The draft, with a step of its own for each change of it that was seen."""
+        """The draft as it is now. A change of it that nobody has gone on from is its next step, which is kept with the first
+        change that is made of it: reading writes nothing."""
         draft = await self._draft(account_id, agent_id)
         known = await self._known(account_id, agent_id, MAIN)
-        if known is not None and known.tree == draft.tree:
+        if known is None:
+            return Branch(
+                id=MAIN,
+                name=MAIN,
+                tree=draft.tree,
+                sequence=1,
+                created_at=draft.created_at,
+                created_by=draft.created_by,
+                updated_at=draft.created_at,
+            )
+        if known.tree == draft.tree:
             return known
-        async with self._claims.hold(CLAIM, account_id, agent_id, MAIN):
-            known = await self._known(account_id, agent_id, MAIN)
-            if known is None:
-                first = Branch(
-                    id=MAIN,
-                    name=MAIN,
-                    tree=draft.tree,
-                    sequence=1,
-                    created_at=draft.created_at,
-                    created_by=draft.created_by,
-                    updated_at=draft.created_at,
-                )
-                return await self._keep(account_id, agent_id, first, "folder", "")
-            if known.tree == draft.tree:
-                return known
-            return await self._next(account_id, agent_id, replace(known, tree=draft.tree), "folder", "", "")
+        return replace(known, tree=draft.tree, sequence=known.sequence + 1, updated_at=draft.created_at)
+
+    async def _seen(self, account_id: str, agent_id: str, branch: Branch) -> None:
+        """A step of main that somebody goes on from is kept."""
+        if branch.id == MAIN and await self._step(account_id, agent_id, MAIN, branch.sequence) is None:
+            await self._keep(account_id, agent_id, branch, "folder", "")
 
     async def _draft(self, account_id: str, agent_id: str) -> Deployment:
         served = self._deployments.served_draft(account_id, agent_id)

@@ -206,7 +206,11 @@ def created(branch: Branch) -> CreateBranchResponse:
 
 def resolutions(body: MergeBranchBody) -> list[Resolution]:
     return [
-        Resolution(path=tuple(each.path), strategy=each.strategy, value=MISSING if each.value is UNSET else each.value)
+        Resolution(
+            path=tuple(each.path),
+            strategy=each.strategy,
+            value=MISSING if each.value is UNSET or each.value is None else each.value,
+        )
         for each in body.conflict_resolutions
     ]
 
