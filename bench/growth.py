@@ -1,6 +1,6 @@
 """What so many turns a second need, from what a turn was measured to cost; and how long turns wait then, simulated.
 
-python bench/growth.py [--cpu 2.0] [--database-cpu 0.7] [--bytes 5500] [--log-bytes 9000]
+python bench/growth.py [--cpu 2.0] [--database-cpu 0.7] [--bytes 5500] [--log-bytes 6800]
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("--cpu", type=float, default=2.0, help="ms of a server a turn")
     parser.add_argument("--database-cpu", type=float, default=0.7, help="ms of PostgreSQL a turn")
     parser.add_argument("--bytes", type=float, default=5500.0, help="kept a turn, indexes included")
-    parser.add_argument("--log-bytes", type=float, default=9000.0, help="write-ahead log a turn")
+    parser.add_argument("--log-bytes", type=float, default=6800.0, help="write-ahead log a turn")
     options = parser.parse_args()
     print(
         "| turns/s | server cores | database cores | rows a day | rows a year | log MB/s | p50 / p99 ms of CPU and waiting |"

@@ -35,6 +35,7 @@ AGENT = {
         "def look_up(conv: Conversation, number: int):\n    return f'Order {number} leaves tomorrow.'\n"
     ),
 }
+AGAIN_SECONDS = 0.1
 SCRIPT = """
 rules:
   - when: {tool: look_up, said: order}
@@ -58,9 +59,17 @@ OURS = ("vivavoce, SQLite", "vivavoce, PostgreSQL")
 
 class Turns(Client):
     async def turn(self, conversation: str, n: int) -> float:
+        """Seconds; who is told to come again comes again, and its time goes on."""
         began = time.perf_counter()
-        await self.post(f"{self.base}/{conversation}", {"clientEnv": "sandbox", "message": f"Where is my order {n}?"})
-        return time.perf_counter() - began
+        body = {"clientEnv": "sandbox", "message": f"Where is my order {n}?"}
+        while True:
+            try:
+                await self.post(f"{self.base}/{conversation}", body)
+                return time.perf_counter() - began
+            except RuntimeError as error:
+                if not str(error).startswith("503"):
+                    raise
+                await asyncio.sleep(AGAIN_SECONDS)
 
 
 async def load(client: Turns, pid: int, at_once: int, conversations: int, turns: int) -> dict[str, float]:

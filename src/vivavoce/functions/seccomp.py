@@ -27,6 +27,7 @@ TCP_FASTOPEN_CONNECT = 30
 MSG_FASTOPEN = 0x20000000
 CLONE_NEW_ANYTHING = 0x7E020000
 EVERYBODY = 0xFFFFFFFF  # kill(-1)
+SIGSTOP = 19  # a process that stands still is not seen to be gone
 
 # asm/unistd.h: the number of a call on x86_64 and on aarch64; None where there is none.
 _NUMBERS: dict[str, tuple[int | None, int | None]] = {
@@ -53,7 +54,8 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "utimes": (235, None), "futimesat": (261, None), "utimensat": (280, 88), "setxattr": (188, 5),
     "lsetxattr": (189, 6), "fsetxattr": (190, 7), "setxattrat": (463, 463), "removexattr": (197, 14),
     "lremovexattr": (198, 15), "fremovexattr": (199, 16), "removexattrat": (466, 466),
-    "iopl": (172, None), "ioperm": (173, None), "modify_ldt": (154, None),
+    "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+    "pidfd_send_signal": (424, 424), "iopl": (172, None), "ioperm": (173, None), "modify_ldt": (154, None),
 }  # fmt: skip
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}  # place in the table, AUDIT_ARCH
 
@@ -102,7 +104,21 @@ def stay_in_group() -> bool:
     return _install(
         lambda number: [
             *_always(number, ("setsid", "setpgid"), errno.EPERM),
-            *_when(number["kill"], [*_argument(0), *_if_equal(EVERYBODY, _deny()), *_allow()]),
+            *_when(
+                number["kill"],
+                [*_argument(0), *_if_equal(EVERYBODY, _deny()), *_argument(1), *_if_equal(SIGSTOP, _deny()), *_allow()],
+            ),
+            *(
+                step
+                for name, place in (
+                    ("tkill", 1),
+                    ("tgkill", 2),
+                    ("rt_sigqueueinfo", 1),
+                    ("rt_tgsigqueueinfo", 2),
+                    ("pidfd_send_signal", 1),
+                )
+                for step in _when(number[name], [*_argument(place), *_if_equal(SIGSTOP, _deny()), *_allow()])
+            ),
         ]
     )
 

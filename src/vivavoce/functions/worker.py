@@ -28,13 +28,14 @@ from vivavoce.functions.runtime.session import (
 from vivavoce.functions.runtime.state import StateView, encode_view
 
 
-def main(sock: socket.socket, project: dict[str, Any]) -> None:
-    """Never returns."""
+def main(sock: socket.socket, project: dict[str, Any], *, has_domain: bool) -> None:
+    """Never returns. `has_domain`: it is to have a Landlock domain of its own."""
     try:
         os.setsid()
         sandbox.die_with_parent()
         sandbox.hide_memory()
-        sandbox.landlock_apart()
+        if has_domain:
+            sandbox.landlock_apart()
         seccomp.stay_in_group()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         sys.stdout = sys.stderr = Printed()

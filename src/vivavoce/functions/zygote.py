@@ -56,7 +56,8 @@ def _serve(control: socket.socket, boot: dict[str, Any], has_namespace: bool, is
     gc.collect()
     gc.freeze()
     frames.send(control, failures)
-    _fork_loop(control, boot["project"], worker)
+    # A domain within one that has a rule for each port copies all of them: tens of milliseconds for each conversation.
+    _fork_loop(control, boot["project"], worker, has_domain=not boot["closed_ports"])
 
 
 def _guard(boot: dict[str, Any], has_namespace: bool, is_apart: bool) -> dict[str, Any]:
@@ -115,7 +116,7 @@ def _import_all(modules: list[str]) -> dict[str, str]:
     return failures
 
 
-def _fork_loop(control: socket.socket, project: dict[str, Any], worker: Any) -> None:
+def _fork_loop(control: socket.socket, project: dict[str, Any], worker: Any, *, has_domain: bool) -> None:
     workers: dict[int, int] = {}  # the server's number of a worker -> its pid here
     signal.signal(signal.SIGCHLD, lambda *_: None)
     wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -138,7 +139,7 @@ def _fork_loop(control: socket.socket, project: dict[str, Any], worker: Any) -> 
                 control.close()
                 os.close(wake_read)
                 os.close(wake_write)
-                worker.main(socket.socket(fileno=descriptors[0]), project)
+                worker.main(socket.socket(fileno=descriptors[0]), project, has_domain=has_domain)
             os.close(descriptors[0])
             workers[number] = pid
         elif action == b"K":
