@@ -58,6 +58,8 @@ def create(
         click.echo(
             f"{made['key']}\n\nThis is the only time that the key {made['name']!r} is shown. Its id is {made['id']}."
         )
+        if not (account or agents or permissions):
+            click.echo("It may do everything, in every account: --permission, --agent and --account make it less.")
         click.echo(f"It is for the server on the data folder {settings.load(data=data, model='local').data}.", err=True)
 
 
