@@ -85,22 +85,24 @@ async def active(call: Call) -> Answer:
 
 async def create(call: Call) -> Answer:
     body: wire.AdkChatBody = call.body
-    opening = Opening(
-        environment=body.client_env,
-        channel=body.channel,
-        variant=body.variant_id,
-        asr_language=body.asr_lang_code,
-        tts_language=body.tts_lang_code,
-        sip_headers=body.sip_headers or {},
-    )
-    return await chat.opened(call, await _project(call), opening, 200, _rendered)
+    return await _opened(call, body, environment=body.client_env)
 
 
 async def create_draft(call: Call) -> Answer:
     body: wire.AdkDraftChatBody = call.body
+    return await _opened(call, body, environment="draft", deployment=body.artifact_version)
+
+
+async def _opened(
+    call: Call,
+    body: wire.AdkChatBody | wire.AdkDraftChatBody,
+    *,
+    environment: str,
+    deployment: str | None = None,
+) -> Answer:
     opening = Opening(
-        environment="draft",
-        deployment=body.artifact_version,
+        environment=environment,
+        deployment=deployment,
         channel=body.channel,
         variant=body.variant_id,
         asr_language=body.asr_lang_code,

@@ -72,23 +72,15 @@ _NEVER = (
 )
 # Landlock does not rule over the modes, owners and times of files: for who has the same user as the server's files.
 _MARKS = (
-    *(
-        "chmod",
-        "fchmod",
-        "fchmodat",
-        "fchmodat2",
-        "chown",
-        "fchown",
-        "lchown",
-        "fchownat",
-        "utime",
-        "utimes",
-        "futimesat",
-    ),
-    *("utimensat", "setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr"),
-    "removexattrat",
+    *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "fchown", "lchown", "fchownat"),
+    *("utime", "utimes", "futimesat", "utimensat"),
+    *("setxattr", "lsetxattr", "fsetxattr", "setxattrat"),
+    *("removexattr", "lremovexattr", "fremovexattr", "removexattrat"),
 )
 _UNKNOWN = ("clone3", "memfd_create")  # whose callers know what to do where a kernel does not have them
+
+# Which argument is the signal.
+_SIGNALS = {"tkill": 1, "tgkill": 2, "rt_sigqueueinfo": 1, "rt_tgsigqueueinfo": 2, "pidfd_send_signal": 1}
 
 _Step = tuple[int, int, int, int]  # code, jump if true, jump if false, value
 
@@ -110,13 +102,7 @@ def stay_in_group() -> bool:
             ),
             *(
                 step
-                for name, place in (
-                    ("tkill", 1),
-                    ("tgkill", 2),
-                    ("rt_sigqueueinfo", 1),
-                    ("rt_tgsigqueueinfo", 2),
-                    ("pidfd_send_signal", 1),
-                )
+                for name, place in _SIGNALS.items()
                 for step in _when(number[name], [*_argument(place), *_if_equal(SIGSTOP, _deny()), *_allow()])
             ),
         ]

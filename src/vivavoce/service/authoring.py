@@ -9,7 +9,8 @@ from typing import Any
 from vivavoce.domain.parts import AttributePart, TopicPart, VariantPart
 from vivavoce.domain.principal import Principal
 from vivavoce.project import editing
-from vivavoce.service.branches import Branches, Files
+from vivavoce.project.editing import Files
+from vivavoce.service.branches import Branches
 
 
 class Authoring:

@@ -22,6 +22,7 @@ from vivavoce.domain.principal import Permission, Principal
 from vivavoce.engine.tools import is_plain
 from vivavoce.errors import Conflict, DraftNotFound, Invalid, NotFound, VivavoceError
 from vivavoce.project import merging
+from vivavoce.project.editing import Files
 from vivavoce.project.loader import load
 from vivavoce.project.tree import tree_hash
 from vivavoce.service.access import require
@@ -36,8 +37,6 @@ CLAIM = "branches"
 MAX_NAME = 100
 MOST_BRANCHES = 200  # of an agent, without those that are archived
 MERGED = "Branch merged to main and deployed to sandbox"
-
-Files = dict[str, bytes]
 
 
 class BranchNotFound(NotFound):
