@@ -117,7 +117,7 @@ def test_a_key_for_other_agents_or_another_account_sees_nothing(tmp_path: Path) 
             "AdkRespondBody": {"message": "hi"},
             "AdkEndBody": {},
             "AdkDraftChatBody": {"artifact_version": "x"},
-            "AdkBranchChatBody": {},
+            "AdkExpectedBody": {},
             "AdkRenameBody": {"name": "x"},
             "AdkTagBody": {"tag": "x"},
             "DuplicateAgentBody": {"newAgentName": "x"},

@@ -21,9 +21,9 @@ from vivavoce.wire.chat import encode
 from vivavoce.wire.query import Query
 
 _PROJECTS = "/adk/v1/accounts/{account_id}/projects"
-_PROJECT = _PROJECTS + "/{project_id}"
-_BRANCHES = _PROJECT + "/branches"
-_BRANCH = _BRANCHES + "/{branch_id}"
+PROJECT = _PROJECTS + "/{project_id}"
+_BRANCHES = PROJECT + "/branches"
+BRANCH = _BRANCHES + "/{branch_id}"
 
 
 # Accounts and projects.
@@ -41,7 +41,7 @@ async def projects(call: Call) -> Answer:
 
 
 async def project(call: Call) -> Answer:
-    agent_id = await _project(call)
+    agent_id = await agent_of(call)
     known = await _projects(call.services, call.principal, call.request.path_params["account_id"])
     name = next(_name(each) for each in known if each.agent_id == agent_id)
     return Answer(body=encode({"id": agent_id, "name": name, "config": {"deployment_mode": "releases"}}))
@@ -59,7 +59,7 @@ def _name(known: KnownAgent) -> str:
     return name or known.agent_id
 
 
-async def _project(call: Call) -> str:
+async def agent_of(call: Call) -> str:
     """The agent that the path names."""
     account_id, agent_id = call.request.path_params["account_id"], call.request.path_params["project_id"]
     if await call.services.deployments.account_of(call.principal, agent_id) != account_id:
@@ -71,12 +71,12 @@ async def _project(call: Call) -> str:
 
 
 async def deployed(call: Call) -> Answer:
-    found = await call.services.versions.listed(call.principal, await _project(call), call.query["client_env"])
+    found = await call.services.versions.listed(call.principal, await agent_of(call), call.query["client_env"])
     return Answer(body=encode(deployments.adk_listed(found)))
 
 
 async def active(call: Call) -> Answer:
-    found = await call.services.versions.active(call.principal, await _project(call))
+    found = await call.services.versions.active(call.principal, await agent_of(call))
     return Answer(body=encode(deployments.adk_active(found)))
 
 
@@ -109,7 +109,7 @@ async def _opened(
         tts_language=body.tts_lang_code,
         sip_headers=body.sip_headers or {},
     )
-    return await chat.opened(call, await _project(call), opening, 200, _rendered)
+    return await chat.opened(call, await agent_of(call), opening, 200, _rendered)
 
 
 async def respond(call: Call) -> Answer:
@@ -120,7 +120,7 @@ async def respond(call: Call) -> Answer:
         asr_language=body.asr_lang_code,
         tts_language=body.tts_lang_code,
     )
-    agent_id = await _project(call)
+    agent_id = await agent_of(call)
     try:
         return await chat.responded(call, agent_id, call.request.path_params["conversation_id"], said, _rendered)
     except ConversationNotFound as error:
@@ -128,7 +128,7 @@ async def respond(call: Call) -> Answer:
 
 
 async def end(call: Call) -> Answer:
-    agent_id = await _project(call)
+    agent_id = await agent_of(call)
     try:
         await call.services.chats.end(call.principal, agent_id, call.request.path_params["conversation_id"])
     except ConversationNotFound as error:
@@ -140,7 +140,7 @@ async def end(call: Call) -> Answer:
 
 
 async def branches(call: Call) -> Answer:
-    found = await call.services.branches.listed(call.principal, await _project(call))
+    found = await call.services.branches.listed(call.principal, await agent_of(call))
     listed = agents_wire.branches(found)
     listed.branches[:] = [
         branch for branch in listed.branches if branch.branch_id != MAIN
@@ -152,7 +152,7 @@ async def create_branch(call: Call) -> Answer:
     body: agents_wire.CreateBranchBody = call.body
     made = await call.services.branches.create(
         call.principal,
-        await _project(call),
+        await agent_of(call),
         body.branch_name,
         by=author(call),
         source=body.source_branch_id or MAIN,
@@ -162,37 +162,37 @@ async def create_branch(call: Call) -> Answer:
 
 
 async def archive(call: Call) -> Answer:
-    found = await call.services.branches.listed(call.principal, await _project(call), archived=True)
+    found = await call.services.branches.listed(call.principal, await agent_of(call), archived=True)
     return Answer(body=encode(wire.archived(found)))
 
 
 async def sequence(call: Call) -> Answer:
-    branch = await call.services.branches.get(call.principal, await _project(call), _branch(call))
+    branch = await call.services.branches.get(call.principal, await agent_of(call), branch_of(call))
     return Answer(body=encode({"lastKnownSequence": str(branch.sequence)}))
 
 
 async def rename_branch(call: Call) -> Answer:
     body: wire.AdkRenameBody = call.body
-    branch = await call.services.branches.rename(call.principal, await _project(call), _branch(call), body.name)
+    branch = await call.services.branches.rename(call.principal, await agent_of(call), branch_of(call), body.name)
     return Answer(body=encode({"branchId": branch.id, "name": branch.name}))
 
 
 async def remove_branch(call: Call) -> Answer:
-    body: wire.AdkBranchChatBody = call.body
+    body: wire.AdkExpectedBody = call.body
     branch = await call.services.branches.archive(
-        call.principal, await _project(call), _branch(call), expected=body.expected_branch_last_known_sequence
+        call.principal, await agent_of(call), branch_of(call), expected=body.expected_branch_last_known_sequence
     )
     return Answer(body=encode({"sequence": str(branch.sequence), "message": "Branch deleted"}))
 
 
 async def restore_branch(call: Call) -> Answer:
-    branch = await call.services.branches.restore(call.principal, await _project(call), _branch(call))
+    branch = await call.services.branches.restore(call.principal, await agent_of(call), branch_of(call))
     return Answer(body=encode({"branchId": branch.id, "name": branch.name}))
 
 
 async def tag_branch(call: Call) -> Answer:
     tag = call.body.tag if call.body is not None else None
-    branch = await call.services.branches.tag(call.principal, await _project(call), _branch(call), tag)
+    branch = await call.services.branches.tag(call.principal, await agent_of(call), branch_of(call), tag)
     return Answer(body=encode({"branchId": branch.id, "tag": branch.tag}))
 
 
@@ -200,8 +200,8 @@ async def merge_branch(call: Call) -> Answer:
     body: agents_wire.MergeBranchBody = call.body
     merged = await call.services.branches.merge(
         call.principal,
-        await _project(call),
-        _branch(call),
+        await agent_of(call),
+        branch_of(call),
         by=author(call),
         message=body.deployment_message,
         resolutions=agents_wire.resolutions(body),
@@ -215,8 +215,8 @@ async def sync_branch(call: Call) -> Answer:
     body: agents_wire.MergeBranchBody = call.body
     merged = await call.services.branches.sync(
         call.principal,
-        await _project(call),
-        _branch(call),
+        await agent_of(call),
+        branch_of(call),
         by=author(call),
         resolutions=agents_wire.resolutions(body),
         expected=body.expected_branch_sequence,
@@ -225,21 +225,21 @@ async def sync_branch(call: Call) -> Answer:
 
 
 async def merge_history(call: Call) -> Answer:
-    steps = await call.services.branches.history(call.principal, await _project(call), _branch(call))
+    steps = await call.services.branches.history(call.principal, await agent_of(call), branch_of(call))
     return Answer(body=encode(wire.merges(steps)))
 
 
 async def branch_chat(call: Call) -> Answer:
-    body: wire.AdkBranchChatBody = call.body
+    body: wire.AdkExpectedBody = call.body
     deployment = await call.services.branches.to_try(
-        call.principal, await _project(call), _branch(call), expected=body.expected_branch_last_known_sequence
+        call.principal, await agent_of(call), branch_of(call), expected=body.expected_branch_last_known_sequence
     )
     return Answer(
         body=encode({"success": True, "artifactVersion": deployment.id, "lambdaDeploymentVersion": deployment.tree})
     )
 
 
-def _branch(call: Call) -> str:
+def branch_of(call: Call) -> str:
     return str(call.request.path_params["branch_id"])
 
 
@@ -257,41 +257,41 @@ ROUTES = (
         permission="chat", response=wire.AdkProjects, errors=(401, 403, 404),
     ),
     Route(
-        method="GET", path=_PROJECT, handler=project, summary="One agent, and how it is deployed.",
+        method="GET", path=PROJECT, handler=project, summary="One agent, and how it is deployed.",
         permission="chat", errors=(401, 403, 404),
     ),
     Route(
-        method="GET", path=f"{_PROJECT}/deployments", handler=deployed,
+        method="GET", path=f"{PROJECT}/deployments", handler=deployed,
         summary="The deployments of an environment, newest first.", permission="read",
         query=(Query(name="client_env", type="string", default="sandbox", choices=STAGES),),
         query_error=InvalidEnvironment, errors=(400, 401, 403, 404),
     ),
     Route(
-        method="GET", path=f"{_PROJECT}/deployments/active", handler=active,
+        method="GET", path=f"{PROJECT}/deployments/active", handler=active,
         summary="What serves each environment.", permission="read", errors=(401, 403, 404),
     ),
     Route(
-        method="POST", path=f"{_PROJECT}/chat", handler=create,
+        method="POST", path=f"{PROJECT}/chat", handler=create,
         summary="Start a conversation; the reply holds the greeting.", permission="chat",
         request=wire.AdkChatBody, errors=(400, 401, 403, 404, 409, 413, 503), is_idempotent=True,
     ),
     Route(
-        method="POST", path=f"{_PROJECT}/chat/{{conversation_id}}", handler=respond,
+        method="POST", path=f"{PROJECT}/chat/{{conversation_id}}", handler=respond,
         summary="Send one message.", permission="chat",
         request=wire.AdkRespondBody, errors=(400, 401, 403, 404, 409, 410, 413, 503), is_idempotent=True,
     ),
     Route(
-        method="POST", path=f"{_PROJECT}/chat/{{conversation_id}}/end", handler=end,
+        method="POST", path=f"{PROJECT}/chat/{{conversation_id}}/end", handler=end,
         summary="End a conversation; ending it again changes nothing.", permission="chat",
         request=wire.AdkEndBody, errors=(400, 401, 403, 404, 409, 410, 413, 503),
     ),
     Route(
-        method="POST", path=f"{_PROJECT}/draft/chat", handler=create_draft,
+        method="POST", path=f"{PROJECT}/draft/chat", handler=create_draft,
         summary="Start a conversation on a branch, by what its chat told.", permission="chat",
         request=wire.AdkDraftChatBody, errors=(400, 401, 403, 404, 409, 413, 503), is_idempotent=True,
     ),
     Route(
-        method="POST", path=f"{_PROJECT}/draft/chat/{{conversation_id}}", handler=respond,
+        method="POST", path=f"{PROJECT}/draft/chat/{{conversation_id}}", handler=respond,
         summary="Send one message in it.", permission="chat",
         request=wire.AdkRespondBody, errors=(400, 401, 403, 404, 409, 410, 413, 503), is_idempotent=True,
     ),
@@ -309,46 +309,46 @@ ROUTES = (
         permission="read", errors=(401, 403, 404),
     ),
     Route(
-        method="PATCH", path=_BRANCH, handler=rename_branch, summary="Rename a branch.", permission="write",
+        method="PATCH", path=BRANCH, handler=rename_branch, summary="Rename a branch.", permission="write",
         request=wire.AdkRenameBody, errors=(400, 401, 403, 404, 409, 413, 422),
     ),
     Route(
-        method="DELETE", path=_BRANCH, handler=remove_branch, summary="Put a branch away.", permission="write",
-        request=wire.AdkBranchChatBody, errors=(400, 401, 403, 404, 409, 413, 422),
+        method="DELETE", path=BRANCH, handler=remove_branch, summary="Put a branch away.", permission="write",
+        request=wire.AdkExpectedBody, errors=(400, 401, 403, 404, 409, 413, 422),
     ),
     Route(
-        method="GET", path=f"{_BRANCH}/sequence", handler=sequence, summary="The last step of a branch.",
+        method="GET", path=f"{BRANCH}/sequence", handler=sequence, summary="The last step of a branch.",
         permission="read", errors=(401, 403, 404),
     ),
     Route(
-        method="GET", path=f"{_BRANCH}/merge-history", handler=merge_history, summary="Merges of a branch, newest first.",
+        method="GET", path=f"{BRANCH}/merge-history", handler=merge_history, summary="Merges of a branch, newest first.",
         permission="read", errors=(401, 403, 404),
     ),
     Route(
-        method="POST", path=f"{_BRANCH}/merge", handler=merge_branch,
+        method="POST", path=f"{BRANCH}/merge", handler=merge_branch,
         summary="Merge a branch into its parent; conflicts are a 400 that lists them.", permission="admin",
         request=agents_wire.MergeBranchBody, response=agents_wire.MergeBranchResponse,
         errors=(400, 401, 403, 404, 409, 413, 422),
     ),
     Route(
-        method="POST", path=f"{_BRANCH}/sync", handler=sync_branch,
+        method="POST", path=f"{BRANCH}/sync", handler=sync_branch,
         summary="Bring what its parent has become into a branch.", permission="write",
         request=agents_wire.MergeBranchBody, errors=(400, 401, 403, 404, 409, 413, 422),
     ),
     Route(
-        method="POST", path=f"{_BRANCH}/restore", handler=restore_branch, summary="Have a branch back.",
+        method="POST", path=f"{BRANCH}/restore", handler=restore_branch, summary="Have a branch back.",
         permission="write", errors=(400, 401, 403, 404, 409),
     ),
     Route(
-        method="PUT", path=f"{_BRANCH}/tag", handler=tag_branch, summary="Tag a branch.", permission="write",
+        method="PUT", path=f"{BRANCH}/tag", handler=tag_branch, summary="Tag a branch.", permission="write",
         request=wire.AdkTagBody, errors=(400, 401, 403, 404, 409, 413, 422),
     ),
     Route(
-        method="DELETE", path=f"{_BRANCH}/tag", handler=tag_branch, summary="Take the tag off a branch.",
+        method="DELETE", path=f"{BRANCH}/tag", handler=tag_branch, summary="Take the tag off a branch.",
         permission="write", errors=(401, 403, 404, 409, 422),
     ),
     Route(
-        method="POST", path=f"{_BRANCH}/chat", handler=branch_chat, summary="What a draft chat on a branch begins on.",
-        permission="chat", request=wire.AdkBranchChatBody, errors=(400, 401, 403, 404, 409, 413),
+        method="POST", path=f"{BRANCH}/chat", handler=branch_chat, summary="What a draft chat on a branch begins on.",
+        permission="chat", request=wire.AdkExpectedBody, errors=(400, 401, 403, 404, 409, 413),
     ),
 )  # fmt: skip

@@ -31,6 +31,7 @@ from vivavoce.api import (
     keys,
     lists,
     problems,
+    projections,
     real_time,
     redaction,
 )
@@ -95,6 +96,7 @@ ROUTES: tuple[Route, ...] = (
     *deployments.ROUTES,
     *agents.ROUTES,
     *adk.ROUTES,
+    *projections.ROUTES,
     Route(method="GET", path="/healthz", handler=healthz, summary="The process is alive.", permission=None, authentication="none"),
     Route(
         method="GET", path="/readyz", handler=readyz, summary="Whether it takes work, how many agents it serves, and which guards hold around author code.",

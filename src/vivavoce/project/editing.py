@@ -51,7 +51,16 @@ class BadAttributes(Invalid):
 
 def id_of(prefix: str, place: str, ids: Mapping[str, str]) -> str:
     """The id of a part: the one that was chosen for its place, else one that is always the same for it."""
-    return ids.get(place) or f"{prefix}-{hashlib.sha256(place.encode()).hexdigest()[:8].upper()}"
+    return ids.get(place) or f"{prefix}-{_mark(place)}"
+
+
+def is_id_of(id: str, place: str) -> bool:
+    """True for the one that its place has when none is chosen."""
+    return id.endswith(f"-{_mark(place)}")
+
+
+def _mark(place: str) -> str:
+    return hashlib.sha256(place.encode()).hexdigest()[:8].upper()
 
 
 # Behaviour.
@@ -147,10 +156,10 @@ def _free_name(files: Mapping[str, bytes], ids: Mapping[str, str], name: str) ->
 
 def variants(files: Mapping[str, bytes], ids: Mapping[str, str]) -> list[VariantPart]:
     value = _variants_file(files)
-    attributes = [(item, id_of("ATTRIBUTES", _place("attribute", item["name"]), ids)) for item in value["attributes"]]
+    attributes = [(item, id_of("ATTRIBUTES", attribute_place(item["name"]), ids)) for item in value["attributes"]]
     return [
         VariantPart(
-            id=id_of("VARIANTS", _place("variant", item["name"]), ids),
+            id=id_of("VARIANTS", variant_place(item["name"]), ids),
             name=item["name"],
             is_default=item.get("is_default") is True,
             values={id: str((attribute.get("values") or {}).get(item["name"], "")) for attribute, id in attributes},
@@ -168,7 +177,7 @@ def variant(files: Mapping[str, bytes], ids: Mapping[str, str], id: str) -> Vari
 
 def attributes(files: Mapping[str, bytes], ids: Mapping[str, str]) -> list[AttributePart]:
     return [
-        AttributePart(id=id_of("ATTRIBUTES", _place("attribute", item["name"]), ids), name=item["name"])
+        AttributePart(id=id_of("ATTRIBUTES", attribute_place(item["name"]), ids), name=item["name"])
         for item in _variants_file(files)["attributes"]
     ]
 
@@ -281,17 +290,21 @@ def without_attribute(files: Files, ids: Mapping[str, str], id: str) -> Files:
     return _with_variants(files, change)
 
 
+def variant_suffix(name: str) -> str:
+    """What follows the path of the file in the place by which a variant's id is kept."""
+    return f"#variant/{name}"
+
+
+def attribute_suffix(name: str) -> str:
+    return f"#attribute/{name}"
+
+
 def variant_place(name: str) -> str:
-    """By which a variant's id is kept."""
-    return _place("variant", name)
+    return layout.VARIANTS + variant_suffix(name)
 
 
 def attribute_place(name: str) -> str:
-    return _place("attribute", name)
-
-
-def _place(kind: str, name: str) -> str:
-    return f"{layout.VARIANTS}#{kind}/{name}"
+    return layout.VARIANTS + attribute_suffix(name)
 
 
 def _variants_file(files: Mapping[str, bytes]) -> dict[str, list[dict[str, Any]]]:

@@ -70,17 +70,17 @@ def _scalar(node: ScalarNode) -> str | int | float | bool | None:
     return text
 
 
-def _plain(node: Node, depth: int = 0, seen: list[int] | None = None) -> Value:
+def _plain(node: Node, most: int = MAX_VALUES, depth: int = 0, seen: list[int] | None = None) -> Value:
     """`seen` counts: an alias of aliases of aliases can stand for more than there is memory."""
     seen = [0] if seen is None else seen
     seen[0] += 1
-    if depth > MAX_DEPTH or seen[0] > MAX_VALUES:
-        raise ValueError(f"nested deeper than {MAX_DEPTH} levels, or more than {MAX_VALUES} values")
+    if depth > MAX_DEPTH or seen[0] > most:
+        raise ValueError(f"nested deeper than {MAX_DEPTH} levels, or more than {most} values")
     if isinstance(node, ScalarNode):
         return _scalar(node)
     if isinstance(node, SequenceNode):
-        return [_plain(item, depth + 1, seen) for item in node.value]
-    return {str(_plain(key, depth + 1, seen)): _plain(value, depth + 1, seen) for key, value in node.value}
+        return [_plain(item, most, depth + 1, seen) for item in node.value]
+    return {str(_plain(key, most, depth + 1, seen)): _plain(value, most, depth + 1, seen) for key, value in node.value}
 
 
 def _kind(node: Node) -> str:
@@ -299,11 +299,11 @@ def read_yaml(path: str, content: bytes, faults: Faults) -> Mapping | None:
     return Mapping(path, node, faults)
 
 
-def plain_yaml(content: bytes) -> dict[str, Value] | None:
-    """The document as plain values; None where it is no mapping, cannot be read, or is beyond all measure."""
+def plain_yaml(content: bytes, most: int = MAX_VALUES) -> dict[str, Value] | None:
+    """The document as plain values; None where it is no mapping, cannot be read, or has more than `most` values."""
     try:
         node = compose(content.decode("utf-8-sig"))
-        value = _plain(node) if isinstance(node, MappingNode) else None
+        value = _plain(node, most) if isinstance(node, MappingNode) else None
     except (YAMLError, RecursionError, ValueError):
         return None
     return value if isinstance(value, dict) else None

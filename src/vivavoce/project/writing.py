@@ -9,11 +9,12 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 from ruamel.yaml.error import YAMLError
-from ruamel.yaml.scalarstring import LiteralScalarString
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString, LiteralScalarString
 
 from vivavoce.errors import Invalid
 
 WIDTH = 1 << 20  # no line is ever folded
+CLIENT_WIDTH = 100
 
 
 def yaml_of(value: Any) -> bytes:
@@ -21,6 +22,28 @@ def yaml_of(value: Any) -> bytes:
     out = io.BytesIO()
     _writer().dump(_readable(value), out)
     return out.getvalue()
+
+
+def canonical(value: Any) -> bytes:
+    """A mapping as the field's command-line client writes it: folded at 100, keys in the order given."""
+    yaml = YAML()
+    yaml.default_flow_style = False
+    yaml.width = CLIENT_WIDTH
+    out = io.BytesIO()
+    yaml.dump(_as_client(value), out)
+    return out.getvalue()
+
+
+def _as_client(value: Any) -> Any:
+    """Texts of several lines stand as they are read, but only those that a key names."""
+    if isinstance(value, dict):
+        return {
+            DoubleQuotedScalarString(key) if isinstance(key, str) and ("&" in key or "*" in key) else key: (
+                LiteralScalarString(item) if isinstance(item, str) and "\n" in item else _as_client(item)
+            )
+            for key, item in value.items()
+        }
+    return [_as_client(item) for item in value] if isinstance(value, list) else value
 
 
 def edited(content: bytes, path: str, change: Callable[[Any], None]) -> bytes:

@@ -27,8 +27,10 @@ class Authoring:
         message: str,
         ids: Mapping[str, str] | None = None,
     ) -> None:
-        known = (await self._branches.get(*place)).ids
-        await self._branches.edit(*place, lambda files: change(files, known), by=by, message=message, ids=ids)
+        """`ids` are those that the change keeps for places which are new."""
+        await self._branches.edit(
+            *place, lambda files, known: (change(files, known), {**known, **(ids or {})}), by=by, message=message
+        )
 
     async def _read(self, principal: Principal, agent_id: str, branch: str) -> tuple[Files, Mapping[str, str]]:
         found, tree = await self._branches.files(principal, agent_id, branch)
@@ -40,8 +42,8 @@ class Authoring:
         return editing.behaviour((await self._read(principal, agent_id, branch))[0])
 
     async def put_behaviour(self, principal: Principal, agent_id: str, branch: str, text: str, *, by: str) -> str:
-        await self._branches.edit(
-            principal, agent_id, branch, lambda files: editing.with_behaviour(files, text), by=by, message="behaviour"
+        await self._edit(
+            (principal, agent_id, branch), lambda files, _: editing.with_behaviour(files, text), by, "behaviour"
         )
         return text
 
@@ -57,16 +59,16 @@ class Authoring:
     async def create_topic(
         self, principal: Principal, agent_id: str, branch: str, *, by: str, name: str, **fields: Any
     ) -> TopicPart:
-        ids = (await self._branches.get(principal, agent_id, branch)).ids
         made = ""
 
-        def change(files: Files) -> Files:
+        def change(files: Files, ids: Mapping[str, str]) -> Files:
             nonlocal made
-            changed, made = editing.with_topic(files, ids, name=name, **fields)
+            changed, path = editing.with_topic(files, ids, name=name, **fields)
+            made = editing.id_of("TOPICS", path, ids)
             return changed
 
-        await self._branches.edit(principal, agent_id, branch, change, by=by, message=f"topic {name}")
-        return await self.topic(principal, agent_id, branch, editing.id_of("TOPICS", made, ids))
+        await self._edit((principal, agent_id, branch), change, by, f"topic {name}")
+        return await self.topic(principal, agent_id, branch, made)
 
     async def change_topic(
         self, principal: Principal, agent_id: str, branch: str, id: str, changes: Mapping[str, Any], *, by: str
@@ -126,14 +128,14 @@ class Authoring:
         files, ids = await self._read(principal, agent_id, branch)
         before = editing.variant(files, ids, id)
         new = name or before.name
-        await self._branches.edit(
-            principal,
-            agent_id,
-            branch,
-            lambda files: editing.with_changed_variant(files, ids, id, name=name, values=values, is_default=is_default),
-            by=by,
-            message=f"variant {before.name}",
-            ids={editing.variant_place(new): id} if new != before.name else None,
+        await self._edit(
+            (principal, agent_id, branch),
+            lambda files, ids: editing.with_changed_variant(
+                files, ids, id, name=name, values=values, is_default=is_default
+            ),
+            by,
+            f"variant {before.name}",
+            {editing.variant_place(new): id} if new != before.name else None,
         )
         return next(v for v in await self.variants(principal, agent_id, branch) if v.id == id)
 

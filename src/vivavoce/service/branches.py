@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +37,8 @@ CLAIM = "branches"
 MAX_NAME = 100
 MOST_BRANCHES = 200  # of an agent, without those that are archived
 MERGED = "Branch merged to main and deployed to sandbox"
+# From a copy of the files and the ids that were chosen for places in them to both as they are to be.
+Change: TypeAlias = Callable[[Files, Mapping[str, str]], tuple[Files, Mapping[str, str]]]
 
 
 class BranchNotFound(NotFound):
@@ -188,15 +190,14 @@ class Branches:
         principal: Principal,
         agent_id: str,
         id: str,
-        change: Callable[[Files], Files],
+        change: Change,
         *,
         by: str,
         message: str = "",
         expected: int | None = None,
-        ids: Mapping[str, str] | None = None,
     ) -> Branch:
         """The branch after a change of its files, which must not bring errors into the folder that were not there.
-        `change` gets a copy, and may raise a VivavoceError. `ids` are those that were chosen elsewhere."""
+        `change` may raise a VivavoceError."""
         account_id = await self._account(principal, agent_id, "write")
         if id == MAIN:
             raise MainBranch("Cannot directly update main branch; make a branch, change that, and merge it.")
@@ -204,11 +205,11 @@ class Branches:
             branch = await self._branch(account_id, agent_id, id)
             _check_sequence(branch, expected)
             before = await self._tree(branch.tree)
-            after = await asyncio.to_thread(_changed, before, change)
-            if after.hash == before.hash and not ids:
+            after, ids = await asyncio.to_thread(_changed, before, branch.ids, change)
+            if after.hash == before.hash and ids == branch.ids:
                 return branch
             await self._store.put_tree(after)
-            changed = replace(branch, tree=after.hash, ids={**branch.ids, **(ids or {})})
+            changed = replace(branch, tree=after.hash, ids=ids)
             changed = await self._next(account_id, agent_id, changed, "edit", by, message)
             await self._note(principal, "branch.change", account_id, agent_id, branch)
             return changed
@@ -482,11 +483,11 @@ def _check_sequence(branch: Branch, expected: int | None) -> None:
         )
 
 
-def _changed(before: Tree, change: Callable[[Files], Files]) -> Tree:
-    files = change(dict(before.files))
+def _changed(before: Tree, ids: Mapping[str, str], change: Change) -> tuple[Tree, dict[str, str]]:
+    files, chosen = change(dict(before.files), ids)
     after = Tree(hash=tree_hash(files), files=files)
     _check(after, before)
-    return after
+    return after, dict(chosen)
 
 
 def _check(after: Tree, *before: Tree) -> None:

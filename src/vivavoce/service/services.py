@@ -26,6 +26,7 @@ from vivavoce.service.knowledge import Knowledge
 from vivavoce.service.memories import Memories
 from vivavoce.service.operations import Operations
 from vivavoce.service.outlines import Outlines
+from vivavoce.service.projections import Projections
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.redaction_rules import RedactionRules
 from vivavoce.service.sessions import Sessions
@@ -61,6 +62,7 @@ class Services(Struct, frozen=True, kw_only=True):
     versions: Versions
     branches: Branches
     authoring: Authoring
+    projections: Projections
     agents: Agents
     hand_redaction: HandRedaction
     operations: Operations

@@ -34,7 +34,7 @@ class AdkDraftChatBody(Struct, frozen=True, kw_only=True):
     sip_headers: dict[str, str] | None = None
 
 
-class AdkBranchChatBody(Struct, frozen=True, kw_only=True, rename="camel"):
+class AdkExpectedBody(Struct, frozen=True, kw_only=True, rename="camel"):
     expected_branch_last_known_sequence: int | None = None
 
 
@@ -116,3 +116,8 @@ def merges(steps: Sequence[Step]) -> dict[str, Any]:
             if step.kind in ("merge", "sync")
         ]
     }
+
+
+def pushed(branch: Branch) -> dict[str, Any]:
+    sequence = {"low": branch.sequence, "high": 0, "unsigned": True}
+    return {"events": [], "sequenceId": sequence, "lastKnownSequence": str(branch.sequence)}

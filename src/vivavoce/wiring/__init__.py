@@ -55,6 +55,7 @@ from vivavoce.service.news import News
 from vivavoce.service.operations import Operations
 from vivavoce.service.outbox import MESSAGE, Outbox
 from vivavoce.service.outlines import Outlines
+from vivavoce.service.projections import Projections
 from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.recordings import REDACT_AUDIO, STORE_RECORDING, CallRecordings
 from vivavoce.service.redaction_rules import REDACT, RedactionRules
@@ -444,6 +445,7 @@ def _serving(
         versions=versions,
         branches=branches,
         authoring=Authoring(branches),
+        projections=Projections(branches, versions),
         agents=Agents(store, clock, random, deployments, branches, audit, ground.claims, template),
         outlines=outlines,
         operations=Operations(

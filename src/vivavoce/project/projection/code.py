@@ -1,0 +1,198 @@
+"""A function's file and what the client makes of it: code without the standing import and without the decorators that describe it.
+
+The client takes those out when it reads a file and writes them again, in one way only, when it pulls. What is served has to
+be what it would read from what it would write, else every file that its author wrote a little differently counts as changed.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from vivavoce.project.functions import TYPES
+
+HEADER = "from _gen import *  # <AUTO GENERATED>\n"
+_IMPORT = re.compile(r"^from (?:_gen|imports) import \*[^\n]*\n", re.MULTILINE)
+_HEAD_ENDS = re.compile(r":\s*(#.*)?\s*$")
+_QUOTES = ('"""', "'''")
+
+
+class Parameter(Struct, frozen=True, kw_only=True):
+    name: str
+    type: str
+    description: str
+
+
+class Delay(Struct, frozen=True, kw_only=True):
+    """What is said while a function takes its time; the messages with their seconds."""
+
+    start_after: float = 0
+    silence_between: float = 0
+    messages: tuple[tuple[str, float], ...] = ()
+    is_random: bool = False
+
+
+class Code(Struct, frozen=True, kw_only=True):
+    text: str
+    description: str = ""
+    parameters: tuple[Parameter, ...] = ()
+    delay: Delay | None = None
+
+
+def opened(source: str, name: str, flows: Mapping[str, str], *, is_step: bool = False) -> Code:
+    """`flows` are the folders of flows with the words that stand for them where the client reads. A step is not described."""
+    text = _bare(source)
+    for folder, word in flows.items():
+        text = re.sub(rf"\bflows\.{re.escape(folder)}\.functions\b", f"functions.{word}", text)
+    found = _undecorated(_one_line_head(text, name), name)
+    written = _dressed(_decorated(found, name, is_step))
+    return _undecorated(_one_line_head(_bare(written), name), name)
+
+
+def closed(code: Code, name: str, flows: Mapping[str, str], *, is_step: bool = False) -> str:
+    """The file, as the client writes it."""
+    text = _dressed(_decorated(code, name, is_step))
+    for folder, word in flows.items():
+        text = re.sub(rf"\bfunctions\.{re.escape(word)}\b", f"flows.{folder}.functions", text)
+    return text
+
+
+def _bare(source: str) -> str:
+    return _IMPORT.sub("", source, count=1).lstrip("\n")
+
+
+def _dressed(text: str) -> str:
+    text = text.lstrip("\n")
+    if text.startswith(_QUOTES) and (end := text.find(text[:3], 3)) != -1:
+        docstring, rest = text[: end + 3], text[end + 3 :].lstrip("\n")
+        return f"{docstring}\n\n{HEADER}{rest}" if _is_import(rest) else f"{docstring}\n{HEADER}\n{rest}"
+    return HEADER + text if _is_import(text) else f"{HEADER}\n\n{text}"
+
+
+def _is_import(text: str) -> bool:
+    return text.startswith(("from ", "import "))
+
+
+# The head of the main function stands on one line.
+
+
+def _one_line_head(text: str, name: str) -> str:
+    main = _main(text, name, is_plain=True)
+    if main is None or main.col_offset:  # within something: the line would lose its indentation
+        return text
+    lines = text.splitlines(keepends=True)
+    first = main.lineno - 1
+    last = next((n for n in range(first, len(lines)) if _HEAD_ENDS.search(lines[n])), None)
+    if last is None:
+        return text
+    head = " ".join(line.strip() for line in lines[first : last + 1])
+    for pattern, wanted in (
+        (r"\(\s+", "("), (r"\s+\)", ")"), (r"\s+:", ":"), (r"\s+", " "), (r",\):$", "):"), (r"\)\s*:\s*#", "):  #"),
+    ):  # fmt: skip
+        head = re.sub(pattern, wanted, head)
+    return "".join([*lines[:first], head, "\n", *lines[last + 1 :]])
+
+
+def _main(text: str, name: str, *, is_plain: bool = False) -> Any:
+    """The first function of that name, wherever it stands."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            module = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+    kinds = (ast.FunctionDef,) if is_plain else (ast.FunctionDef, ast.AsyncFunctionDef)
+    return next((node for node in ast.walk(module) if isinstance(node, kinds) and node.name == name), None)
+
+
+# Decorators.
+
+
+def _undecorated(text: str, name: str) -> Code:
+    main = _main(text, name)
+    description, parameters, delay = "", [], None
+    taken: set[int] = set()
+    for call in main.decorator_list if main is not None else ():
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Name)):
+            continue
+        if call.func.id == "func_description" and (texts := _texts(call, 1)):
+            description = texts[0].strip()
+        elif call.func.id == "func_parameter" and (texts := _texts(call, 2)) and (kind := _type(main, texts[0])):
+            parameters.append(Parameter(name=texts[0], type=kind, description=texts[1]))
+        elif call.func.id == "func_latency_control":
+            delay = _delay(call)
+        else:
+            continue
+        taken.update(range(call.lineno - 1, call.end_lineno or call.lineno))
+    lines = text.splitlines(keepends=True)
+    kept = "".join(line for number, line in enumerate(lines) if number not in taken) if taken else text
+    return Code(text=kept, description=description, parameters=tuple(parameters), delay=delay)
+
+
+def _texts(call: ast.Call, count: int) -> list[str]:
+    found = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
+    return found if len(found) == len(call.args) == count else []
+
+
+def _type(main: Any, name: str) -> str | None:
+    argument = next((each for each in main.args.args if each.arg == name), None)
+    annotation = argument.annotation if argument is not None else None
+    return TYPES.get(annotation.id) if isinstance(annotation, ast.Name) else None
+
+
+def _delay(call: ast.Call) -> Delay:
+    values: dict[str, Any] = {}
+    for keyword in call.keywords:
+        if keyword.arg == "delay_responses" and isinstance(keyword.value, ast.List):
+            pairs = [item.elts for item in keyword.value.elts if isinstance(item, ast.Tuple) and len(item.elts) == 2]
+            values["messages"] = tuple((_constant(text, ""), _constant(seconds, 0)) for text, seconds in pairs)
+        elif keyword.arg is not None:
+            values[keyword.arg] = _constant(keyword.value, 0)
+    return Delay(
+        start_after=values.get("delay_before_responses_start", 0),
+        silence_between=values.get("silence_after_each_response", 0),
+        messages=values.get("messages", ()),
+        is_random=bool(values.get("randomize", False)),
+    )
+
+
+def _constant(node: ast.expr, otherwise: Any) -> Any:
+    value = node.value if isinstance(node, ast.Constant) else otherwise
+    return value if isinstance(value, (type(otherwise), int, float)) else otherwise
+
+
+def _decorated(code: Code, name: str, is_step: bool) -> str:
+    main = _main(code.text, name)
+    described = not is_step and (code.description or code.parameters or code.delay)
+    if main is None or not (described or code.delay):
+        return code.text
+    lines = code.text.splitlines(keepends=True)
+    place = main.lineno - 1
+    indent = lines[place][: len(lines[place]) - len(lines[place].lstrip(" \t"))]
+    while place > 0 and lines[place - 1].lstrip().startswith("@"):
+        place -= 1
+    written = []
+    if described:
+        written.append(f"@func_description({code.description!r})")
+        written += [f"@func_parameter({each.name!r}, {each.description!r})" for each in code.parameters]
+    if code.delay is not None:
+        written.append(f"@func_latency_control({_arguments(code.delay)})")
+    return "".join([*lines[:place], *(f"{indent}{line}\n" for line in written), *lines[place:]])
+
+
+def _arguments(delay: Delay) -> str:
+    found = [
+        f"delay_before_responses_start={delay.start_after!r}",
+        f"silence_after_each_response={delay.silence_between!r}",
+    ]
+    if delay.messages:
+        pairs = ", ".join(f"({text!r}, {seconds!r})" for text, seconds in delay.messages)
+        found.append(f"delay_responses=[{pairs}]")
+    if delay.is_random:
+        found.append("randomize=True")
+    return ", ".join(found)

@@ -1,0 +1,161 @@
+"""The projection of a folder, and a folder as a changed projection has it.
+
+Only what has changed is written: a file of which the projection says the same as before stays as its author wrote it, and in
+one that changes, comments and what is unchanged stay.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from vivavoce.errors import Conflict, Invalid
+from vivavoce.project import layout
+from vivavoce.project.editing import Files, is_id_of
+from vivavoce.project.projection import cases, flows, functions, knowledge, lists, references, settings, variants
+from vivavoce.project.projection.parts import Folder, Json, Part
+from vivavoce.project.writing import brought_to, canonical
+
+SECTIONS = (settings, variants, lists, functions, flows, knowledge, cases)
+
+
+class Rendering(Struct, frozen=True, kw_only=True):
+    projection: Json
+    moved: dict[str, str]  # where files lie that are not called as the format would
+
+
+class AmbiguousNames(Conflict):
+    code = "PROJECTION_NAMES_CLASH"
+
+
+def render(files: Mapping[str, bytes], ids: Mapping[str, str]) -> Rendering:
+    """Raises AmbiguousNames where two parts would have the same file, which no client could pull."""
+    folder = Folder(files, ids)
+    projection: Json = {}
+    for section in SECTIONS:
+        projection.update(section.read(folder))
+    references.by_id(projection)
+    _parts(projection)
+    return Rendering(projection=projection, moved=folder.moved)
+
+
+def written(files: Files, ids: Mapping[str, str], before: Rendering, after: Json) -> tuple[Files, dict[str, str]]:
+    """(the folder as `after` has it, the ids of its parts that were chosen elsewhere)."""
+    folder = Folder(files, ids)
+    old, new = _parts(before.projection), _parts(after)
+    found = dict(files)
+    lists_by_path = lists.keys()
+    for path in old.keys() - new.keys():
+        place = before.moved.get(path, path)
+        found.pop(place, None)
+        if path in lists_by_path:
+            found[place] = _yaml(files[place], place, {**folder.yaml(place), lists_by_path[path]: []})
+    homes = {part.ids[""]: path for path, part in old.items() if "" in part.ids}
+    places: dict[str, str] = {}
+    for path, part in new.items():
+        was = path if path in old else homes.get(part.ids.get("", ""))
+        place = before.moved.get(path) or _beside(path, before.moved)
+        for suffix, id in part.ids.items():
+            places[place + suffix] = id
+        if was == path and old[path].content == part.content:
+            continue
+        if not layout.belongs(place):
+            raise Invalid(f"A name leads to the file {place[:120]!r}, which the format does not have.")
+        if was is None and place in files and path not in (*lists_by_path, layout.VARIANTS):
+            raise AmbiguousNames(f"There is a file {place} already that says something else.")
+        was_at = before.moved.get(was, was) if was is not None else place
+        found[place] = _content(part, old[was].content if was is not None else {}, folder, was_at)
+    places.update(functions.variable_ids(after))
+    total = sum(len(content) for content in found.values())
+    if total > layout.MAX_TREE_BYTES:
+        raise Invalid(f"The folder would hold {total >> 20} MiB; it may hold {layout.MAX_TREE_BYTES >> 20} MiB.")
+    return found, {place: id for place, id in places.items() if not is_id_of(id, place)}
+
+
+def _parts(projection: Json) -> dict[str, Part]:
+    """By path, as the format would call them."""
+    named = copy.deepcopy(projection)
+    references.by_name(named)
+    found: dict[str, Part] = {}
+    for section in SECTIONS:
+        for part in section.write(named):
+            if part.path in found:
+                raise AmbiguousNames(f"Two parts would have the file {part.path}: give one of them another name.")
+            found[part.path] = part
+    return found
+
+
+def _beside(path: str, moved: Mapping[str, str]) -> str:
+    """A new file of a flow lies where the flow does."""
+    top, _, rest = path.partition("/")
+    home, _, rest = rest.partition("/")
+    header = moved.get(f"flows/{home}/flow_config.yaml") if top == "flows" else None
+    return f"{header.removesuffix('flow_config.yaml')}{rest}" if header is not None else path
+
+
+def _content(part: Part, before: str | Json, folder: Folder, path: str) -> bytes:
+    if isinstance(part.content, str):
+        return part.content.encode()
+    content = folder.files.get(path)
+    if content is None:
+        return canonical(part.content)
+    return _yaml(content, path, _rebased(folder.yaml(path), before if isinstance(before, dict) else {}, part.content))
+
+
+def _yaml(content: bytes, path: str, value: Json) -> bytes:
+    """As the client would write it, unless its author has written it otherwise."""
+    is_client_s = content == canonical(Folder({path: content}, {}).yaml(path))
+    return canonical(value) if is_client_s else brought_to(content, path, value)
+
+
+def _rebased(raw: Any, before: Any, after: Any) -> Any:
+    """`after`, with what is not changed as it stands in `raw`, of which `before` is another way to say it."""
+    if before == after and type(before) is type(after):
+        return raw
+    if isinstance(raw, dict) and isinstance(before, dict) and isinstance(after, dict):
+        return _rebased_mapping(raw, before, after)
+    if isinstance(raw, list) and isinstance(before, list) and isinstance(after, list) and len(raw) == len(before):
+        left = list(range(len(before)))
+        found = []
+        for item in after:
+            place = next((n for n in left if before[n] == item), None)
+            if place is None:
+                place = next((n for n in left if _is_called_alike(before[n], item)), None)
+            if place is None:
+                found.append(item)
+            else:
+                left.remove(place)
+                found.append(_rebased(raw[place], before[place], item))
+        return found
+    return after
+
+
+def _rebased_mapping(raw: Json, before: Json, after: Json) -> Json:
+    kept = [key for key in raw if key in after or key not in before]
+    if kept == [key for key in after if key in raw]:
+        order = [*after, *(key for key in kept if key not in after)]
+    else:
+        order = [*kept, *(key for key in after if key not in raw)]
+    return {
+        key: raw[key]
+        if key not in after
+        else _rebased(raw[key], before.get(key), after[key])
+        if key in raw
+        else after[key]
+        for key in order
+        if key in raw or (key in after and after[key] != before.get(key, _NOTHING))
+    }
+
+
+_NOTHING: Any = object()
+
+
+def _is_called_alike(one: Any, other: Any) -> bool:
+    return (
+        isinstance(one, dict)
+        and isinstance(other, dict)
+        and any(key in one and one[key] == other.get(key) for key in ("name", "keyphrase", "regex", "provider_id"))
+    )

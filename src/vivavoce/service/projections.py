@@ -1,0 +1,47 @@
+"""Agents as the field's command-line client pulls and pushes them: a branch as one document, and batches of commands for it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+
+from vivavoce.domain.branch import Branch
+from vivavoce.domain.principal import Principal
+from vivavoce.domain.pushed import Batch
+from vivavoce.project.editing import Files
+from vivavoce.project.projection import commands
+from vivavoce.project.projection.rendering import render, written
+from vivavoce.service.branches import Branches
+from vivavoce.service.versions import Versions
+
+
+class Projections:
+    def __init__(self, branches: Branches, versions: Versions) -> None:
+        self._branches = branches
+        self._versions = versions
+
+    async def of_branch(
+        self, principal: Principal, agent_id: str, branch: str, *, at: int | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """(the step that it shows, the projection): the last step, or an earlier one."""
+        found, tree = await self._branches.files(principal, agent_id, branch, at=at)
+        rendering = await asyncio.to_thread(render, tree.files, found.ids)
+        return found.sequence if at is None else at, rendering.projection
+
+    async def of_deployment(self, principal: Principal, agent_id: str, name: str) -> dict[str, Any]:
+        _, tree = await self._versions.files(principal, agent_id, name)
+        main = await self._branches.get(principal, agent_id, "main")
+        return (await asyncio.to_thread(render, tree.files, main.ids)).projection
+
+    async def push(self, principal: Principal, agent_id: str, branch: str, batch: Batch, *, by: str) -> Branch:
+        """All of the batch or nothing. Raises SequenceConflict where somebody has changed the branch since."""
+
+        def change(files: Files, ids: Mapping[str, str]) -> tuple[Files, Mapping[str, str]]:
+            before = render(files, ids)
+            return written(files, ids, before, commands.apply(before.projection, batch.commands))
+
+        message = f"pushed {len(batch.commands)} change{'' if len(batch.commands) == 1 else 's'}"
+        return await self._branches.edit(
+            principal, agent_id, branch, change, by=by, message=message, expected=batch.sequence
+        )

@@ -1,0 +1,1 @@
+"""What the field's command-line client pushes: batches of commands in the protocol buffers wire format."""
