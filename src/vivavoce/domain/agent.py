@@ -25,6 +25,7 @@ class Persona(Struct, frozen=True, kw_only=True):
     custom: str = ""
     role: str = ""
     additional_info: str = ""
+    text: str = ""  # written out, in place of all the others
 
 
 class Greeting(Struct, frozen=True, kw_only=True):
@@ -32,10 +33,20 @@ class Greeting(Struct, frozen=True, kw_only=True):
     language: str = ""
 
 
+class Fillers(Struct, frozen=True, kw_only=True):
+    """Words that cover a wait; seconds. `texts` by language, "" for any."""
+
+    texts: dict[str, tuple[str, ...]] = {}
+    first_after: float = 3.0
+    interval: float = 3.0
+    is_random: bool = False
+
+
 class ChannelSettings(Struct, frozen=True, kw_only=True):
     greeting: Greeting = Greeting()
     style: str = ""
     disclaimer: Greeting | None = None  # None when it is off
+    fillers: Fillers | None = None
 
 
 class Languages(Struct, frozen=True, kw_only=True):
@@ -159,6 +170,9 @@ class Speech(Struct, frozen=True, kw_only=True):
     """What the folder says about hearing and speaking; used by voice calls."""
 
     barge_in: bool = False
+    may_interrupt_greeting: bool = True
+    most_interruptions: int | None = None  # of a call
+    ends_after: float | None = None  # seconds of silence that end an utterance; None: as the style has it
     interaction_style: str = "balanced"
     keyphrases: tuple[Keyphrase, ...] = ()
     corrections: tuple[TranscriptCorrection, ...] = ()
@@ -209,15 +223,6 @@ class ModelSettings(Struct, frozen=True, kw_only=True):
     by_step: dict[str, dict[str, InferenceOverride]] = {}
     by_channel: dict[str, InferenceOverride] = {}
     by_variant: dict[str, InferenceOverride] = {}
-
-
-class Fillers(Struct, frozen=True, kw_only=True):
-    """Words that cover a wait; seconds. `texts` by language, "" for any."""
-
-    texts: dict[str, tuple[str, ...]] = {}
-    first_after: float = 3.0
-    interval: float = 3.0
-    is_random: bool = False
 
 
 class MemorySettings(Struct, frozen=True, kw_only=True):
@@ -280,10 +285,11 @@ class RealTimeConfig(Struct, frozen=True, kw_only=True):
 
 
 class CallAssertion(Struct, frozen=True, kw_only=True):
-    """A function that must have been called at least once with these arguments: name -> (text, type)."""
+    """A function that must have been called at least once with these arguments: name -> (text, type); or never."""
 
     name: str
     arguments: dict[str, tuple[str, ParameterType]] = {}
+    is_asserted: bool = True
 
 
 class TestCase(Struct, frozen=True, kw_only=True):

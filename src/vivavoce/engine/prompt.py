@@ -171,6 +171,8 @@ def _decorated(channel: str) -> str:
 
 def _intro(agent: Agent) -> str:
     persona = agent.persona
+    if persona.text.strip():
+        return persona.text.strip()
     adjectives = ", ".join(a.lower() for a in persona.adjectives if a != "Other")
     role = persona.role.strip() or "agent"
     if "Other" in persona.adjectives:

@@ -56,7 +56,7 @@ async def respond(session: Session, user_input: UserInput, ports: Ports) -> Asyn
     """One user contribution and everything the agent does about it."""
     draft = Draft(session, user_input, ports)
     progresses = _respond(draft)
-    fillers = draft.agent.experimental.fillers
+    fillers = draft.agent.experimental.fillers or prompt.channel_settings(draft.agent, draft.channel).fillers
     if fillers is not None:
         schedule = pacing.fillers(fillers, draft.language, draft.seed)
         progresses = pacing.filled(progresses, schedule, draft.fillers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
@@ -9,7 +10,8 @@ from vivavoce.domain.agent import ApiIntegration, ApiOperation, Handoff, SmsTemp
 from vivavoce.project.source import Mapping
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
-AUTH_TYPES = ("none", "basic", "apiKey", "oauth2")
+AUTH_TYPES = ("none", "basic", "apiKey", "oauth2", "oauth2_client_credentials", "jwt_client_assertion")
+KINDS = ("string", "number", "boolean", "enum", "object")
 _RESOURCE = re.compile(r"/(?:[^{}\s]|\{[A-Za-z_]\w*\})*")
 LONGEST_SMS = 500
 LONGEST_SMS_NAME = 100
@@ -54,6 +56,10 @@ def variants(source: Mapping) -> Variants:
     for item in source.mappings("attributes"):
         attribute = item.text("name", required=True)
         values = item.mapping("values")
+        kind = item.text("kind", "string").lower()
+        if kind not in KINDS:
+            item.error("kind", "unknown-value", f"kind is {kind!r}; it should be one of {', '.join(KINDS)}.")
+        item.mapping("config").texts("values")  # of an enum
         if names and attribute in attributes[names[0]]:
             item.error("name", "duplicate", f"There is already an attribute named {attribute!r}.")
         for name in names:
@@ -61,7 +67,7 @@ def variants(source: Mapping) -> Variants:
                 item.error(
                     "values", "missing", f'Attribute {attribute!r} has no value for variant {name!r}; give one, or "".'
                 )
-            attributes[name][attribute] = values.text(name).strip()
+            attributes[name][attribute] = _value(values, name, kind)
         for extra in values.keys:
             if extra not in names:
                 values.error(
@@ -72,6 +78,13 @@ def variants(source: Mapping) -> Variants:
         item.close()
     source.close()
     return Variants(names=tuple(names), default=next(iter(defaults or names), None), attributes=attributes)
+
+
+def _value(values: Mapping, name: str, kind: str) -> str:
+    """As text, whatever its kind: a number as it is written, an object as JSON."""
+    if kind == "object" and isinstance(found := values.plain(name), (dict, list)):
+        return json.dumps(found, ensure_ascii=False)
+    return (values.text(name) if kind in ("string", "enum") else values.scalar(name)).strip()
 
 
 def handoffs(source: Mapping) -> dict[str, Handoff]:
@@ -161,6 +174,8 @@ def api_integrations(source: Mapping) -> dict[str, ApiIntegration]:
             if url and not url.startswith(("http://", "https://")):
                 settings.error("base_url", "bad-url", f"{url!r} should begin with http:// or https://.")
             auth = settings.text("auth_type", "none", one_of=AUTH_TYPES)
+            if auth == "jwt_client_assertion":
+                settings.warn("auth_type", "not-implemented", "Calls that sign a JWT are not implemented: they will fail.")
             environments[ENVIRONMENT_KEYS[key]] = {"base_url": url, "auth_type": auth}
         operations: list[ApiOperation] = []
         for operation_name, operation in _operations(item):

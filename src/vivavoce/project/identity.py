@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import re
 
-from vivavoce.domain.agent import ChannelSettings, Greeting, Identity, Languages, Persona, SafetyCategory, SafetyFilters
+from vivavoce.domain.agent import (
+    ChannelSettings,
+    Fillers,
+    Greeting,
+    Identity,
+    Languages,
+    Persona,
+    SafetyCategory,
+    SafetyFilters,
+)
 from vivavoce.domain.ids import clean_name
 from vivavoce.project.source import Faults, Mapping
 
@@ -35,7 +44,7 @@ def identity(source: Mapping, folder_name: str) -> Identity:
     return found
 
 
-def persona(personality: Mapping, role: Mapping) -> Persona:
+def persona(personality: Mapping, role: Mapping, text: str) -> Persona:
     chosen = personality.mapping("adjectives")
     for key in chosen.keys:
         if key not in ADJECTIVES:
@@ -54,6 +63,7 @@ def persona(personality: Mapping, role: Mapping) -> Persona:
         custom=personality.text("custom"),
         role=name,
         additional_info=role.text("additional_info"),
+        text=text,
     )
     personality.close()
     role.close()
@@ -90,11 +100,25 @@ def channel(source: Mapping, *, is_voice: bool) -> ChannelSettings:
         ),
         style=source.mapping("style_prompt").text("prompt"),
         disclaimer=spoken if enabled and is_voice else None,
+        fillers=_fillers(source.mapping("filler_phrases")),
     )
+    ambience = source.mapping("background_ambience")
+    if ambience.flag("enabled"):
+        source.warn("background_ambience", "no-effect", "No sounds are played in the background here.")
+    ambience.close(ignore=("preset", "loudness"))
     if not is_voice and disclaimer:
         source.warn("disclaimer_messages", "no-effect", "Disclaimers are for voice only and are ignored here.")
     source.close()
     return found
+
+
+def _fillers(source: Mapping) -> Fillers | None:
+    texts = source.texts("phrases")
+    first, interval = source.number("initial_interval_seconds", 2.5), source.number("interval_seconds", 5)
+    is_random = source.flag("randomize", True)
+    if not source.flag("enabled"):
+        return None
+    return Fillers(texts={"": texts}, first_after=first, interval=interval, is_random=is_random)
 
 
 def safety(source: Mapping, *, is_channel: bool) -> SafetyFilters:

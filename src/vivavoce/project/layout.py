@@ -46,7 +46,7 @@ REAL_TIME = re.compile(r"real_time_configuration/(draft_and_sandbox|pre_release|
 SOURCE = re.compile(r"sources/.+\.(?i:md|markdown|txt|html?|csv|pdf)")
 
 _FIXED = {
-    *(PROJECT, PERSONALITY, ROLE, RULES, LANGUAGES, EXPERIMENTAL, VOICE, CHAT, ENTITIES, VARIANTS, HANDOFFS, SMS),
+    *(PROJECT, PERSONALITY, ROLE, RULES, PERSONA, LANGUAGES, EXPERIMENTAL, VOICE, CHAT, ENTITIES, VARIANTS, HANDOFFS, SMS),
     *(TRANSLATIONS, API_INTEGRATIONS, ASR, CORRECTIONS, PRONUNCIATIONS, STOP_KEYWORDS, *SAFETY.values(), *KEYPHRASES),
 }
 _NAMED = (TOPIC, FLOW, STEP, TEST_CASE, REAL_TIME, SOURCE, re.compile(r"(functions|flows)/.+\.py"))
@@ -54,6 +54,11 @@ FOLDERS = (
     *("agent_settings", "config", "voice", "chat", "speech_recognition", "topics", "flows", "functions"),
     *("sources", "test_suite", "real_time_configuration"),
 )
+_CARRIED = {
+    # kept and handed to the client as they are, and without effect
+    GUARDRAILS: "guardrails are not implemented here",
+    MCP: "MCP servers are not implemented here",
+}
 _FOR_AUTHORS = re.compile(r"context/.*|(.*/)?(README|LICENSE|CLAUDE|AGENTS|CHANGELOG)[^/]*")
 
 _ANYWHERE = re.compile(
@@ -63,6 +68,7 @@ _ANYWHERE = re.compile(
     r"|functions/.+\.py|flows/.+\.(ya?ml|py)"
     r"|real_time_configuration/.+\.json"
     r"|context/.+\.(?i:md)"
+    rf"|{CHILD_TOPIC.pattern}"
     rf"|{SOURCE.pattern}"
 )
 
@@ -97,6 +103,10 @@ def unread(path: str) -> str | None:
     top, *rest = path.split("/")
     if not rest:
         return None
+    if path in _CARRIED:
+        return f"It is kept, and has no effect: {_CARRIED[path]}."
+    if CHILD_TOPIC.fullmatch(path):
+        return "It is kept, and has no effect: topics of single variants are not implemented here."
     if top not in FOLDERS:
         near = difflib.get_close_matches(top, FOLDERS, n=1, cutoff=0.8)
         return f"{top}/ is read by nothing: is {near[0]}/ meant?" if near else None

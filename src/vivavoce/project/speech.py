@@ -47,8 +47,14 @@ def stop_keywords(source: Mapping) -> tuple[StopKeyword, ...]:
 
 
 def speech(asr: Mapping, keyphrases: Mapping, corrections: Mapping, pronunciations: Mapping) -> Speech:
+    interrupting = asr.mapping("barge_in") if asr.is_mapping("barge_in") else None
+    most = int(interrupting.number("max_per_call", 0, least=0)) if interrupting and "max_per_call" in interrupting else None
+    ends_after = asr.number("speech_end_delay_ms", 0, least=0) / 1000
     found = Speech(
-        barge_in=asr.flag("barge_in"),
+        barge_in=interrupting.flag("enabled") if interrupting is not None else asr.flag("barge_in"),
+        may_interrupt_greeting=interrupting is None or interrupting.flag("allow_on_first_turn"),
+        most_interruptions=most,
+        ends_after=ends_after or None,
         interaction_style=asr.text("interaction_style", "balanced", one_of=STYLES),
         keyphrases=tuple(_keyphrases(keyphrases)),
         corrections=tuple(_corrections(corrections)),

@@ -43,6 +43,7 @@ def case(source: Mapping) -> TestCase:
         call_assertions=tuple(_assertion(item) for item in source.mappings("function_call_assertions")),
         path=source.path,
     )
+    source.plain("api_mocks")  # for whoever runs the case
     source.close()
     return found
 
@@ -79,6 +80,8 @@ def _assertion(item: Mapping) -> CallAssertion:
             argument.error("expected_value", "wrong-type", f"expected_value is {expected!r}, which is no {kind}.")
         arguments[argument.text("parameter_name", required=True)] = (expected, kind)
         argument.close()
-    found = CallAssertion(name=item.text("name", required=True), arguments=arguments)
+    found = CallAssertion(
+        name=item.text("name", required=True), arguments=arguments, is_asserted=item.flag("is_asserted", True)
+    )
     item.close()
     return found

@@ -23,6 +23,7 @@ def topic(source: Mapping) -> Topic:
         )
     if clean_name(name) != stem:
         source.warn("name", "file-name", f"The file of topic {name!r} should be called {clean_name(name)}.yaml.")
+    source.texts("tags")  # for authors
     found = Topic(
         name=name,
         content=source.text("content"),

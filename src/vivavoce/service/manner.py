@@ -24,10 +24,10 @@ def manner_after(agent: Agent, turn: Turn, snapshot: Snapshot, language: str) ->
     settings = _step_settings(agent, turn)
     listen = turn.listen or {}
     biasing = settings.asr_biasing or AsrBiasing()
-    may_interrupt = _may_interrupt(agent, settings, _table(listen, "barge_in"))
+    may_interrupt = _may_interrupt(agent, settings, _table(listen, "barge_in"), is_greeting=turn.index == 0)
     return Manner(
         endpointing=_endpointing(agent, biasing, settings.vad or Vad()),
-        barge_in=barge_in.Settings(is_enabled=may_interrupt),
+        barge_in=barge_in.Settings(is_enabled=may_interrupt, most=agent.speech.most_interruptions),
         keys=_keys(agent, settings, listen, may_interrupt=may_interrupt),
         hears_speech=_hears_speech(agent, turn, listen),
         silence_seconds=_silence(agent, turn, listen),
@@ -51,7 +51,7 @@ def _step_settings(agent: Agent, turn: Turn) -> StepSettings:
 
 def _endpointing(agent: Agent, biasing: AsrBiasing, vad: Vad) -> endpointing.Settings:
     defaults = endpointing.Settings()
-    ends_after = vad.end or endpointing.ends_after(agent.speech.interaction_style, biasing.kinds)
+    ends_after = vad.end or agent.speech.ends_after or endpointing.ends_after(agent.speech.interaction_style, biasing.kinds)
     speech = _share(vad.speech_threshold, defaults.speech)
     return endpointing.Settings(
         begins_after=min(1.0, vad.start) if vad.start is not None else defaults.begins_after,
@@ -66,11 +66,11 @@ def _share(given: float | None, default: float) -> float:
     return given if given is not None and 0 < given < 1 else default
 
 
-def _may_interrupt(agent: Agent, settings: StepSettings, listen: dict[str, Any]) -> bool:
+def _may_interrupt(agent: Agent, settings: StepSettings, listen: dict[str, Any], *, is_greeting: bool) -> bool:
     for given in (listen.get("is_enabled"), settings.barge_in, agent.experimental.calls.barge_in):
         if isinstance(given, bool):
             return given
-    return agent.speech.barge_in
+    return agent.speech.barge_in and (agent.speech.may_interrupt_greeting or not is_greeting)
 
 
 def _keys(agent: Agent, settings: StepSettings, listen: dict[str, Any], *, may_interrupt: bool) -> dtmf.Settings:

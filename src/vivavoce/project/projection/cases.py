@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
@@ -42,7 +43,10 @@ def _case(folder: Folder, path: str, names: dict[str, str]) -> Json:
         "tags": texts(item.get("tags")),
         "sipHeaders": {key: as_text(value) for key, value in mapping(item.get("sip_headers")).items()},
         "integrationAttributes": mapping(item.get("integration_attributes")),
-        "apiMocks": mapping(item.get("api_mocks")),
+        "apiMocks": {
+            name: {operation: [_rule(rule) for rule in rules or ()] for operation, rules in mapping(operations).items()}
+            for name, operations in mapping(item.get("api_mocks")).items()
+        },
         "assertions": [*_prompts(item), *_calls(item)],
     }
 
@@ -68,6 +72,22 @@ def _calls(item: Json) -> Iterator[Json]:
             "isAsserted": mapping(call).get("is_asserted") is not False,
         }
         yield {"payload": {"$case": "functionCall", "value": value}}
+
+
+def _rule(rule: Any) -> Json:
+    """What is answered is sent as text, whatever it is in the file."""
+    respond = dict(mapping(mapping(rule).get("respond")))
+    if respond.get("body") is not None and not isinstance(respond["body"], str):
+        respond["body"] = json.dumps(respond["body"])
+    return {**mapping(rule), "respond": respond}
+
+
+def _body(text: Any) -> Any:
+    try:
+        value = json.loads(text) if isinstance(text, str) else text
+    except (ValueError, RecursionError):
+        return text
+    return text if value is None or isinstance(value, str) else value
 
 
 def write(projection: Json) -> Iterator[Part]:
@@ -125,7 +145,7 @@ def _written_rule(rule: Any) -> Json:
     respond = mapping(mapping(rule).get("respond"))
     written: Json = {"status": respond.get("status", 200)}
     if respond.get("body") is not None:
-        written["body"] = respond["body"]
+        written["body"] = _body(respond["body"])
     if respond.get("headers"):
         written["headers"] = respond["headers"]
     found: Json = {"respond": written}

@@ -19,6 +19,7 @@ from vivavoce.project.functions import TYPES
 HEADER = "from _gen import *  # <AUTO GENERATED>\n"
 _IMPORT = re.compile(r"^from (?:_gen|imports) import \*[^\n]*\n", re.MULTILINE)
 _HEAD_ENDS = re.compile(r":\s*(#.*)?\s*$")
+DECORATORS = ("func_description", "func_parameter", "func_latency_control")
 _QUOTES = ('"""', "'''")
 
 
@@ -54,9 +55,12 @@ def opened(source: str, name: str, flows: Mapping[str, str], *, is_step: bool = 
     return _undecorated(_one_line_head(_bare(written), name), name)
 
 
-def closed(code: Code, name: str, flows: Mapping[str, str], *, is_step: bool = False) -> str:
-    """The file, as the client writes it."""
-    text = _dressed(_decorated(code, name, is_step))
+def closed(code: Code, name: str, flows: Mapping[str, str], *, is_step: bool = False, over: str = "") -> str:
+    """The file, as the client writes it; with the import and the decorators of the file `over`, where they say the same."""
+    own = _own_decorators(over, code, name) if over else None
+    text = _dressed(_decorated(code, name, is_step, own))
+    if found := _IMPORT.search(over):
+        text = text.replace(HEADER, found[0], 1)
     for folder, word in flows.items():
         text = re.sub(rf"\bfunctions\.{re.escape(word)}\b", f"flows.{folder}.functions", text)
     return text
@@ -134,6 +138,28 @@ def _undecorated(text: str, name: str) -> Code:
     return Code(text=kept, description=description, parameters=tuple(parameters), delay=delay)
 
 
+def _own_decorators(source: str, code: Code, name: str) -> list[str] | None:
+    """The lines that describe the function in a file, None where they say something else than is to be said."""
+    found, main = _undecorated(source, name), _main(source, name)
+    if main is None or (found.description, _described(found), found.delay) != (
+        code.description,
+        _described(code),
+        code.delay,
+    ):
+        return None
+    lines = source.splitlines()
+    return [
+        line
+        for call in main.decorator_list
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in DECORATORS
+        for line in lines[call.lineno - 1 : call.end_lineno]
+    ]
+
+
+def _described(code: Code) -> list[tuple[str, str]]:
+    return [(each.name, each.description) for each in code.parameters]
+
+
 def _texts(call: ast.Call, count: int) -> list[str]:
     found = [a.value for a in call.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
     return found if len(found) == len(call.args) == count else []
@@ -166,7 +192,7 @@ def _constant(node: ast.expr, otherwise: Any) -> Any:
     return value if isinstance(value, (type(otherwise), int, float)) else otherwise
 
 
-def _decorated(code: Code, name: str, is_step: bool) -> str:
+def _decorated(code: Code, name: str, is_step: bool, own: list[str] | None = None) -> str:
     main = _main(code.text, name)
     described = not is_step and (code.description or code.parameters or code.delay)
     if main is None or not (described or code.delay):
@@ -176,6 +202,8 @@ def _decorated(code: Code, name: str, is_step: bool) -> str:
     indent = lines[place][: len(lines[place]) - len(lines[place].lstrip(" \t"))]
     while place > 0 and lines[place - 1].lstrip().startswith("@"):
         place -= 1
+    if own is not None:
+        return "".join([*lines[:place], *(f"{line}\n" for line in own), *lines[place:]])
     written = []
     if described:
         written.append(f"@func_description({code.description!r})")

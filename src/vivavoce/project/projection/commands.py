@@ -690,11 +690,16 @@ def _experimental(projection: Json, payload: Payload) -> None:
 
 
 def _guardrails(projection: Json, payload: Payload) -> None:
-    known = projection["guardrails"]["guardrails"]
+    known = projection.setdefault("guardrails", settings.no_guardrails())["guardrails"]
     for each in payload["guardrails"]:
         if not 0 < each["name"] <= len(settings.GUARDRAILS):
             raise _Refusal(f"there is no guardrail {each['name']}")
         known[settings.GUARDRAILS[each["name"] - 1].upper()] = {"enabled": each["enabled"]}
+
+
+def _custom_guardrail(projection: Json, payload: Payload) -> None:
+    projection.setdefault("guardrails", settings.no_guardrails())
+    _add(_collection(projection, "guardrails", "customGuardrails"), payload["id"], dict(payload), "guardrail")
 
 
 def _mcp_upsert(projection: Json, payload: Payload) -> None:
@@ -868,10 +873,9 @@ CHANGES: dict[str, Change] = {
     "languages_delete_language": _deletes("language", "languages", "additionalLanguages", id="code"),
     "experimental_config_update_config": _experimental,
     "update_guardrails": _guardrails,
-    **_crud(
-        "guardrail", ("create_custom_guardrail", "update_custom_guardrail", "delete_custom_guardrail"),
-        "guardrails", "customGuardrails",
-    ),
+    "create_custom_guardrail": _custom_guardrail,
+    "update_custom_guardrail": _updates("guardrail", "guardrails", "customGuardrails"),
+    "delete_custom_guardrail": _deletes("guardrail", "guardrails", "customGuardrails"),
     "upsert_mcp_server": _mcp_upsert,
     "delete_mcp_server": _deletes("server", "mcpConfig", "servers"),
     "create_test_case": _case_create,

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any
 
+from msgspec.structs import replace
+
 from vivavoce.domain.ids import clean_name
 from vivavoce.project import layout
 from vivavoce.project.projection import code, functions
@@ -192,9 +194,7 @@ def _step_part(home: str, step: Json, steps: dict[str, Json], named: dict[str, s
     if step["type"] == "function_step":
         path = f"{home}/function_steps/{step['name']}.py"
         part = functions.part_of(path, {**step["function"], "description": ""}, words, is_step=True)
-        return Part(
-            path=path, content=part.content, ids={**part.ids, "": step["id"], "#function": step["function"]["id"]}
-        )
+        return replace(part, ids={**part.ids, "": step["id"], "#function": step["function"]["id"]})
     content: Json = {"step_type": step["type"], "name": step["name"], **_written_settings(step.get("settings") or {})}
     conditions = step.get("conditions") or []
     if step["type"] == "default_step":

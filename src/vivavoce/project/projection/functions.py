@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePosixPath
 
 from vivavoce.domain.ids import clean_name
@@ -110,9 +111,11 @@ def part_of(path: str, entity: Json, words: dict[str, str], *, is_step: bool = F
         if delay.get("enabled")
         else None,
     )
+    close = partial(code.closed, found, PurePosixPath(path).stem, words, is_step=is_step)
     return Part(
         path=path,
-        content=code.closed(found, PurePosixPath(path).stem, words, is_step=is_step),
+        content=close(),
+        over=lambda source: close(over=source),
         ids={
             "": entity["id"],
             **{f"#parameter/{each['name']}": id for id, each in parameters.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from msgspec import Struct
@@ -23,6 +23,7 @@ class Part(Struct, frozen=True, kw_only=True):
     path: str
     content: str | Json
     ids: dict[str, str] = {}
+    over: Callable[[str], str] | None = None  # the content, with what is the same as it stands in a file
 
 
 class Folder:

@@ -97,9 +97,10 @@ def _beside(path: str, moved: Mapping[str, str]) -> str:
 
 
 def _content(part: Part, before: str | Json, folder: Folder, path: str) -> bytes:
-    if isinstance(part.content, str):
-        return part.content.encode()
     content = folder.files.get(path)
+    if isinstance(part.content, str):
+        text = part.over(folder.text(path)) if part.over is not None and content is not None else part.content
+        return text.encode()
     if content is None:
         return canonical(part.content)
     return _yaml(content, path, _rebased(folder.yaml(path), before if isinstance(before, dict) else {}, part.content))

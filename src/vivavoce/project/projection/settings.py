@@ -1,9 +1,14 @@
-"""agent_settings/, voice/ and chat/: what there is once of an agent. The client cannot make these, so all of them are always served."""
+"""agent_settings/, voice/ and chat/: what there is once of an agent.
+
+The client can neither make nor remove these, so all are served whether a folder has their files or not. But guardrails are
+served only where it has: else older folders, which know nothing of them, could not be pushed.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -49,7 +54,7 @@ def read(folder: Folder) -> Json:
         "contentFilterSettings": _filters(folder.yaml(layout.SAFETY[""]), is_channel=False),
         "experimentalConfig": {"experimentalConfigs": collection(_experimental(folder))},
         "channels": {"voice": _voice(folder, voice), "webChat": _chat(folder)},
-        "guardrails": _guardrails(folder),
+        **({"guardrails": _guardrails(folder)} if layout.GUARDRAILS in folder.files else {}),
     }
 
 
@@ -65,11 +70,12 @@ def write(projection: Json) -> Iterator[Part]:
     )
     yield Part(path=layout.SAFETY[""], content={"categories": _written_categories(projection["contentFilterSettings"])})
     for each in entities(projection, "experimentalConfig", "experimentalConfigs").values():
-        content = json.dumps(each["features"], indent=2, sort_keys=True, ensure_ascii=False)
-        yield Part(path=layout.EXPERIMENTAL, content=content)
+        features = each["features"]
+        yield Part(path=layout.EXPERIMENTAL, content=_as_client(features), over=partial(_over_features, features))
     yield from _written_voice(projection["channels"]["voice"])
     yield from _written_chat(projection["channels"]["webChat"])
-    yield _written_guardrails(projection["guardrails"])
+    if guardrails := projection.get("guardrails"):
+        yield _written_guardrails(guardrails)
 
 
 # Languages, experimental configuration.
@@ -92,6 +98,28 @@ def _experimental(folder: Folder) -> dict[str, Json]:
     except NOT_JSON:
         return {}
     return {EXPERIMENTAL_ID: {"id": EXPERIMENTAL_ID, "features": mapping(features), "active": True}}
+
+
+def _as_client(features: Json) -> str:
+    return json.dumps(features, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+def _over_features(features: Json, source: str) -> str:
+    """As the client would write them, unless the author has put them in an order of their own."""
+    try:
+        own = json.loads(source)
+    except (ValueError, RecursionError):
+        return _as_client(features)
+    if source == _as_client(own):
+        return _as_client(features)
+    return json.dumps(_in_order_of(own, features), indent=2, ensure_ascii=False) + "\n"
+
+
+def _in_order_of(own: Any, value: Any) -> Any:
+    if not (isinstance(own, dict) and isinstance(value, dict)):
+        return value
+    keys = [*(key for key in own if key in value), *(key for key in value if key not in own)]
+    return {key: _in_order_of(own.get(key), value[key]) for key in keys}
 
 
 # Content filters. Where a folder says nothing of a channel's, the channel has none of its own.
@@ -239,7 +267,11 @@ def _written_chat(chat: Json) -> Iterator[Part]:
         yield _written_filters(layout.SAFETY["chat"], chat["config"]["safetyFilters"])
 
 
-# Guardrails: carried along, and off where the folder says nothing of them.
+# Guardrails: carried along.
+
+
+def no_guardrails() -> Json:
+    return {"guardrails": {name.upper(): {"enabled": False} for name in GUARDRAILS}}
 
 
 def _guardrails(folder: Folder) -> Json:

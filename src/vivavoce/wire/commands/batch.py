@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from typing import Any
 
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
 
 from vivavoce.domain.pushed import Batch, Command
 from vivavoce.errors import Invalid
-from vivavoce.wire.commands.commands_pb2 import CommandBatch  # type: ignore[attr-defined]  # made at run time
 
 MEDIA_TYPE = "application/octet-stream"
 MAX_BYTES = 32 << 20
 MOST_COMMANDS = 50_000
 _UNREADABLE = "The body is no batch of commands that can be read: it is cut off or damaged. Nothing was changed."
+
+
+def _compiled() -> Any:
+    """The class of a batch, of commands.proto as `make protos` has compiled it."""
+    pool = DescriptorPool()
+    content = resources.files("vivavoce.wire.commands").joinpath("commands.binpb").read_bytes()
+    for file in FileDescriptorSet.FromString(content).file:
+        pool.Add(file)
+    return GetMessageClass(pool.FindMessageTypeByName("vivavoce.commands.CommandBatch"))
+
+
+CommandBatch = _compiled()
 
 
 class BadBatch(Invalid):
