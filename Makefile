@@ -69,6 +69,12 @@ deploy: $(VENV)/.dev $(VENV)/.deploy ## what lies in deploy/: the chart by Helm 
 pictures: $(VENV)/.dev $(VENV)/.browser ## pictures of every page of the console, into docs/pictures
 	@$(BIN)/python bench/console_pictures.py
 
+$(VENV)/.protos: ; @$(PYTHON) -m venv $(VENV)/protos && $(VENV)/protos/bin/python -m pip install -q --disable-pip-version-check "grpcio-tools>=1.70" && touch $@
+
+COMMANDS := src/vivavoce/wire/commands
+protos: $(VENV)/.protos ## compiles the commands that the field's client pushes, after a change of commands.proto
+	@$(VENV)/protos/bin/python -m grpc_tools.protoc -I $(COMMANDS) --include_imports --descriptor_set_out=$(COMMANDS)/commands.binpb commands.proto
+
 lock: $(VENV)/.dev ## resolve the newest dependencies into requirements/
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra voice --group build pyproject.toml -o requirements/demo.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --extra embeddings --extra parquet --extra providers --extra telemetry --extra voice --group build --group dev pyproject.toml -o requirements/dev.txt
@@ -92,4 +98,4 @@ poly: $(VENV)/.poly-client ## the field's own command-line client against this s
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test postgres faults check bench listening acceptance contract browser fuzz audit sandbox deploy poly pictures lock clean
+.PHONY: help demo test postgres faults check bench listening acceptance contract browser fuzz audit sandbox deploy poly protos pictures lock clean

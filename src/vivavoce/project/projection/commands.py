@@ -212,7 +212,14 @@ def _values_of(projection: Json, variant: str, values: Json) -> None:
         _add(held, variant, {"values": {}}, "list of values")
     held["entities"][variant]["values"].update(values.get("values") or {})
     if values.get("typedValues"):
-        held["entities"][variant].setdefault("typedValues", {}).update(values["typedValues"])
+        held["entities"][variant].setdefault("typedValues", {}).update(_sorted(values["typedValues"]))
+
+
+def _sorted(value: Any) -> Any:
+    """The wire keeps no order of what authors may nest as they like."""
+    if isinstance(value, dict):
+        return {key: _sorted(value[key]) for key in sorted(value)}
+    return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 
 def _variant_delete(projection: Json, payload: Payload) -> None:
@@ -686,7 +693,7 @@ def _experimental(projection: Json, payload: Payload) -> None:
     id = next(iter(held["entities"]), settings.EXPERIMENTAL_ID)
     if id not in held["entities"]:
         _add(held, id, {"active": True}, "configuration")
-    held["entities"][id]["features"] = mapping(payload.get("features"))
+    held["entities"][id]["features"] = _sorted(mapping(payload.get("features")))
 
 
 def _guardrails(projection: Json, payload: Payload) -> None:
@@ -749,14 +756,16 @@ def _case_create(projection: Json, payload: Payload) -> None:
 
 def _case_put(key: str) -> Change:
     def change(projection: Json, payload: Payload) -> None:
-        _at(_collection(projection, *_CASES), payload["id"], "test case")[key] = payload.get(key)
+        _at(_collection(projection, *_CASES), payload["id"], "test case")[key] = _sorted(payload.get(key))
 
     return change
 
 
 def _case_assertions(projection: Json, payload: Payload) -> None:
     found = _at(_collection(projection, *_CASES), payload["id"], "test case")
-    found["assertions"] = [{"payload": _case(each, "prompt", "functionCall")} for each in payload["assertions"]]
+    found["assertions"] = [
+        {"payload": _case(_sorted(each), "prompt", "functionCall")} for each in payload["assertions"]
+    ]
 
 
 def _case_mock(projection: Json, payload: Payload) -> None:

@@ -24,17 +24,17 @@ from vivavoce.project.projection.parts import (
 )
 
 STAGES = {"sandbox": "sandbox", "pre-release": "preRelease", "live": "live"}
-TYPES = {
-    # of an entity: what stands in its settings
-    "numeric": ("has_decimal", "has_range", "min", "max"),
-    "alphanumeric": ("enabled", "validation_type", "regular_expression"),
-    "enum": ("options",),
-    "date": ("relative_date",),
-    "phone_number": ("enabled", "country_codes"),
-    "time": ("enabled", "start_time", "end_time"),
-    "address": (),
-    "free_text": (),
-    "name_config": (),
+TYPES: dict[str, Json] = {
+    # of an entity: what stands in its settings, and what it is where nothing is said
+    "numeric": {"has_decimal": False, "has_range": False, "min": 0, "max": 0},
+    "alphanumeric": {"enabled": True, "validation_type": "", "regular_expression": ""},
+    "enum": {"options": []},
+    "date": {"relative_date": False},
+    "phone_number": {"enabled": True, "country_codes": []},
+    "time": {"enabled": True, "start_time": "", "end_time": ""},
+    "address": {},
+    "free_text": {},
+    "name_config": {},
 }
 
 
@@ -135,7 +135,8 @@ def _written_handoff(entity: Json, projection: Json) -> Json:
         "is_default": bool(entity.get("isDefault")),
         "sip_config": sip,
     }
-    headers = mapping(entity.get("sipHeaders")).get("headers")
+    said = mapping(entity.get("sipHeaders")).get("headers") or ()
+    headers = [{"key": each["key"], "value": each["value"]} for each in said]
     return {**found, "sip_headers": headers} if headers else found
 
 
@@ -172,7 +173,9 @@ def _entity(item: Json, folder: Folder, place: str) -> Json:
         "type": camel(kind),
         "config": {
             "$case": camel(kind),
-            "value": {camel(key): value for key, value in mapping(item.get("config")).items()},
+            "value": {
+                camel(key): value for key, value in {**TYPES.get(kind, {}), **mapping(item.get("config"))}.items()
+            },
         },
     }
 

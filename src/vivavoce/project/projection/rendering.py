@@ -43,36 +43,58 @@ def render(files: Mapping[str, bytes], ids: Mapping[str, str]) -> Rendering:
 
 
 def written(files: Files, ids: Mapping[str, str], before: Rendering, after: Json) -> tuple[Files, dict[str, str]]:
-    """(the folder as `after` has it, the ids of its parts that were chosen elsewhere)."""
-    folder = Folder(files, ids)
+    """(the folder as `after` has it, the ids of its parts that were chosen elsewhere).
+
+    Raises Invalid where the folder would not say what `after` says.
+    """
     old, new = _parts(before.projection), _parts(after)
-    found = dict(files)
-    lists_by_path = lists.keys()
-    for path in old.keys() - new.keys():
-        place = before.moved.get(path, path)
-        found.pop(place, None)
-        if path in lists_by_path:
-            found[place] = _yaml(files[place], place, {**folder.yaml(place), lists_by_path[path]: []})
-    homes = {part.ids[""]: path for path, part in old.items() if "" in part.ids}
-    places: dict[str, str] = {}
-    for path, part in new.items():
-        was = path if path in old else homes.get(part.ids.get("", ""))
-        place = before.moved.get(path) or _beside(path, before.moved)
-        for suffix, id in part.ids.items():
-            places[place + suffix] = id
-        if was == path and old[path].content == part.content:
-            continue
-        if not layout.belongs(place):
-            raise Invalid(f"A name leads to the file {place[:120]!r}, which the format does not have.")
-        if was is None and place in files and path not in (*lists_by_path, layout.VARIANTS):
-            raise AmbiguousNames(f"There is a file {place} already that says something else.")
-        was_at = before.moved.get(was, was) if was is not None else place
-        found[place] = _content(part, old[was].content if was is not None else {}, folder, was_at)
-    places.update(functions.variable_ids(after))
+    places = {path: before.moved.get(path) or _beside(path, before.moved) for path in {**old, **new}}
+    found = _changed(files, ids, old, new, places)
+    chosen = {
+        **{places[path] + suffix: id for path, part in new.items() for suffix, id in part.ids.items()},
+        **functions.variable_ids(after),
+    }
+    _settle(found, chosen, new, places)
     total = sum(len(content) for content in found.values())
     if total > layout.MAX_TREE_BYTES:
         raise Invalid(f"The folder would hold {total >> 20} MiB; it may hold {layout.MAX_TREE_BYTES >> 20} MiB.")
-    return found, {place: id for place, id in places.items() if not is_id_of(id, place)}
+    return found, {place: id for place, id in chosen.items() if not is_id_of(id, place)}
+
+
+def _changed(
+    files: Files, ids: Mapping[str, str], old: dict[str, Part], new: dict[str, Part], places: Mapping[str, str]
+) -> Files:
+    folder = Folder(files, ids)
+    found = dict(files)
+    listed = lists.keys()
+    for path in old.keys() - new.keys():
+        content = found.pop(places[path], None)
+        if path in listed and content is not None:
+            found[places[path]] = _yaml(content, places[path], {**folder.yaml(places[path]), listed[path]: []})
+    homes = {part.ids[""]: path for path, part in old.items() if "" in part.ids}
+    for path, part in new.items():
+        was = path if path in old else homes.get(part.ids.get("", ""))
+        if was == path and old[path].content == part.content:
+            continue
+        place = places[path]
+        if not layout.belongs(place):
+            raise Invalid(f"A name leads to the file {place[:120]!r}, which the format does not have.")
+        if was is None and place in files and path not in (*listed, layout.VARIANTS):
+            raise AmbiguousNames(f"There is a file {place} already that says something else.")
+        found[place] = _content(part, old[was].content if was else {}, folder, places[was] if was else place)
+    return found
+
+
+def _settle(found: Files, ids: Mapping[str, str], new: dict[str, Part], places: Mapping[str, str]) -> None:
+    """What a folder says without a file of it may depend on others, so it is read once more; such a file is written then."""
+    for path, part in _parts(render(found, ids).projection).items():
+        wanted = new.get(path)
+        if isinstance(part.content, str) or wanted is None or wanted.content == part.content:
+            continue
+        place = places[path]
+        if place in found:
+            raise Invalid(f"{place} cannot be written so that it says what was sent. Nothing was changed.")
+        found[place] = _content(wanted, {}, Folder(found, ids), place)
 
 
 def _parts(projection: Json) -> dict[str, Part]:

@@ -222,7 +222,7 @@ def _written_voice(voice: Json) -> Iterator[Part]:
             if key in fillers
         }
     if ambience := voice.get("ambience"):
-        content["background_ambience"] = dict(ambience)
+        content["background_ambience"] = {name: ambience[name] for name in AMBIENCE if name in ambience}
     yield Part(path=layout.VOICE, content=content)
     yield _written_filters(layout.SAFETY["voice"], config["safetyFilters"])
     asr: dict[str, Any] = {}
