@@ -225,8 +225,10 @@ plain_values = st.recursive(
 
 
 def shape(node: Any) -> Any:
+    """An empty value has no place of its own: each of the two parsers takes another line for it."""
     if node is None or isinstance(node, ScalarNode):
-        return node and (node.value, node.style if node.style in ("'", '"', "|", ">") else None, node.start_mark.line)
+        style = node.style if node and node.style in ("'", '"', "|", ">") else None
+        return node and (node.value, style, node.start_mark.line if node.value or style else None)
     if isinstance(node, SequenceNode):
         return [shape(item) for item in node.value]
     return [(shape(key), shape(value)) for key, value in node.value]

@@ -26,6 +26,7 @@ from vivavoce.api import (
     conversations,
     deployments,
     erasure,
+    experiments,
     exports,
     external,
     keys,
@@ -34,6 +35,7 @@ from vivavoce.api import (
     projections,
     real_time,
     redaction,
+    test_runs,
 )
 from vivavoce.api.openapi import DOCS_PAGE, document
 from vivavoce.api.route import Answer, Call, Route
@@ -97,6 +99,8 @@ ROUTES: tuple[Route, ...] = (
     *agents.ROUTES,
     *adk.ROUTES,
     *projections.ROUTES,
+    *experiments.ROUTES,
+    *test_runs.ROUTES,
     Route(method="GET", path="/healthz", handler=healthz, summary="The process is alive.", permission=None, authentication="none"),
     Route(
         method="GET", path="/readyz", handler=readyz, summary="Whether it takes work, how many agents it serves, and which guards hold around author code.",

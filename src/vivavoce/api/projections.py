@@ -7,10 +7,13 @@ import asyncio
 from vivavoce.api.adk import BRANCH, PROJECT, agent_of, branch_of
 from vivavoce.api.conversations import author
 from vivavoce.api.route import Answer, Call, Route
+from vivavoce.service.projections import TEMPLATES
 from vivavoce.wire import adk as wire
 from vivavoce.wire.chat import encode
 from vivavoce.wire.commands import batch
 from vivavoce.wire.query import Query
+
+_TEMPLATES = "/adk/v1/template-projects"
 
 
 async def branch(call: Call) -> Answer:
@@ -23,6 +26,15 @@ async def branch(call: Call) -> Answer:
 async def deployment(call: Call) -> Answer:
     name = call.request.path_params["deployment_id"]
     found = await call.services.projections.of_deployment(call.principal, await agent_of(call), name)
+    return Answer(body=encode({"projection": found}))
+
+
+async def templates(call: Call) -> Answer:
+    return Answer(body=encode(wire.templates({id: (each.name, each.description) for id, each in TEMPLATES.items()})))
+
+
+async def template(call: Call) -> Answer:
+    found = await call.services.projections.of_template(call.request.path_params["template_id"])
     return Answer(body=encode({"projection": found}))
 
 
@@ -45,6 +57,14 @@ ROUTES = (
     Route(
         method="GET", path=f"{PROJECT}/deployments/{{deployment_id}}/projection", handler=deployment,
         summary="A version as one document.", permission="read", errors=(401, 403, 404, 409),
+    ),
+    Route(
+        method="GET", path=_TEMPLATES, handler=templates, summary="What an agent may begin with.", permission="chat",
+        query=(Query(name="owner", type="string", description="No effect: there is one owner."),), errors=(400, 401, 403),
+    ),
+    Route(
+        method="GET", path=f"{_TEMPLATES}/{{template_id}}/projection", handler=template,
+        summary="One of them as one document.", permission="chat", errors=(401, 403, 404),
     ),
     Route(
         method="POST", path=f"{BRANCH}/command-batch", handler=push,

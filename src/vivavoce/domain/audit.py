@@ -13,7 +13,7 @@ Action: TypeAlias = Literal[
     "conversations.import", "memory.read", "memory.erase", "key.create", "key.revoke", "retention.change",
     "real_time_config.change", "redaction.change", "redaction.run", "audio_cache.change", "audio_cache.remove",
     "deployment.publish", "deployment.promote", "deployment.roll_back",
-    "branch.create", "branch.change", "branch.merge", "branch.remove", "agent.create", "agent.remove",
+    "experiment.create", "experiment.change", "experiment.end", "branch.create", "branch.change", "branch.merge", "branch.remove", "agent.create", "agent.remove",
 ]  # fmt: skip
 
 

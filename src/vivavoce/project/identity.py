@@ -100,16 +100,23 @@ def channel(source: Mapping, *, is_voice: bool) -> ChannelSettings:
         ),
         style=source.mapping("style_prompt").text("prompt"),
         disclaimer=spoken if enabled and is_voice else None,
-        fillers=_fillers(source.mapping("filler_phrases")),
+        fillers=_fillers(source.mapping("filler_phrases")) if is_voice else None,
     )
-    ambience = source.mapping("background_ambience")
-    if ambience.flag("enabled"):
-        source.warn("background_ambience", "no-effect", "No sounds are played in the background here.")
-    ambience.close(ignore=("preset", "loudness"))
-    if not is_voice and disclaimer:
+    if is_voice:
+        _ambience(source.mapping("background_ambience"))
+    elif disclaimer:
         source.warn("disclaimer_messages", "no-effect", "Disclaimers are for voice only and are ignored here.")
     source.close()
     return found
+
+
+def _ambience(source: Mapping) -> None:
+    """Kept for the client that carries it; nothing is played, and its author is told so."""
+    if source.flag("enabled"):
+        source.warn("enabled", "no-effect", "No sounds are played in the background here.")
+    source.text("preset")
+    source.number("loudness", 0)
+    source.close()
 
 
 def _fillers(source: Mapping) -> Fillers | None:

@@ -26,12 +26,16 @@ from vivavoce.service.branches import Branches
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.erasure import RETAIN
+from vivavoce.service.experiments import EXPERIMENT
 from vivavoce.service.finders import RULES
 from vivavoce.service.redaction_rules import RUN
+from vivavoce.service.test_runs import TEST_RUN
 from vivavoce.store.interface import Store
 
 CLAIM = "agents"
 LEFT_BEHIND = (
+    EXPERIMENT,
+    TEST_RUN,
     real_time.FACT,
     RULES,
     RUN,

@@ -47,6 +47,7 @@ from vivavoce.service.access import require
 from vivavoce.service.claims import Claims, Held
 from vivavoce.service.deployments import Deployments, environment_of
 from vivavoce.service.events import Events
+from vivavoce.service.experiments import Assignments
 from vivavoce.service.finders import Finders
 from vivavoce.service.manner import is_discarded
 from vivavoce.service.memories import Memories, identifier
@@ -141,6 +142,7 @@ class Chats:
         self,
         store: Store,
         deployments: Deployments,
+        assignments: Assignments,
         ports: Ports,
         around: Around,
         finders: Finders,
@@ -153,6 +155,7 @@ class Chats:
         self._store = store
         self._around = around
         self._deployments = deployments
+        self._assignments = assignments
         self._ports = ports
         self._idle = idle
         self._claims = claims
@@ -176,9 +179,12 @@ class Chats:
     ) -> AsyncIterator[Progress | Taken | Answered]:
         """Yields progress, then the committed turn."""
         require(principal, "chat", agent_id)
+        id = opening.id or f"AS_CHAT_{self._ports.random.uuid()}"
         deployment = await self._deployments.resolve(principal, agent_id, opening.environment, id=opening.deployment)
+        if opening.deployment is None:
+            deployment = await self._assignments.deployment_for(deployment, opening.environment, id)
         prepared = await self._deployments.prepared(deployment.tree)
-        conversation, snapshot = self._new(opening, prepared, deployment.account_id, agent_id, deployment.id)
+        conversation, snapshot = self._new(id, opening, prepared, deployment.account_id, agent_id, deployment.id)
         async with (
             self._repeats(deployment.account_id, idempotency) as alone,
             self._hold(*_key(conversation)) as held,
@@ -349,7 +355,7 @@ class Chats:
             await self._store.put_closing(conversation, done, work=work, facts=facts, claim=held.claim)
 
     def _new(
-        self, opening: Opening, prepared: Prepared, account_id: str, agent_id: str, deployment_id: str
+        self, id: str, opening: Opening, prepared: Prepared, account_id: str, agent_id: str, deployment_id: str
     ) -> tuple[Conversation, Snapshot]:
         agent = prepared.agent
         channel = opening.channel or CHANNELS[0]
@@ -375,7 +381,7 @@ class Chats:
         conversation = Conversation(
             account_id=account_id,
             agent_id=agent_id,
-            id=opening.id or f"AS_CHAT_{self._ports.random.uuid()}",
+            id=id,
             environment=environment_of(opening.environment),
             channel=channel,
             tree=prepared.tree,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from msgspec import Struct
 
 from vivavoce.domain.branch import Branch
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.pushed import Batch
+from vivavoce.errors import NotFound
 from vivavoce.project.editing import Files
 from vivavoce.project.projection import commands
 from vivavoce.project.projection.rendering import render, written
@@ -16,10 +19,28 @@ from vivavoce.service.branches import Branches
 from vivavoce.service.versions import Versions
 
 
+class Template(Struct, frozen=True, kw_only=True):
+    name: str
+    description: str
+
+
+TEMPLATES = {
+    "small-agent": Template(
+        name="Small agent", description="Answers two questions and takes a message: what a new agent begins with."
+    )
+}
+
+
+class TemplateNotFound(NotFound):
+    code = "TEMPLATE_NOT_FOUND"
+
+
 class Projections:
-    def __init__(self, branches: Branches, versions: Versions) -> None:
+    def __init__(self, branches: Branches, versions: Versions, template: Callable[[str], Files]) -> None:
+        """`template(agent id)` is the folder with which an agent begins."""
         self._branches = branches
         self._versions = versions
+        self._template = template
 
     async def of_branch(
         self, principal: Principal, agent_id: str, branch: str, *, at: int | None = None
@@ -33,6 +54,11 @@ class Projections:
         _, tree = await self._versions.files(principal, agent_id, name)
         main = await self._branches.get(principal, agent_id, "main")
         return (await asyncio.to_thread(render, tree.files, main.ids)).projection
+
+    async def of_template(self, id: str) -> dict[str, Any]:
+        if id not in TEMPLATES:
+            raise TemplateNotFound(f"There is no template {id[:64]!r}; there are: {', '.join(TEMPLATES)}.")
+        return (await asyncio.to_thread(render, self._template(id), {})).projection
 
     async def push(self, principal: Principal, agent_id: str, branch: str, batch: Batch, *, by: str) -> Branch:
         """All of the batch or nothing. Raises SequenceConflict where somebody has changed the branch since."""

@@ -17,6 +17,7 @@ from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.erasure import Erasure
 from vivavoce.service.events import Events
+from vivavoce.service.experiments import Experiments
 from vivavoce.service.exports import Exports
 from vivavoce.service.finders import Finders
 from vivavoce.service.hand_redaction import HandRedaction
@@ -31,6 +32,7 @@ from vivavoce.service.real_time import RealTimeConfigs
 from vivavoce.service.redaction_rules import RedactionRules
 from vivavoce.service.sessions import Sessions
 from vivavoce.service.statistics import Statistics
+from vivavoce.service.test_runs import TestRuns
 from vivavoce.service.turn_audio import TurnAudio
 from vivavoce.service.versions import Versions
 from vivavoce.service.views import SavedViews
@@ -63,6 +65,8 @@ class Services(Struct, frozen=True, kw_only=True):
     branches: Branches
     authoring: Authoring
     projections: Projections
+    experiments: Experiments
+    test_runs: TestRuns
     agents: Agents
     hand_redaction: HandRedaction
     operations: Operations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -121,3 +121,12 @@ def merges(steps: Sequence[Step]) -> dict[str, Any]:
 def pushed(branch: Branch) -> dict[str, Any]:
     sequence = {"low": branch.sequence, "high": 0, "unsigned": True}
     return {"events": [], "sequenceId": sequence, "lastKnownSequence": str(branch.sequence)}
+
+
+def templates(found: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """id -> (name, description)."""
+    return {
+        "templates": [
+            {"id": id, "name": name, "displayName": name, "description": text} for id, (name, text) in found.items()
+        ]
+    }

@@ -43,6 +43,7 @@ from vivavoce.service.conversations import Conversations
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.erasure import RETAIN, Erasure
 from vivavoce.service.events import Events
+from vivavoce.service.experiments import Assignments, Experiments
 from vivavoce.service.exports import Exports
 from vivavoce.service.finders import Finders
 from vivavoce.service.hand_redaction import HandRedaction
@@ -63,6 +64,7 @@ from vivavoce.service.reviews import REVIEW, Reviews
 from vivavoce.service.services import Services
 from vivavoce.service.sessions import Sessions
 from vivavoce.service.statistics import TALLY, Statistics
+from vivavoce.service.test_runs import TestRuns
 from vivavoce.service.turn_audio import TurnAudio
 from vivavoce.service.versions import Versions
 from vivavoce.service.views import SavedViews
@@ -137,6 +139,7 @@ class _Talking(Struct, frozen=True, kw_only=True):
     admission: Admission
     numbers: PrometheusTelemetry
     telemetry: Every
+    assignments: Assignments
     chats: Chats
 
 
@@ -290,6 +293,7 @@ def _talking(closing: AsyncExitStack, ground: _Ground, classifier: Classifier) -
         events=events,
     )
     finders = Finders(store, clock, deployments, news)
+    assignments = Assignments(store, clock, news)
     idle = timedelta(seconds=settings.idle_seconds)
     return _Talking(
         deployments=deployments,
@@ -300,7 +304,8 @@ def _talking(closing: AsyncExitStack, ground: _Ground, classifier: Classifier) -
         admission=admission,
         numbers=numbers,
         telemetry=telemetry,
-        chats=Chats(store, deployments, ports, around, finders, claims, telemetry, idle=idle),
+        assignments=assignments,
+        chats=Chats(store, deployments, assignments, ports, around, finders, claims, telemetry, idle=idle),
     )
 
 
@@ -445,7 +450,19 @@ def _serving(
         versions=versions,
         branches=branches,
         authoring=Authoring(branches),
-        projections=Projections(branches, versions),
+        projections=Projections(branches, versions, template),
+        test_runs=TestRuns(store, clock, random, deployments, branches),
+        experiments=Experiments(
+            store,
+            clock,
+            random,
+            deployments,
+            versions,
+            talking.assignments,
+            audit,
+            ground.claims,
+            ground.news,
+        ),
         agents=Agents(store, clock, random, deployments, branches, audit, ground.claims, template),
         outlines=outlines,
         operations=Operations(

@@ -23,10 +23,16 @@ class Poly:
         self.folder, self.address = folder, address
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [str(ROOT / POLY), str(Path(__file__).parent / "launcher.py"), self.address, *arguments]
+        command = [str(ROOT / POLY), str(Path(__file__).parent / "launcher.py"), *arguments]
         home = self.folder.parent / "home"
         home.mkdir(exist_ok=True)
-        env = {"POLY_ADK_KEY": KEY, "POLY_NO_UPDATE_CHECK": "1", "HOME": str(home), "PATH": os.environ["PATH"]}
+        env = {
+            "VIVAVOCE_URL": self.address,
+            "POLY_ADK_KEY": KEY,
+            "POLY_NO_UPDATE_CHECK": "1",
+            "HOME": str(home),
+            "PATH": os.environ["PATH"],
+        }
         return subprocess.run(command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=120)
 
     def __call__(self, *arguments: str) -> Any:

@@ -149,9 +149,13 @@ def test_an_edit_that_is_pushed_is_in_the_served_folder_after_a_merge_and_in_eve
     assert not (served / "flows/check_a_repair/functions/keep_repair.py").exists()
     # What the author wrote in a way of his own stays so where it says the same.
     goodbye = (served / "functions/goodbye.py").read_text()
-    assert goodbye.startswith('from _gen import *\n\n\n@func_description("Says goodbye') and "Come back soon!" in goodbye
+    assert (
+        goodbye.startswith('from _gen import *\n\n\n@func_description("Says goodbye') and "Come back soon!" in goodbye
+    )
     untouched = [path for path in WORKSHOP.rglob("*") if path.is_file() and path.suffix in (".py", ".yaml")]
-    same = [p for p in untouched if (q := served / p.relative_to(WORKSHOP)).exists() and q.read_bytes() == p.read_bytes()]
+    same = [
+        p for p in untouched if (q := served / p.relative_to(WORKSHOP)).exists() and q.read_bytes() == p.read_bytes()
+    ]
     assert len(untouched) - len(same) == 4
     second("pull")
     assert carried(second.folder) == carried(first.folder)

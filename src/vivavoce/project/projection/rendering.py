@@ -42,6 +42,12 @@ def render(files: Mapping[str, bytes], ids: Mapping[str, str]) -> Rendering:
     return Rendering(projection=projection, moved=folder.moved)
 
 
+def test_cases(files: Mapping[str, bytes], ids: Mapping[str, str]) -> dict[str, Json]:
+    """id -> a case in the words of its file."""
+    rendering = render(files, ids)
+    return {part.ids[""]: part.content for part in cases.write(rendering.projection) if isinstance(part.content, dict)}
+
+
 def written(files: Files, ids: Mapping[str, str], before: Rendering, after: Json) -> tuple[Files, dict[str, str]]:
     """(the folder as `after` has it, the ids of its parts that were chosen elsewhere).
 

@@ -1,0 +1,361 @@
+"""A/B tests: which version a new conversation begins on, and what the versions come to."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from vivavoce.domain import experiment as splitting
+from vivavoce.domain.audit import Action
+from vivavoce.domain.clock import Clock, Random
+from vivavoce.domain.deployment import Deployment
+from vivavoce.domain.experiment import Experiment
+from vivavoce.domain.fact import Fact
+from vivavoce.domain.principal import Permission, Principal
+from vivavoce.domain.record import Criteria, Listed, Order, Transcript
+from vivavoce.domain.sequential import Bounds, Comparison, Sample, compare, interval
+from vivavoce.errors import Conflict, Invalid, NotFound
+from vivavoce.service.access import require
+from vivavoce.service.audit import Audit
+from vivavoce.service.claims import Claims
+from vivavoce.service.deployments import Deployments
+from vivavoce.service.kept import Kept
+from vivavoce.service.news import News
+from vivavoce.service.versions import DeploymentNotFound, Versions
+from vivavoce.store.interface import Store
+
+EXPERIMENT = "experiment"  # kind of facts
+MAX_NAME = 200
+MOST_RUNNING = 20  # of an agent at once
+MOST_COMPARED = 100_000  # conversations of a group; the newest of them
+BLOCK = 500
+CONTAINMENT, SCORE = "containment", "score"
+_BOUNDS = {CONTAINMENT: Bounds(low=0, high=1), SCORE: Bounds(low=1, high=5)}
+
+
+class ExperimentNotFound(NotFound):
+    code = "AB_TEST_NOT_FOUND"
+
+
+class ExperimentEnded(Conflict):
+    code = "AB_TEST_ENDED"
+
+
+class TooMuchTraffic(Conflict):
+    code = "AB_TEST_TRAFFIC_EXCEEDED"
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """One version: its conversations, and each metric's mean with where it lies."""
+
+    deployment: str
+    conversations: int
+    counts: dict[str, int]
+    means: dict[str, float]
+    intervals: dict[str, tuple[float, float]]
+    is_whole: bool  # False: only the newest were looked at
+
+
+class Result(Struct, frozen=True, kw_only=True):
+    """`comparisons` by metric; one of which nothing can be said yet is not there."""
+
+    experiment: Experiment
+    confidence: float
+    control: Group
+    variant: Group
+    comparisons: dict[str, Comparison]
+    others: int  # conversations of other versions meanwhile: those that the environment was given since
+
+
+class Assignments:
+    """Read with every conversation that begins."""
+
+    def __init__(self, store: Store, clock: Clock, news: News) -> None:
+        self._store = store
+        self._clock = clock
+        self._known: Kept[tuple[Experiment, ...]] = Kept()
+        news.on("experiments", self._known.forget)
+
+    def forget(self, account_id: str, agent_id: str) -> None:
+        self._known.forget((account_id, agent_id))
+
+    async def all(self, account_id: str, agent_id: str) -> tuple[Experiment, ...]:
+        """Newest first."""
+
+        async def read() -> tuple[Experiment, ...]:
+            bodies = await self._store.facts(account_id, agent_id, EXPERIMENT, self._clock.now())
+            found = [msgspec.convert(body, Experiment) for body in bodies]
+            return tuple(sorted(found, key=lambda each: (each.created_at, each.id), reverse=True))
+
+        return await self._known.get((account_id, agent_id), read)
+
+    async def deployment_for(self, served: Deployment, environment: str, conversation_id: str) -> Deployment:
+        """What a conversation begins on where `served` serves the environment."""
+        running = [
+            each
+            for each in await self.all(served.account_id, served.agent_id)
+            if each.ended_at is None and each.environment == environment
+        ]
+        if not running:
+            return served
+        point = splitting.point_of(served.account_id, served.agent_id, environment, conversation_id)
+        found = splitting.drawn(running, point)
+        if found is None:
+            return served
+        return await self._store.deployment(served.account_id, served.agent_id, found.variant) or served
+
+
+class Experiments:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        random: Random,
+        deployments: Deployments,
+        versions: Versions,
+        assignments: Assignments,
+        audit: Audit,
+        claims: Claims,
+        news: News,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random
+        self._deployments = deployments
+        self._versions = versions
+        self._assignments = assignments
+        self._audit = audit
+        self._claims = claims
+        self._news = news
+
+    # Reading.
+
+    async def listed(self, principal: Principal, agent_id: str) -> Sequence[Experiment]:
+        """Newest first."""
+        return await self._assignments.all(await self._account(principal, agent_id, "read"), agent_id)
+
+    async def active(self, principal: Principal, agent_id: str) -> Sequence[Experiment]:
+        return [each for each in await self.listed(principal, agent_id) if each.ended_at is None]
+
+    async def get(self, principal: Principal, agent_id: str, id: str) -> Experiment:
+        account_id = await self._account(principal, agent_id, "read")
+        return await self._find(account_id, agent_id, id)
+
+    async def result(self, principal: Principal, agent_id: str, id: str, *, confidence: float = 0.95) -> Result:
+        """How the two have done since it began. It may be asked at any time and as often as one likes: what it says holds at all
+        of these looks together with that confidence."""
+        account_id = await self._account(principal, agent_id, "read")
+        found = await self._find(account_id, agent_id, id)
+        control, variant = [await self._samples(found, deployment) for deployment in (found.control, found.variant)]
+        alpha = 1 - confidence
+        names = [name for name in control[0] | variant[0] if name in control[0] and name in variant[0]]
+        comparisons = await asyncio.to_thread(
+            lambda: {n: compare(control[0][n], variant[0][n], alpha, _BOUNDS.get(n)) for n in names}
+        )
+        every = await self._store.count(account_id, agent_id, _during(found, None))
+        return Result(
+            experiment=found,
+            confidence=confidence,
+            control=_group(found.control, *control, alpha),
+            variant=_group(found.variant, *variant, alpha),
+            comparisons={name: each for name, each in comparisons.items() if each is not None},
+            others=max(0, every.number - control[1] - variant[1]),
+        )
+
+    async def _samples(self, experiment: Experiment, deployment: str) -> tuple[dict[str, Sample], int, bool]:
+        """(values by metric, conversations, whether all were looked at): of those that have ended."""
+        samples: dict[str, Sample] = defaultdict(Sample)
+        criteria = _during(experiment, deployment)
+        count, after = 0, None
+        while count < MOST_COMPARED:
+            page = await self._store.find(
+                experiment.account_id, experiment.agent_id, criteria, Order(), limit=BLOCK, after=after
+            )
+            said = await self._store.transcripts([listed.conversation for listed in page.items])
+            for listed, transcript in zip(page.items, said, strict=True):
+                count += 1
+                for name, value in _values(listed, transcript).items():
+                    samples[name] = samples[name].with_value(value)
+            after = page.next
+            if after is None:
+                return samples, count, True
+        return samples, count, False
+
+    # Changing.
+
+    async def create(
+        self,
+        principal: Principal,
+        agent_id: str,
+        *,
+        name: str,
+        variant: str,
+        share: float,
+        environment: str = "live",
+        by: str = "",
+    ) -> Experiment:
+        """From now on. The variant is any version that was published."""
+        account_id = await self._account(principal, agent_id, "admin")
+        if environment not in ("live", "pre-release"):
+            raise Invalid("An A/B test runs in live or in pre-release.")
+        async with self._claims.hold(EXPERIMENT, account_id, agent_id):
+            self._assignments.forget(account_id, agent_id)  # what another process did last may not have been heard
+            control = (await self._deployments.active(account_id, agent_id)).get(environment)
+            if control is None:
+                raise DeploymentNotFound(f"Nothing is deployed to {environment}, so there is nothing to compare with.")
+            other = await self._versions.get(principal, agent_id, variant)
+            if other.environment not in ("sandbox", "pre-release", "live"):
+                raise Invalid("The variant should be a version that was published, not a draft.")
+            if other.tree == control.tree:
+                raise Invalid(f"The variant is what {environment} serves already: {control.version[:9]}.")
+            if other.id == control.id:
+                raise Invalid("The variant and the control should be two deployments.")
+            made = Experiment(
+                id=self._random.uuid(),
+                account_id=account_id,
+                agent_id=agent_id,
+                name=_checked_name(name),
+                environment=environment,
+                control=control.id,
+                variant=other.id,
+                share=_checked_share(share),
+                created_by=by or principal.name,
+                created_at=self._clock.now(),
+            )
+            await self._check_traffic(made)
+            return await self._put(principal, "experiment.create", made)
+
+    async def change(
+        self, principal: Principal, agent_id: str, id: str, *, name: str | None = None, share: float | None = None
+    ) -> Experiment:
+        """Conversations that have begun stay on what they began on."""
+        async with self._own(principal, agent_id, id) as found:
+            changed = replace(
+                found,
+                name=found.name if name is None else _checked_name(name),
+                share=found.share if share is None else _checked_share(share),
+            )
+            await self._check_traffic(changed)
+            return await self._put(principal, "experiment.change", changed)
+
+    async def end(
+        self, principal: Principal, agent_id: str, id: str, *, chosen: str | None = None, by: str = ""
+    ) -> Experiment:
+        """The one that is chosen serves the environment from now on. Where none is, what serves it goes on."""
+        async with self._own(principal, agent_id, id) as found:
+            if chosen not in (None, found.control, found.variant):
+                raise Invalid("chosen_deployment_id should be the test's control or its variant.")
+            ended = replace(found, ended_at=self._clock.now(), chosen=chosen)
+            if chosen is not None:  # before it ends: else the environment would be without the one that was chosen
+                await self._versions.promote(
+                    principal, agent_id, chosen, target=found.environment, by=by, message=f"A/B test {found.name}"
+                )
+            return await self._put(principal, "experiment.end", ended)
+
+    async def _check_traffic(self, wanted: Experiment) -> None:
+        running = [
+            each
+            for each in await self._assignments.all(wanted.account_id, wanted.agent_id)
+            if each.ended_at is None and each.environment == wanted.environment and each.id != wanted.id
+        ]
+        if len(running) >= MOST_RUNNING:
+            raise Conflict(f"{MOST_RUNNING} A/B tests are running; end one first.")
+        taken = sum(each.share for each in running)
+        if taken + wanted.share > 100:
+            raise TooMuchTraffic(
+                f"{taken:g} of 100 percent of the conversations take part in other tests, so {wanted.share:g} are too many."
+            )
+
+    async def _put(self, principal: Principal, action: Action, experiment: Experiment) -> Experiment:
+        account_id, agent_id = experiment.account_id, experiment.agent_id
+        await self._audit.note(principal, action, account_id, agent_id, experiment=experiment.id)
+        fact = Fact(
+            account_id=account_id,
+            agent_id=agent_id,
+            kind=EXPERIMENT,
+            key=experiment.id,
+            body=msgspec.to_builtins(experiment),
+            at=self._clock.now(),
+        )
+        await self._store.put_fact(fact)
+        self._assignments.forget(account_id, agent_id)
+        await self._news.tell("experiments", account_id, agent_id)
+        return experiment
+
+    @asynccontextmanager
+    async def _own(self, principal: Principal, agent_id: str, id: str) -> AsyncIterator[Experiment]:
+        """One that is running, held while it is changed."""
+        account_id = await self._account(principal, agent_id, "admin")
+        async with self._claims.hold(EXPERIMENT, account_id, agent_id):
+            self._assignments.forget(account_id, agent_id)
+            found = await self._find(account_id, agent_id, id)
+            if found.ended_at is not None:
+                raise ExperimentEnded(f"The A/B test {found.name!r} has ended.")
+            yield found
+
+    async def _find(self, account_id: str, agent_id: str, id: str) -> Experiment:
+        for each in await self._assignments.all(account_id, agent_id):
+            if each.id == id:
+                return each
+        raise ExperimentNotFound(f"There is no A/B test {id[:64]!r} of agent {agent_id!r}.")
+
+    async def _account(self, principal: Principal, agent_id: str, permission: Permission) -> str:
+        require(principal, permission, agent_id)
+        return await self._deployments.account_of(principal, agent_id)
+
+
+def _during(experiment: Experiment, deployment: str | None) -> Criteria:
+    """Its conversations that are over; of one version, or of all."""
+    return Criteria(
+        since=experiment.created_at,
+        until=experiment.ended_at,
+        environments=(experiment.environment,),
+        deployments=(deployment,) if deployment is not None else (),
+        in_progress=False,
+    )
+
+
+def _values(listed: Listed, transcript: Transcript) -> dict[str, float]:
+    """Of a metric that was written more than once, the last value; only numbers and true or false are compared."""
+    found = {
+        metric.name: float(metric.value)
+        for metric in (*(each for turn in transcript.turns for each in turn.metrics), *transcript.closing_metrics)
+        if isinstance(metric.value, (bool, int, float)) and math.isfinite(metric.value)
+    }
+    found[CONTAINMENT] = 0.0 if listed.conversation.is_handoff else 1.0
+    score = listed.review.score
+    if score is not None and score.value is not None:
+        found[SCORE] = float(score.value)
+    return found
+
+
+def _group(deployment: str, samples: dict[str, Sample], count: int, is_whole: bool, alpha: float) -> Group:
+    between = {name: interval(sample, alpha, _BOUNDS.get(name)) for name, sample in samples.items()}
+    return Group(
+        deployment=deployment,
+        conversations=count,
+        counts={name: sample.count for name, sample in samples.items()},
+        means={name: sample.mean for name, sample in samples.items() if sample.mean is not None},
+        intervals={name: found for name, found in between.items() if found is not None},
+        is_whole=is_whole,
+    )
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if not 0 < len(name) <= MAX_NAME or not name.isprintable():
+        raise Invalid(f"The name of an A/B test should have 1 to {MAX_NAME} characters.")
+    return name
+
+
+def _checked_share(share: float) -> float:
+    if not 0 <= share <= 100:
+        raise Invalid("traffic_percentage should be from 0 to 100.")
+    return share
