@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import DescriptorProto, FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 
 
@@ -26,6 +26,12 @@ def compare(ours: Any, theirs: Any, seen: set[tuple[str, str]]) -> None:
     if (ours.full_name, theirs.full_name) in seen:
         return
     seen.add((ours.full_name, theirs.full_name))
+    proto = DescriptorProto()
+    ours.CopyToProto(proto)
+    known = set(ours.fields_by_number).union(*(range(span.start, span.end) for span in proto.reserved_range))
+    for field in theirs.fields:
+        if field.number not in known and theirs.name != "Command":  # which has commands that the client never sends
+            print(f"{theirs.full_name}.{field.name}: {said(field)} there, and neither declared nor reserved here")
     for field in ours.fields:
         other = theirs.fields_by_number.get(field.number)
         if other is None or said(field) != said(other):

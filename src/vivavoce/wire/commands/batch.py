@@ -10,6 +10,7 @@ from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
 from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from vivavoce.domain.pushed import Batch, Command
 from vivavoce.errors import Invalid
@@ -20,16 +21,20 @@ MOST_COMMANDS = 50_000
 _UNREADABLE = "The body is no batch of commands that can be read: it is cut off or damaged. Nothing was changed."
 
 
-def _compiled() -> Any:
-    """The class of a batch, of commands.proto as `make protos` has compiled it."""
+def _compiled() -> tuple[Any, dict[str, frozenset[int]]]:
+    """(the class of a batch, the reserved numbers of each message), of commands.proto as `make protos` has compiled it."""
     pool = DescriptorPool()
     content = resources.files("vivavoce.wire.commands").joinpath("commands.binpb").read_bytes()
+    reserved = {}
     for file in FileDescriptorSet.FromString(content).file:
         pool.Add(file)
-    return GetMessageClass(pool.FindMessageTypeByName("vivavoce.commands.CommandBatch"))
+        for message in file.message_type:
+            numbers = (number for span in message.reserved_range for number in range(span.start, span.end))
+            reserved[f"{file.package}.{message.name}"] = frozenset(numbers)
+    return GetMessageClass(pool.FindMessageTypeByName("vivavoce.commands.CommandBatch")), reserved
 
 
-CommandBatch = _compiled()
+CommandBatch, _PASSED_OVER = _compiled()
 
 
 class BadBatch(Invalid):
@@ -58,6 +63,11 @@ def _command(number: int, message: Any) -> Command:
         raise BadBatch(f"Command {number} ({said!r}) is of a type that is not known here. Nothing was changed.")
     if said != carried:
         raise BadBatch(f"Command {number} says that it is {said!r} and carries {carried!r}. Nothing was changed.")
+    strange = _strange(getattr(message, carried))
+    if strange is not None:
+        raise BadBatch(
+            f"Command {number} ({said}) has a field that is not known here, {strange}: is the client newer? Nothing was changed."
+        )
     try:
         payload = MessageToDict(
             getattr(message, carried), always_print_fields_with_no_presence=True, use_integers_for_enums=True
@@ -67,6 +77,25 @@ def _command(number: int, message: Any) -> Command:
             f"Command {number} ({said}) holds a value that is no JSON, such as an infinite number. Nothing was changed."
         ) from None
     return Command(type=carried, payload=_whole(payload))
+
+
+def _strange(message: Any) -> str | None:
+    """A field, of the message or of one within it, that is neither declared nor passed over: half of a change is no change."""
+    kind = message.DESCRIPTOR
+    for field in UnknownFieldSet(message):
+        if field.field_number not in _PASSED_OVER.get(kind.full_name, ()):
+            return f"number {field.field_number} of {kind.name}"
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        if field.message_type.GetOptions().map_entry:
+            value = value.values() if field.message_type.fields_by_name["value"].message_type else ()
+        elif not field.is_repeated:
+            value = (value,)
+        for each in value:
+            if (found := _strange(each)) is not None:
+                return found
+    return None
 
 
 def _whole(value: Any) -> Any:
