@@ -63,7 +63,8 @@ VALUES = {
     "agentId": "tiny", "conversationId": "one", "account_id": "acme", "project_id": "tiny", "conversation_id": "one",
     "annotationId": "none", "receiptId": "none", "clientEnv": "sandbox", "identifier": "none", "keyId": "none",
     "exportId": "none", "entryId": "1", "turnIndex": "0", "deploymentId": "sandbox",
-    "accountId": "acme", "branchId": "main", "branch_id": "main", "topicId": "none", "variantId": "none", "attributeId": "none",
+    "accountId": "acme", "branchId": "main", "branch_id": "main", "topicId": "none",
+    "deployment_id": "sandbox", "ab_test_id": "none", "testRunId": "none", "template_id": "none", "variantId": "none", "attributeId": "none",
 }  # fmt: skip
 
 
@@ -129,6 +130,10 @@ def test_a_key_for_other_agents_or_another_account_sees_nothing(tmp_path: Path) 
             "CreateVariantBody": {"name": "x"},
             "UpdateVariantBody": {},
             "AttributeBody": {"name": "x"},
+            "CreateAbTestBody": {"name": "x", "variant_deployment_id": "sandbox", "traffic_percentage": 10},
+            "UpdateAbTestBody": {},
+            "EndAbTestBody": {},
+            "TriggerTestRunBody": {},
             "UpdateConfigSchemaBody": {"schema": {}},
             "UpdateConfigVariablesBody": {"variables": {}},
         }

@@ -193,7 +193,9 @@ def _credentials(draft: Draft, integration: ApiIntegration, environment: str, au
 async def _send(draft: Draft, request: Request, auth: str, credentials: dict[str, Any]) -> Response:
     outbound = draft.ports.outbound
     if auth == "jwt_client_assertion":
-        raise BadCall("The integration signs a JWT for its calls (jwt_client_assertion), which is not implemented here.")
+        raise BadCall(
+            "The integration signs a JWT for its calls (jwt_client_assertion), which is not implemented here."
+        )
     if auth in ("oauth2", "oauth2_client_credentials"):
         response = await outbound.send(_bearing(request, await draft.ports.tokens.token(credentials)))
         if response.status != 401:

@@ -175,7 +175,9 @@ def api_integrations(source: Mapping) -> dict[str, ApiIntegration]:
                 settings.error("base_url", "bad-url", f"{url!r} should begin with http:// or https://.")
             auth = settings.text("auth_type", "none", one_of=AUTH_TYPES)
             if auth == "jwt_client_assertion":
-                settings.warn("auth_type", "not-implemented", "Calls that sign a JWT are not implemented: they will fail.")
+                settings.warn(
+                    "auth_type", "not-implemented", "Calls that sign a JWT are not implemented: they will fail."
+                )
             environments[ENVIRONMENT_KEYS[key]] = {"base_url": url, "auth_type": auth}
         operations: list[ApiOperation] = []
         for operation_name, operation in _operations(item):

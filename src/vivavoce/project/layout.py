@@ -46,7 +46,21 @@ REAL_TIME = re.compile(r"real_time_configuration/(draft_and_sandbox|pre_release|
 SOURCE = re.compile(r"sources/.+\.(?i:md|markdown|txt|html?|csv|pdf)")
 
 _FIXED = {
-    *(PROJECT, PERSONALITY, ROLE, RULES, PERSONA, LANGUAGES, EXPERIMENTAL, VOICE, CHAT, ENTITIES, VARIANTS, HANDOFFS, SMS),
+    *(
+        PROJECT,
+        PERSONALITY,
+        ROLE,
+        RULES,
+        PERSONA,
+        LANGUAGES,
+        EXPERIMENTAL,
+        VOICE,
+        CHAT,
+        ENTITIES,
+        VARIANTS,
+        HANDOFFS,
+        SMS,
+    ),
     *(TRANSLATIONS, API_INTEGRATIONS, ASR, CORRECTIONS, PRONUNCIATIONS, STOP_KEYWORDS, *SAFETY.values(), *KEYPHRASES),
 }
 _NAMED = (TOPIC, FLOW, STEP, TEST_CASE, REAL_TIME, SOURCE, re.compile(r"(functions|flows)/.+\.py"))

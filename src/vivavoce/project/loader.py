@@ -93,9 +93,7 @@ class _Reader:
         found_flows, flow_functions, step_functions = self.flows()
         return Agent(
             identity=identity.identity(self.yaml(layout.PROJECT), name),
-            persona=identity.persona(
-                self.yaml(layout.PERSONALITY), self.yaml(layout.ROLE), self.text(layout.PERSONA)
-            ),
+            persona=identity.persona(self.yaml(layout.PERSONALITY), self.yaml(layout.ROLE), self.text(layout.PERSONA)),
             rules=self.text(layout.RULES),
             languages=languages,
             voice=voice,

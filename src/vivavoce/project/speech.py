@@ -48,7 +48,11 @@ def stop_keywords(source: Mapping) -> tuple[StopKeyword, ...]:
 
 def speech(asr: Mapping, keyphrases: Mapping, corrections: Mapping, pronunciations: Mapping) -> Speech:
     interrupting = asr.mapping("barge_in") if asr.is_mapping("barge_in") else None
-    most = int(interrupting.number("max_per_call", 0, least=0)) if interrupting and "max_per_call" in interrupting else None
+    most = (
+        int(interrupting.number("max_per_call", 0, least=0))
+        if interrupting and "max_per_call" in interrupting
+        else None
+    )
     ends_after = asr.number("speech_end_delay_ms", 0, least=0) / 1000
     found = Speech(
         barge_in=interrupting.flag("enabled") if interrupting is not None else asr.flag("barge_in"),

@@ -51,7 +51,9 @@ def _step_settings(agent: Agent, turn: Turn) -> StepSettings:
 
 def _endpointing(agent: Agent, biasing: AsrBiasing, vad: Vad) -> endpointing.Settings:
     defaults = endpointing.Settings()
-    ends_after = vad.end or agent.speech.ends_after or endpointing.ends_after(agent.speech.interaction_style, biasing.kinds)
+    ends_after = (
+        vad.end or agent.speech.ends_after or endpointing.ends_after(agent.speech.interaction_style, biasing.kinds)
+    )
     speech = _share(vad.speech_threshold, defaults.speech)
     return endpointing.Settings(
         begins_after=min(1.0, vad.start) if vad.start is not None else defaults.begins_after,

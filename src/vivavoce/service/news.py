@@ -15,7 +15,9 @@ from vivavoce.store.interface import Store
 
 log = logging.getLogger(__name__)
 
-Topic: TypeAlias = Literal["keys", "real_time", "redaction_rules", "deployments", "experiments", "speech", "calls", "erased"]
+Topic: TypeAlias = Literal[
+    "keys", "real_time", "redaction_rules", "deployments", "experiments", "speech", "calls", "erased"
+]
 DOUBTED: tuple[Topic, ...] = ("keys", "redaction_rules", "real_time", "deployments", "experiments")
 DOUBT_SECONDS = 60.0
 Forget: TypeAlias = Callable[[tuple[str, ...] | None], None]

@@ -187,13 +187,13 @@ def write(projection: Json) -> Iterator[Part]:
             yield _step_part(home, step, steps, named, words)
         for entity in entities(flow, "transitionFunctions").values():
             if not entity.get("archived"):
-                yield functions.part_of(f"{home}/functions/{entity['name']}.py", entity, words)
+                yield functions.part_of(f"{home}/functions", entity, words)
 
 
 def _step_part(home: str, step: Json, steps: dict[str, Json], named: dict[str, str], words: dict[str, str]) -> Part:
     if step["type"] == "function_step":
-        path = f"{home}/function_steps/{step['name']}.py"
-        part = functions.part_of(path, {**step["function"], "description": ""}, words, is_step=True)
+        function = {**step["function"], "name": step["name"], "description": ""}
+        part = functions.part_of(f"{home}/function_steps", function, words, is_step=True)
         return replace(part, ids={**part.ids, "": step["id"], "#function": step["function"]["id"]})
     content: Json = {"step_type": step["type"], "name": step["name"], **_written_settings(step.get("settings") or {})}
     conditions = step.get("conditions") or []

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from vivavoce.domain.ids import clean_name
+from vivavoce.errors import Invalid
 from vivavoce.project import layout
 from vivavoce.project.functions import variables
 from vivavoce.project.projection import code
@@ -48,7 +49,7 @@ def write(projection: Json) -> Iterator[Part]:
     words = words_of(projection)
     for entity in [*entities(projection, "functions", "functions").values(), *projection["specialFunctions"].values()]:
         if not entity.get("archived"):
-            yield part_of(f"functions/{entity['name']}.py", entity, words)
+            yield part_of("functions", entity, words)
 
 
 def variable_ids(projection: Json) -> dict[str, str]:
@@ -91,7 +92,14 @@ def delay_of(folder: Folder, path: str, delay: Delay | None) -> Json:
     }
 
 
-def part_of(path: str, entity: Json, words: dict[str, str], *, is_step: bool = False) -> Part:
+def part_of(home: str, entity: Json, words: dict[str, str], *, is_step: bool = False) -> Part:
+    """Raises Invalid where its name is none that Python could call."""
+    name = entity["name"]
+    if not name.isidentifier():
+        raise Invalid(
+            f"A function cannot be called {name[:64]!r}: use letters, digits and underscores, a letter first."
+        )
+    path = f"{home}/{name}.py"
     parameters = entities(entity, "parameters")
     delay = entity.get("latencyControl") or {}
     messages = entities(delay, "delayResponses")
@@ -111,7 +119,7 @@ def part_of(path: str, entity: Json, words: dict[str, str], *, is_step: bool = F
         if delay.get("enabled")
         else None,
     )
-    close = partial(code.closed, found, PurePosixPath(path).stem, words, is_step=is_step)
+    close = partial(code.closed, found, name, words, is_step=is_step)
     return Part(
         path=path,
         content=close(),
