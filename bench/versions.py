@@ -1,5 +1,5 @@
-"""What versions cost: publishing a large folder, the first conversation on a new version, and what a change of version does to
-those who talk.
+"""What versions cost: publishing a large folder, the first conversation on a new version, what a change of version does to those who
+talk, and what the command-line client's pull and push of such a folder take.
 
     python bench/versions.py [--topics 2000] [--functions 200] [--json]
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import json
 import statistics
 import sys
@@ -19,6 +20,9 @@ import aiohttp
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE))
+sys.path.insert(0, str(HERE.parent))
+from tests.support.commands import batch  # noqa: E402
+
 from turn import KEY, Server, percentile  # noqa: E402
 
 PORT = 8403
@@ -49,8 +53,9 @@ class Client:
     async def call(self, method: str, path: str, body: object = None) -> tuple[dict[str, object], float]:
         """(answer, seconds)."""
         began = time.perf_counter()
+        sent = {"data": io.BytesIO(body)} if isinstance(body, bytes) else {"json": body}
         async with self.session.request(
-            method, f"http://127.0.0.1:{PORT}{path}", json=body, headers={"X-API-KEY": KEY}
+            method, f"http://127.0.0.1:{PORT}{path}", headers={"X-API-KEY": KEY}, **sent
         ) as reply:
             found = await reply.json()
             assert reply.status < 300, found
@@ -63,6 +68,32 @@ class Client:
     async def say(self, id: str) -> float:
         body = {"clientEnv": "sandbox", "message": "act"}
         return (await self.call("POST", f"/v1/agents/{AGENT}/debug-chat/{id}", body))[1]
+
+
+async def client_of_commands(client: Client) -> dict[str, float]:
+    """Pulling the whole, pushing one change, changing everything at once; and a turn of somebody who talks meanwhile."""
+    branches = f"/adk/v1/accounts/acme/projects/{AGENT}/branches"
+    made, _ = await client.call("POST", f"/v1/agents/{AGENT}/branches", {"branchName": "work"})
+    place = f"{branches}/{made['branchId']}"
+    pulled, seconds = await client.call("GET", f"{place}/projection")
+    found = {"pull s": seconds}
+    topics = list(pulled["projection"]["knowledgeBase"]["topics"]["entities"])
+    functions = pulled["projection"]["functions"]["functions"]["entities"]
+    one = [("update_topic", {"id": topics[0], "content": "Another."})]
+    every = [("update_topic", {"id": id, "content": "Others."}) for id in topics]
+    every += [("update_function", {"id": id, "code": each["code"] + "# more\n"}) for id, each in functions.items()]
+    sequence = int(pulled["lastKnownSequence"])
+    for name, commands in (("push of one s", one), (f"push of {len(every)} s", every)):
+        sent = batch(sequence, *commands)
+        pushing = asyncio.create_task(client.call("POST", f"{place}/command-batch", sent))
+        talking, turns = (await client.open())[0], []
+        while not pushing.done():
+            turns.append(await client.say(talking))
+            await asyncio.sleep(0.1)
+        _, found[name] = await pushing
+        found[f"slowest turn during {name.removesuffix(' s')} ms"] = max(turns) * 1000
+        sequence = int((await client.call("GET", f"{place}/projection"))[0]["lastKnownSequence"])
+    return found
 
 
 async def main() -> None:
@@ -107,6 +138,7 @@ async def main() -> None:
             found["first / warm"] = found["first opening ms"] / found["warm opening ms"]
             found["turn after ms"] = statistics.median(after) * 1000
             found["slowest turn after ms"] = percentile(after, 0.99) * 1000
+            found |= await client_of_commands(client)
     finally:
         server.stop()
     if options.json:

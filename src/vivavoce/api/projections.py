@@ -30,7 +30,7 @@ async def deployment(call: Call) -> Answer:
 
 
 async def templates(call: Call) -> Answer:
-    return Answer(body=encode(wire.templates({id: (each.name, each.description) for id, each in TEMPLATES.items()})))
+    return Answer(body=encode(wire.templates(TEMPLATES)))
 
 
 async def template(call: Call) -> Answer:

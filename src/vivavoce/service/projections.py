@@ -6,8 +6,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import Struct
-
 from vivavoce.domain.branch import Branch
 from vivavoce.domain.principal import Principal
 from vivavoce.domain.pushed import Batch
@@ -19,16 +17,7 @@ from vivavoce.service.branches import Branches
 from vivavoce.service.versions import Versions
 
 
-class Template(Struct, frozen=True, kw_only=True):
-    name: str
-    description: str
-
-
-TEMPLATES = {
-    "small-agent": Template(
-        name="Small agent", description="Answers two questions and takes a message: what a new agent begins with."
-    )
-}
+TEMPLATES = {"small-agent": "Answers two questions and takes a message: what a new agent begins with."}  # by name
 
 
 class TemplateNotFound(NotFound):
@@ -55,10 +44,10 @@ class Projections:
         main = await self._branches.get(principal, agent_id, "main")
         return (await asyncio.to_thread(render, tree.files, main.ids)).projection
 
-    async def of_template(self, id: str) -> dict[str, Any]:
-        if id not in TEMPLATES:
-            raise TemplateNotFound(f"There is no template {id[:64]!r}; there are: {', '.join(TEMPLATES)}.")
-        return (await asyncio.to_thread(render, self._template(id), {})).projection
+    async def of_template(self, name: str) -> dict[str, Any]:
+        if name not in TEMPLATES:
+            raise TemplateNotFound(f"There is no template {name[:64]!r}; there are: {', '.join(TEMPLATES)}.")
+        return (await asyncio.to_thread(render, self._template(name), {})).projection
 
     async def push(self, principal: Principal, agent_id: str, branch: str, batch: Batch, *, by: str) -> Branch:
         """All of the batch or nothing. Raises SequenceConflict where somebody has changed the branch since."""

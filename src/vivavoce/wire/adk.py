@@ -123,10 +123,10 @@ def pushed(branch: Branch) -> dict[str, Any]:
     return {"events": [], "sequenceId": sequence, "lastKnownSequence": str(branch.sequence)}
 
 
-def templates(found: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
-    """id -> (name, description)."""
+def templates(found: Mapping[str, str]) -> dict[str, Any]:
+    """name -> description. The client finds one by `displayName`, and asks for it by `id`."""
     return {
         "templates": [
-            {"id": id, "name": name, "displayName": name, "description": text} for id, (name, text) in found.items()
+            {"id": name, "name": name, "displayName": name, "description": text} for name, text in found.items()
         ]
     }

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.poly.driving import WORKSHOP, Poly
+from tests.acceptance.poly.driving import ROOT, WORKSHOP, Poly
 from tests.support.http import KEY, Process
 from vivavoce.client import Client
+
+
+def project(place: Path) -> Path:
+    folder = place / "project"
+    folder.mkdir()
+    (folder / "project.yaml").write_text("region: studio\naccount_id: spoke-and-chain\nproject_id: bike-workshop\n")
+    return folder
 
 
 @pytest.fixture
 def poly(tmp_path: Path) -> Iterator[Poly]:
     process = Process(str(WORKSHOP), "--data", str(tmp_path / "data"), "--model", "local")
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "project.yaml").write_text("region: studio\naccount_id: spoke-and-chain\nproject_id: bike-workshop\n")
     try:
-        yield Poly(folder, process.address)
+        yield Poly(project(tmp_path), process.address)
     finally:
         process.kill()
 
@@ -73,6 +80,64 @@ def test_it_reads_and_writes_real_time_configuration(poly: Poly) -> None:
     with Client(poly.address, KEY) as client:
         assert client.agents.real_time_config("bike-workshop", "sandbox").variables == {"open": True}
     assert "open" not in json.dumps(poly("rtc", "diff").get("diffs", {}))
+
+
+def test_it_downloads_the_recording_of_a_call(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    call = [
+        sys.executable,
+        "-m",
+        "vivavoce",
+        "call",
+        str(WORKSHOP),
+        "--script",
+        str(ROOT / "examples/calls/booking.yaml"),
+    ]
+    done = subprocess.run(
+        [*call, "--fast", "--model", "local", "--data", str(data)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    process = Process(str(WORKSHOP), "--data", str(data), "--model", "local")
+    try:
+        poly = Poly(project(tmp_path), process.address)
+        (call_,) = poly("conversations", "list")["conversations"]
+        got = poly.run("conversations", "get-audio", call_["conversationId"], "-o", "call.wav")
+        assert got.returncode == 0, got.stdout + got.stderr
+        with wave.open(str(poly.folder / "call.wav")) as sound:
+            assert sound.getnframes() / sound.getframerate() > 10
+    finally:
+        process.kill()
+
+
+def test_a_conversation_without_a_recording_is_said_to_have_none(poly: Poly) -> None:
+    (talk,) = poly("chat", "-e", "sandbox", "-m", "When are you open?")["conversations"]
+    got = poly.run("conversations", "get-audio", talk["conversation_id"])
+    assert got.returncode != 0 and "404" in got.stdout + got.stderr, got.stdout + got.stderr
+
+
+def test_it_runs_test_cases_and_is_told_that_nothing_was_run(tmp_path: Path) -> None:
+    process = Process(str(ROOT / "tests/agents/carried"), "--data", str(tmp_path / "data"), "--model", "local")
+    try:
+        folder = tmp_path / "project"
+        folder.mkdir()
+        Poly(folder, process.address)("init", "--region", "studio", "--account_id", "acme", "--project_id", "carried")
+        poly = Poly(folder / "acme" / "carried", process.address)
+        run = poly("test", "run", "--name", "nightly")
+        assert run["success"] is True, run
+        (listed,) = poly("test", "list")["test_runs"]["testRuns"]
+        assert (listed["name"], listed["status"], listed["errorCount"]) == ("nightly", "errored", 1)
+        shown = poly.run("test", "show", listed["id"])
+        assert shown.returncode == 0 and "error" in shown.stdout.lower(), shown.stdout + shown.stderr
+        assert "not run" in json.dumps(poly("test", "show", listed["id"]))
+    finally:
+        process.kill()
+
+
+def test_it_loads_a_template_into_a_folder(poly: Poly) -> None:
+    assert "small-agent" in json.dumps(poly("template", "list"))
+    loaded = poly.run("template", "load", "small-agent", "--force")
+    assert loaded.returncode == 0, loaded.stdout + loaded.stderr
+    assert len(list((poly.folder / "topics").glob("*.yaml"))) == 2
 
 
 def test_it_lists_the_audio_cache(poly: Poly) -> None:
