@@ -16,7 +16,6 @@ from vivavoce.project.projection.rendering import render, written
 from vivavoce.service.branches import Branches
 from vivavoce.service.versions import Versions
 
-
 TEMPLATES = {"small-agent": "Answers two questions and takes a message: what a new agent begins with."}  # by name
 
 
