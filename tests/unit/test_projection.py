@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tests.support.commands import batch, message, topic
 from vivavoce.errors import Conflict, Invalid
 from vivavoce.project.loader import load
-from vivavoce.project.projection import commands
-from vivavoce.project.projection.commands import CommandRefused
+from vivavoce.project.projection.commands import applying
+from vivavoce.project.projection.commands.applying import CommandRefused
 from vivavoce.project.projection.rendering import AmbiguousNames, render, written
 from vivavoce.project.tree import Tree, read_tree, tree_hash
 from vivavoce.wire.commands.batch import MAX_BYTES, BadBatch, read
@@ -33,7 +33,7 @@ def pushed(
     files: dict[str, bytes], *sent: tuple[str, dict[str, Any]], ids: dict[str, str] | None = None
 ) -> tuple[Any, Any]:
     before = render(files, ids or {})
-    return written(files, ids or {}, before, commands.apply(before.projection, read(batch(0, *sent)).commands))
+    return written(files, ids or {}, before, applying.apply(before.projection, read(batch(0, *sent)).commands))
 
 
 @folders

@@ -11,7 +11,7 @@ from vivavoce.domain.principal import Principal
 from vivavoce.domain.pushed import Batch
 from vivavoce.errors import NotFound
 from vivavoce.project.editing import Files
-from vivavoce.project.projection import commands
+from vivavoce.project.projection.commands import applying
 from vivavoce.project.projection.rendering import render, written
 from vivavoce.service.branches import Branches
 from vivavoce.service.versions import Versions
@@ -53,7 +53,7 @@ class Projections:
 
         def change(files: Files, ids: Mapping[str, str]) -> tuple[Files, Mapping[str, str]]:
             before = render(files, ids)
-            return written(files, ids, before, commands.apply(before.projection, batch.commands))
+            return written(files, ids, before, applying.apply(before.projection, batch.commands))
 
         message = f"pushed {len(batch.commands)} change{'' if len(batch.commands) == 1 else 's'}"
         return await self._branches.edit(

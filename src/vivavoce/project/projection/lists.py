@@ -73,8 +73,8 @@ def read(folder: Folder) -> Json:
 
 def write(projection: Json) -> Iterator[Part]:
     for each in LISTS:
-        held = entities(projection, *each.where)
-        kept = {id: entity for id, entity in held.items() if entity.get("active", True)}
+        held = sorted(entities(projection, *each.where).items(), key=lambda item: item[1].get("position", 0))
+        kept = {id: entity for id, entity in held if entity.get("active", True)}
         if not kept:
             continue
         items = [each.item(entity, projection) for entity in kept.values()]
