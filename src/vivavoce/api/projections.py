@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from vivavoce.api.adk import BRANCH, PROJECT, agent_of, branch_of
 from vivavoce.api.conversations import author
 from vivavoce.api.route import Answer, Call, Route
