@@ -39,8 +39,9 @@ async def template(call: Call) -> Answer:
 async def push(call: Call) -> Answer:
     """The events that it made are not told: this client reads only that there was no error."""
     agent_id = await agent_of(call)  # before the body is worth any work
-    commands = await asyncio.to_thread(batch.read, call.raw)
-    pushed = await call.services.projections.push(call.principal, agent_id, branch_of(call), commands, by=author(call))
+    pushed = await call.services.projections.push(
+        call.principal, agent_id, branch_of(call), lambda: batch.read(call.raw), by=author(call)
+    )
     return Answer(body=encode(wire.pushed(pushed)))
 
 
