@@ -92,10 +92,12 @@ $(VENV)/.poly-client: requirements/poly.txt requirements/polyai-adk.txt $(VENV)/
 	@$(POLY) -m pip install -q --disable-pip-version-check --no-deps --ignore-requires-python --require-hashes -r requirements/polyai-adk.txt
 	@touch $@
 
+poly-client: $(VENV)/.poly-client ## installs the field's own command-line client into .venv/poly
+
 poly: $(VENV)/.poly-client ## the field's own command-line client against this server
 	@POLY="$(POLY)" $(BIN)/python -m pytest tests/acceptance/poly
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test postgres faults check bench listening acceptance contract browser fuzz audit sandbox deploy poly protos pictures lock clean
+.PHONY: help demo test postgres faults check bench listening acceptance contract browser fuzz audit sandbox deploy poly poly-client protos pictures lock clean

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.integration.test_turns import function
 from tests.integration.test_versions import Author
-from tests.support.http import api
+from tests.support.http import KEY, api
 from tests.support.talk import run, script, write
+from vivavoce.cli.main import main
 from vivavoce.domain.experiment import point_of
 from vivavoce.service.keys import OPERATOR
 
@@ -18,7 +22,9 @@ AGENT = {
     "voice/configuration.yaml": "greeting:\n  welcome_message: One\n",
     "agent_settings/rules.txt": "Be brief. {{fn:finish}}\n",
     "functions/finish.py": function(
-        "conv.write_metric('BASKET', float(amount))\nreturn {'hangup': True}", "finish", ", amount: str"
+        "conv.write_metric('BASKET', float(amount))\nif float(amount) > 20:\n    conv.write_metric('BIG')\nreturn {'hangup': True}",
+        "finish",
+        ", amount: str",
     ),
 }
 MODEL = """
@@ -126,6 +132,11 @@ def test_what_both_come_to_is_told_from_the_record(tmp_path: Path) -> None:
         assert (control_["conversations"], variant_["conversations"]) == (ones, 40 - ones)
         assert control_["is_whole"] and results["confidence"] == 0.9 and results["other_conversations"] == 0
         assert (control_["metrics"]["BASKET"]["mean"], variant_["metrics"]["BASKET"]["mean"]) == (10, 30)
+        assert (control_["metrics"]["BIG"]["count"], control_["metrics"]["BIG"]["mean"]) == (
+            ones,
+            0,
+        )  # none wrote it: none had
+        assert variant_["metrics"]["BIG"]["mean"] == 1 and results["comparisons"]["BIG"]["is_decided"]
         contained = results["comparisons"]["containment"]
         assert contained["difference"] == 0 and contained["low"] < 0 < contained["high"] and not contained["is_decided"]
         assert variant_["metrics"]["containment"]["mean"] == 1
@@ -155,7 +166,8 @@ def test_the_chosen_one_serves_when_the_test_ends(tmp_path: Path) -> None:
 def test_the_control_may_be_chosen_as_well_and_it_serves_already(tmp_path: Path) -> None:
     async def check(author: Author, control: str, variant: str) -> None:
         made = await ask(author, "POST", "", wish(variant, 90))
-        ended = await ask(author, "DELETE", f"/{made['id']}", {"chosen_deployment_id": control})
+        version = (await author.http.call("GET", f"/v1/agents/tiny/deployments/{control}"))[1]["version"]
+        ended = await ask(author, "DELETE", f"/{made['id']}", {"chosen_deployment_id": version[:9]})
         assert ended["chosen_deployment_id"] == control
         assert set((await greetings(author, [f"c{n}" for n in range(10)])).values()) == {"One"}
         made = await ask(author, "POST", "", wish(variant, 90))
@@ -210,5 +222,33 @@ def test_a_test_that_cannot_be_is_refused_with_the_reason(tmp_path: Path) -> Non
         other = (await keys.create(OPERATOR, "k", account_id="other", permissions=("read", "admin")))[1]
         await ask(author, "GET", "", expect=404, key=other)
         assert (await ask(author, "GET"))["ab_tests"] == []
+
+    compared(tmp_path, check)
+
+
+def test_the_command_tells_in_the_terminal_how_it_stands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def check(author: Author, control: str, variant: str) -> None:
+        def command(*arguments: str) -> str:
+            line = ["ab-tests", *arguments, "--agent", "tiny", "--url", author.http.url, "--api-key", KEY]
+            with pytest.raises(SystemExit) as left:
+                main(line)
+            assert left.value.code == 0, capsys.readouterr()
+            return capsys.readouterr().out
+
+        assert await asyncio.to_thread(command, "list") == "No A/B test.\n"
+        told = await asyncio.to_thread(command, "create", "sandbox", "--share", "50", "--name", "greeting")
+        assert told.startswith("Running now:\n* ") and told.endswith("greeting  50 % of live\n")
+        for id, text in (await greetings(author, [f"c{n}" for n in range(40)])).items():
+            amount = 10 if text == "One" else 30
+            await author.http.call(
+                "POST", f"/v1/agents/tiny/debug-chat/{id}", {"clientEnv": "live", "message": f"take {amount}"}
+            )
+        results = await asyncio.to_thread(command, "results")
+        assert "BIG  control 0 (" in results and "the variant has more: difference +1" in results
+        assert "containment  control 1 (" in results and "not decided: difference +0" in results
+        test = (await ask(author, "GET"))["ab_tests"][0]["id"]
+        assert "10 % of live" in await asyncio.to_thread(command, "share", test[:6], "--share", "10")
+        assert "ended, variant chosen" in await asyncio.to_thread(command, "end", test[:6], "--choose", "variant")
+        assert json.loads(await asyncio.to_thread(command, "list", "--json"))[0]["chosen_deployment_id"] == variant
 
     compared(tmp_path, check)

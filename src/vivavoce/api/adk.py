@@ -250,15 +250,15 @@ def _rendered(taken: Taken, call: Call) -> bytes:
 ROUTES = (
     Route(
         method="GET", path="/adk/v1/accounts", handler=accounts, summary="The accounts that the key sees.",
-        permission="chat", errors=(401, 403),
+        permission="read", errors=(401, 403),
     ),
     Route(
         method="GET", path=_PROJECTS, handler=projects, summary="The agents of an account.",
-        permission="chat", response=wire.AdkProjects, errors=(401, 403, 404),
+        permission="read", response=wire.AdkProjects, errors=(401, 403, 404),
     ),
     Route(
         method="GET", path=PROJECT, handler=project, summary="One agent, and how it is deployed.",
-        permission="chat", errors=(401, 403, 404),
+        permission="read", errors=(401, 403, 404),
     ),
     Route(
         method="GET", path=f"{PROJECT}/deployments", handler=deployed,

@@ -57,12 +57,12 @@ ROUTES = (
         summary="A version as one document.", permission="read", errors=(401, 403, 404, 409),
     ),
     Route(
-        method="GET", path=_TEMPLATES, handler=templates, summary="What an agent may begin with.", permission="chat",
+        method="GET", path=_TEMPLATES, handler=templates, summary="What an agent may begin with.", permission="read",
         query=(Query(name="owner", type="string", description="No effect: there is one owner."),), errors=(400, 401, 403),
     ),
     Route(
         method="GET", path=f"{_TEMPLATES}/{{template_id}}/projection", handler=template,
-        summary="One of them as one document.", permission="chat", errors=(401, 403, 404),
+        summary="One of them as one document.", permission="read", errors=(401, 403, 404),
     ),
     Route(
         method="POST", path=f"{BRANCH}/command-batch", handler=push,

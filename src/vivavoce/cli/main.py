@@ -26,6 +26,7 @@ COMMANDS = {
     "rollback": "An environment is served again by an earlier version.",
     "deployments": "What serves each environment, and what did.",
     "diff": "What differs between two versions.",
+    "ab-tests": "A share of new conversations begins on another version; the two are compared.",
     "checkout": "The folder of a version, or of the one that a conversation went by.",
     "keys": "Create, list and revoke API keys.",
     "migrate": "Bring a database to this version, or move a record from SQLite to PostgreSQL.",
@@ -49,7 +50,7 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        found: click.Command = importlib.import_module(f"vivavoce.cli.{cmd_name}").command
+        found: click.Command = importlib.import_module(f"vivavoce.cli.{cmd_name.replace('-', '_')}").command
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

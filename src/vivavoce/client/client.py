@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import Generic, Self
 
+from vivavoce.client.ab_tests import AbTests
 from vivavoce.client.agents import Agents
 from vivavoce.client.audio_cache import AudioCache
 from vivavoce.client.branches import Branches
@@ -27,6 +28,7 @@ class _Resources(Generic[X]):
         self.agents = Agents(transport)
         self.branches = Branches(transport)
         self.deployments = Deployments(transport)
+        self.ab_tests = AbTests(transport)
         self.audio_cache = AudioCache(transport)
         self.server = Server(transport)
 

@@ -21,7 +21,7 @@ from vivavoce.errors import AgentNotFound, DraftNotFound, Forbidden, Invalid, Us
 from vivavoce.knowledge.interface import PassageRetriever, Retriever
 from vivavoce.project.cache import load_cached
 from vivavoce.project.commit import commit_of
-from vivavoce.project.folder import write_tree
+from vivavoce.project.folder import FolderConflict, write_tree
 from vivavoce.project.loader import Loaded
 from vivavoce.project.source import Fault
 from vivavoce.project.tree import read_tree
@@ -159,7 +159,15 @@ class Deployments:
         """The folder that is served becomes that tree, and is loaded. Raises FolderConflict, or UsageError with its faults."""
         served = self._served[agent_id]
         assert served.account_id == account_id
-        await asyncio.to_thread(write_tree, served.folder, expected, tree)
+        try:
+            await asyncio.to_thread(write_tree, served.folder, expected, tree)
+        except FolderConflict:
+            if errors := self._refused_faults.get(agent_id):  # trying again would not help
+                first = f"{errors[0].path}:{errors[0].line}: {errors[0].message}"
+                raise FolderConflict(
+                    f"The folder has an error, so that it is not what is served: {first} Mend it, then merge."
+                ) from None
+            raise
         await self.serve(served.folder)
 
     async def put_draft(self, account_id: str, agent_id: str, tree: Tree) -> Deployment:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -28,7 +28,7 @@ from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
 from vivavoce.service.kept import Kept
 from vivavoce.service.news import News
-from vivavoce.service.versions import DeploymentNotFound, Versions
+from vivavoce.service.versions import SHORTEST_PREFIX, DeploymentNotFound, Versions
 from vivavoce.store.interface import Store
 
 EXPERIMENT = "experiment"  # kind of facts
@@ -37,7 +37,8 @@ MOST_RUNNING = 20  # of an agent at once
 MOST_COMPARED = 100_000  # conversations of a group; the newest of them
 BLOCK = 500
 CONTAINMENT, SCORE = "containment", "score"
-_BOUNDS = {CONTAINMENT: Bounds(low=0, high=1), SCORE: Bounds(low=1, high=5)}
+_UNIT = Bounds(low=0, high=1)
+_BOUNDS = {CONTAINMENT: _UNIT, SCORE: Bounds(low=1, high=5)}
 
 
 class ExperimentNotFound(NotFound):
@@ -153,40 +154,38 @@ class Experiments:
         of these looks together with that confidence."""
         account_id = await self._account(principal, agent_id, "read")
         found = await self._find(account_id, agent_id, id)
-        control, variant = [await self._samples(found, deployment) for deployment in (found.control, found.variant)]
+        control, variant = [await self._seen(found, deployment) for deployment in (found.control, found.variant)]
         alpha = 1 - confidence
-        names = [name for name in control[0] | variant[0] if name in control[0] and name in variant[0]]
+        bounds = {**dict.fromkeys(_flags(control, variant), _UNIT), **_BOUNDS}
+        names = control.samples.keys() & variant.samples.keys()
         comparisons = await asyncio.to_thread(
-            lambda: {n: compare(control[0][n], variant[0][n], alpha, _BOUNDS.get(n)) for n in names}
+            lambda: {n: compare(control.samples[n], variant.samples[n], alpha, bounds.get(n)) for n in sorted(names)}
         )
         every = await self._store.count(account_id, agent_id, _during(found, None))
         return Result(
             experiment=found,
             confidence=confidence,
-            control=_group(found.control, *control, alpha),
-            variant=_group(found.variant, *variant, alpha),
+            control=_group(control, alpha, bounds),
+            variant=_group(variant, alpha, bounds),
             comparisons={name: each for name, each in comparisons.items() if each is not None},
-            others=max(0, every.number - control[1] - variant[1]),
+            others=max(0, every.number - control.count - variant.count),
         )
 
-    async def _samples(self, experiment: Experiment, deployment: str) -> tuple[dict[str, Sample], int, bool]:
-        """(values by metric, conversations, whether all were looked at): of those that have ended."""
-        samples: dict[str, Sample] = defaultdict(Sample)
-        criteria = _during(experiment, deployment)
-        count, after = 0, None
-        while count < MOST_COMPARED:
+    async def _seen(self, experiment: Experiment, deployment: str) -> _Seen:
+        seen = _Seen(deployment)
+        criteria, after = _during(experiment, deployment), None
+        while seen.count < MOST_COMPARED:
             page = await self._store.find(
                 experiment.account_id, experiment.agent_id, criteria, Order(), limit=BLOCK, after=after
             )
             said = await self._store.transcripts([listed.conversation for listed in page.items])
             for listed, transcript in zip(page.items, said, strict=True):
-                count += 1
-                for name, value in _values(listed, transcript).items():
-                    samples[name] = samples[name].with_value(value)
+                seen.add(_values(listed, transcript))
             after = page.next
             if after is None:
-                return samples, count, True
-        return samples, count, False
+                return seen
+        seen.is_whole = False
+        return seen
 
     # Changing.
 
@@ -250,14 +249,24 @@ class Experiments:
     ) -> Experiment:
         """The one that is chosen serves the environment from now on. Where none is, what serves it goes on."""
         async with self._own(principal, agent_id, id) as found:
-            if chosen not in (None, found.control, found.variant):
-                raise Invalid("chosen_deployment_id should be the test's control or its variant.")
+            chosen = await self._one_of_both(found, chosen) if chosen is not None else None
             ended = replace(found, ended_at=self._clock.now(), chosen=chosen)
             if chosen is not None:  # before it ends: else the environment would be without the one that was chosen
                 await self._versions.promote(
                     principal, agent_id, chosen, target=found.environment, by=by, message=f"A/B test {found.name}"
                 )
             return await self._put(principal, "experiment.end", ended)
+
+    async def _one_of_both(self, experiment: Experiment, named: str) -> str:
+        """The deployment that is named by its id or by the first digits of its version."""
+        for id in (experiment.control, experiment.variant):
+            deployment = await self._store.deployment(experiment.account_id, experiment.agent_id, id)
+            is_version = deployment is not None and len(named) >= SHORTEST_PREFIX and deployment.tree.startswith(named)
+            if named == id or is_version:
+                return id
+        raise Invalid(
+            f"chosen_deployment_id should be the test's control or its variant: {experiment.control} or {experiment.variant}."
+        )
 
     async def _check_traffic(self, wanted: Experiment) -> None:
         running = [
@@ -322,10 +331,37 @@ def _during(experiment: Experiment, deployment: str | None) -> Criteria:
     )
 
 
+class _Seen:
+    """What was seen of one version's conversations that have ended."""
+
+    def __init__(self, deployment: str) -> None:
+        self.deployment = deployment
+        self.count = 0
+        self.is_whole = True
+        self.samples: dict[str, Sample] = defaultdict(Sample)
+        self.numbers: set[str] = set()  # metrics of which a value was not just true or false
+
+    def add(self, values: Mapping[str, float]) -> None:
+        self.count += 1
+        for name, value in values.items():
+            self.samples[name] = self.samples[name].with_value(float(value))
+            if not isinstance(value, bool):
+                self.numbers.add(name)
+
+
+def _flags(*sides: _Seen) -> set[str]:
+    """Metrics that only ever say yes or no. A conversation that does not write one says no: its sample is made whole."""
+    flags = {name for side in sides for name in side.samples} - {name for side in sides for name in side.numbers}
+    for side in sides:
+        for name in flags if side.count else ():
+            side.samples[name] = replace(side.samples[name], count=side.count)
+    return flags
+
+
 def _values(listed: Listed, transcript: Transcript) -> dict[str, float]:
     """Of a metric that was written more than once, the last value; only numbers and true or false are compared."""
-    found = {
-        metric.name: float(metric.value)
+    found: dict[str, float] = {
+        metric.name: metric.value
         for metric in (*(each for turn in transcript.turns for each in turn.metrics), *transcript.closing_metrics)
         if isinstance(metric.value, (bool, int, float)) and math.isfinite(metric.value)
     }
@@ -336,15 +372,15 @@ def _values(listed: Listed, transcript: Transcript) -> dict[str, float]:
     return found
 
 
-def _group(deployment: str, samples: dict[str, Sample], count: int, is_whole: bool, alpha: float) -> Group:
-    between = {name: interval(sample, alpha, _BOUNDS.get(name)) for name, sample in samples.items()}
+def _group(seen: _Seen, alpha: float, bounds: Mapping[str, Bounds]) -> Group:
+    between = {name: interval(sample, alpha, bounds.get(name)) for name, sample in seen.samples.items()}
     return Group(
-        deployment=deployment,
-        conversations=count,
-        counts={name: sample.count for name, sample in samples.items()},
-        means={name: sample.mean for name, sample in samples.items() if sample.mean is not None},
+        deployment=seen.deployment,
+        conversations=seen.count,
+        counts={name: sample.count for name, sample in seen.samples.items()},
+        means={name: sample.mean for name, sample in seen.samples.items() if sample.mean is not None},
         intervals={name: found for name, found in between.items() if found is not None},
-        is_whole=is_whole,
+        is_whole=seen.is_whole,
     )
 
 

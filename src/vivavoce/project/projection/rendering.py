@@ -111,9 +111,15 @@ def _parts(projection: Json) -> dict[str, Part]:
     for section in SECTIONS:
         for part in section.write(named):
             if part.path in found:
-                raise AmbiguousNames(f"Two parts would have the file {part.path}: give one of them another name.")
+                both = " and ".join(repr(_called(each)) for each in (found[part.path], part))
+                raise AmbiguousNames(f"{both} would have one file, {part.path}: give one of them another name.")
             found[part.path] = part
     return found
+
+
+def _called(part: Part) -> str:
+    name = part.content.get("name") if isinstance(part.content, dict) else None
+    return str(name or part.path)[:64]
 
 
 def _beside(path: str, moved: Mapping[str, str]) -> str:
