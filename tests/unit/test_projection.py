@@ -96,7 +96,7 @@ def test_a_function_s_name_leads_to_its_own_file_or_is_refused(name: str) -> Non
             dict(PROJECT), ("create_function", {"id": "F-1", "name": name, "description": "d", "code": code})
         )
     except (Invalid, Conflict):
-        assert not name.isidentifier()
+        assert not name.isidentifier() or len(name) > 200
         return
     assert found.keys() - PROJECT.keys() == {f"functions/{name}.py"} and name.isidentifier()
 
@@ -164,7 +164,7 @@ def test_a_field_that_is_not_known_is_refused_and_one_that_says_nothing_passed_o
 
 
 def test_a_batch_may_be_large_and_not_more() -> None:
-    assert MAX_BYTES == 32 << 20
+    assert MAX_BYTES == 8 << 20
     with pytest.raises(BadBatch, match="50000 commands"):
         read(batch(0, *[("delete_topic", {"id": "x"})] * 50_001))
 

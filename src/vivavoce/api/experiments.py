@@ -115,7 +115,7 @@ ROUTES = (
     Route(
         method="POST", path=_TESTS, handler=create,
         summary="From now on a share of new conversations begins on another version.", permission="admin",
-        request=wire.CreateAbTestBody, response=wire.AbTest, errors=(400, 401, 403, 404, 409, 413), is_idempotent=True,
+        request=wire.CreateAbTestBody, response=wire.AbTest, errors=(400, 401, 403, 404, 409, 413),
     ),
     Route(
         method="GET", path=f"{_TESTS}/active", handler=active,

@@ -8,7 +8,7 @@ from typing import Any
 from vivavoce.domain.conversation import Conversation, Turn
 
 REFERENCE = re.compile(
-    r"\{?\{\s*(?P<kind>fn|ft|entity|attr|vrbl|tn|twilio_sms|sms|va|ho)\s*:\s*(?P<name>[^{}]+?)\s*\}\}?"
+    r"\{?\{\s*(?P<kind>fn|ft|entity|attr|vrbl|tn|twilio_sms|sms|va|ho)\s*:(?P<name>[^{}]+)\}\}?"
     r"|\$\{(?P<braced>[A-Za-z_][\w-]*)\}"
     r"|\$(?P<variable>[A-Za-z_]\w*)",
     re.IGNORECASE,

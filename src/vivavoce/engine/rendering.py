@@ -18,8 +18,8 @@ _ALIASES = {"sms": "twilio_sms", "va": "attr"}
 _VALUES = ("vrbl", "tn", "attr", "entity")
 _TOOLS = ("fn", "ft", "twilio_sms", "ho")
 _REFERENCE = re.compile(
-    r"\{\{\s*(?P<kind>fn|ft|entity|attr|vrbl|tn|twilio_sms|sms|va|ho)\s*:\s*(?P<name>[^{}]+?)\s*\}\}"
-    r"|(?<!\{)\{(?P<bare_kind>fn|ft)\s*:\s*(?P<bare_name>[^{}]+?)\s*\}(?!\})"
+    r"\{\{\s*(?P<kind>fn|ft|entity|attr|vrbl|tn|twilio_sms|sms|va|ho)\s*:(?P<name>[^{}]+)\}\}"
+    r"|(?<!\{)\{(?P<bare_kind>fn|ft)\s*:(?P<bare_name>[^{}]+)\}(?!\})"
     r"|\$\{(?P<braced>[A-Za-z_][\w-]*)\}"
     r"|\$(?P<variable>[A-Za-z_]\w*)"
 )
@@ -51,7 +51,7 @@ def template(text: str, *, clashes: frozenset[str] = frozenset()) -> Template:
     for match in _REFERENCE.finditer(text):
         literals[-1] += text[end : match.start()]
         end = match.end()
-        kind, name = match["kind"], match["name"]
+        kind, name = match["kind"], (match["name"] or "").strip()
         if match["bare_kind"]:
             literals[-1] += match.group()
             continue
@@ -164,7 +164,7 @@ class Renderer:
     def _reference(self, match: re.Match[str], expose: Callable[[str, str], None] | None, depth: int) -> str:
         kind = match["kind"] or match["bare_kind"] or ("braced" if match["braced"] else "variable")
         kind = _ALIASES.get(kind, kind)
-        name = match["name"] or match["bare_name"] or match["braced"] or match["variable"]
+        name = (match["name"] or match["bare_name"] or match["braced"] or match["variable"]).strip()
         if self._heard is not None and target(kind, name) in self._heard:
             return match.group()
         if kind in _TOOLS:

@@ -102,10 +102,22 @@ MAX_SOURCE_BYTES = 32 << 20
 MAX_TREE_BYTES = 64 << 20
 
 
+def most_bytes(path: str) -> int:
+    return MAX_SOURCE_BYTES if SOURCE.fullmatch(path) else MAX_FILE_BYTES
+
+
+PRUNED = {"_gen", "tests", "node_modules", "__pycache__", "venv"}  # folders that are not the agent's
+MAX_NAME_BYTES = 240  # of a file or folder: a file that is written has a few more for a moment
+_CONTROL = re.compile(r"[\0-\x1f\x7f]")
+
+
 def belongs(path: str) -> bool:
-    """True for a relative path (with forward slashes) that is part of the format."""
-    parts = path.split("/")
-    if any(part.startswith(".") or part == "__pycache__" for part in parts):
+    """True for a relative path (with forward slashes) that is part of the format, and that every file system takes."""
+    *folders, name = path.split("/")
+    for part in (*folders, name):
+        if not part or part.startswith(".") or len(part.encode(errors="replace")) > MAX_NAME_BYTES:
+            return False
+    if PRUNED.intersection(folders) or _CONTROL.search(path):
         return False
     return _ANYWHERE.fullmatch(path) is not None
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 KINDS = ("fn", "ft", "entity", "attr", "vrbl", "tn", "twilio_sms", "ho")
 ALIASES = {"sms": "twilio_sms", "va": "attr"}
-REFERENCE = re.compile(r"\{\{\s*([A-Za-z_]+)\s*:\s*([^{}]+?)\s*\}\}")
+REFERENCE = re.compile(r"\{\{\s*([A-Za-z_]+)\s*:([^{}]+)\}\}")  # linear in any text
 
 
 class Reference(NamedTuple):
@@ -19,10 +19,12 @@ class Reference(NamedTuple):
 def find(text: str) -> list[Reference]:
     """Every reference of a known kind, in order; unknown prefixes are plain text."""
     found = []
+    line, seen = 0, 0
     for match in REFERENCE.finditer(text):
         kind = ALIASES.get(match.group(1), match.group(1))
         if kind in KINDS:
-            found.append(Reference(kind, match.group(2), text.count("\n", 0, match.start())))
+            line, seen = line + text.count("\n", seen, match.start()), match.start()
+            found.append(Reference(kind, match.group(2).strip(), line))
     return found
 
 

@@ -16,7 +16,7 @@ PASSAGE_CHARACTERS = 600  # about what one reading of an embedding model takes i
 LONGEST_CHARACTERS = 900  # of a passage whose sentences cannot be cut
 MAX_DOCUMENT_CHARACTERS = 2_000_000
 MAX_PAGES = 2000
-_HEADING = re.compile(r"^(#{1,6})\s+(.+?)\s*#*$")
+_HEADING = re.compile(r"^(#{1,6})\s+(\S.*)$")
 _PARAGRAPH = re.compile(r"\n[ \t]*\n+")
 _SENTENCE = re.compile(r"(?<=[.!?…。！？])\s+|\n")
 
@@ -86,7 +86,7 @@ def _passages(name: str, text: str) -> Iterator[Passage]:
             if start >= 0:
                 yield _passage(name, text, start, end, heading)
                 start = -1
-            heading = match[2]
+            heading = match[2].rstrip().rstrip("#").rstrip() or match[2].strip()
             first = min(last, first + match.end() + 1)
         if not text[first:last].strip():
             continue

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vivavoce.domain.deployment import Tree
-from vivavoce.errors import UsageError
+from vivavoce.errors import Invalid, UsageError
 from vivavoce.project import layout
 from vivavoce.project.source import Fault, Faults
 
@@ -25,12 +25,8 @@ def read_tree(folder: Path) -> Tree:
     total = 0
     for relative, path, size in _files(root):
         total += size
-        most = layout.MAX_SOURCE_BYTES if layout.SOURCE.fullmatch(relative) else layout.MAX_FILE_BYTES
-        if size > most or total > layout.MAX_TREE_BYTES:
-            raise UsageError(
-                f"{relative} is too large: a file may hold {most >> 20} MiB"
-                f" and a folder {layout.MAX_TREE_BYTES >> 20} MiB."
-            )
+        if size > layout.most_bytes(relative) or total > layout.MAX_TREE_BYTES:
+            raise UsageError(_too_large(relative))
         try:
             files[relative] = path.read_bytes()
         except FileNotFoundError:
@@ -38,6 +34,22 @@ def read_tree(folder: Path) -> Tree:
         except OSError as error:
             raise UsageError(f"{relative} cannot be read: {error.strerror}.") from error
     return Tree(hash=tree_hash(files), files=files)
+
+
+def check_sizes(files: Mapping[str, bytes]) -> None:
+    """Raises Invalid where a folder with these files could not be read."""
+    total = 0
+    for path, content in files.items():
+        total += len(content)
+        if len(content) > layout.most_bytes(path) or total > layout.MAX_TREE_BYTES:
+            raise Invalid(_too_large(path))
+
+
+def _too_large(path: str) -> str:
+    return (
+        f"{path} is too large: a file may hold {layout.most_bytes(path) >> 20} MiB"
+        f" and a folder {layout.MAX_TREE_BYTES >> 20} MiB."
+    )
 
 
 def left_out(folder: Path) -> list[Fault]:
@@ -74,12 +86,9 @@ def _files(root: Path) -> Iterator[tuple[str, Path, int]]:
             yield relative, path, status.st_size
 
 
-_PRUNED = {"_gen", "tests", "node_modules", "__pycache__", "venv"}
-
-
 def _walk(root: Path) -> list[Path]:
     found: list[Path] = []
     for folder, names, files in os.walk(root):
-        names[:] = sorted(n for n in names if not n.startswith(".") and n not in _PRUNED)
+        names[:] = sorted(n for n in names if not n.startswith(".") and n not in layout.PRUNED)
         found.extend(Path(folder, name) for name in sorted(files))
     return found

@@ -24,7 +24,8 @@ from vivavoce.errors import Conflict, DraftNotFound, Invalid, NotFound, Vivavoce
 from vivavoce.project import merging
 from vivavoce.project.editing import Files
 from vivavoce.project.loader import load
-from vivavoce.project.tree import tree_hash
+from vivavoce.project.projection.rendering import living
+from vivavoce.project.tree import check_sizes, tree_hash
 from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.claims import Claims
@@ -276,11 +277,12 @@ class Branches:
             if conflicts:
                 return Merged(sequence=branch.sequence, conflicts=conflicts)
             await self._store.put_tree(merged)
+            ids = await asyncio.to_thread(living, merged.files, {**parent.ids, **branch.ids})
             if parent.id == MAIN:
                 parent = await self._into_main(principal, account_id, agent_id, parent, merged, by, message)
-                parent = replace(parent, ids={**parent.ids, **branch.ids})
+                parent = replace(parent, ids=ids)
             else:
-                parent = replace(parent, tree=merged.hash, ids={**parent.ids, **branch.ids})
+                parent = replace(parent, tree=merged.hash, ids=ids)
             parent = await self._next(account_id, agent_id, parent, "merge", by, message, other=branch.name)
             branch = replace(
                 branch, tree=merged.hash, base=merged.hash, parent_sequence=parent.sequence, ids=parent.ids
@@ -313,7 +315,7 @@ class Branches:
                 tree=merged.hash,
                 base=parent.tree,
                 parent_sequence=parent.sequence,
-                ids={**parent.ids, **branch.ids},
+                ids=await asyncio.to_thread(living, merged.files, {**parent.ids, **branch.ids}),
             )
             branch = await self._next(account_id, agent_id, branch, "sync", by, "", other=parent.name)
             return Merged(sequence=branch.sequence)
@@ -491,7 +493,8 @@ def _changed(before: Tree, ids: Mapping[str, str], change: Change) -> tuple[Tree
 
 
 def _check(after: Tree, *before: Tree) -> None:
-    """Raises Invalid for errors that the trees before did not have."""
+    """Raises Invalid for errors that the trees before did not have, and for a folder that could not be read."""
+    check_sizes(after.files)
     errors = load(after).errors
     if not errors:
         return

@@ -17,7 +17,7 @@ from vivavoce.domain.deployment import Deployment, Tree
 from vivavoce.domain.principal import Principal
 from vivavoce.engine.prepared import Prepared
 from vivavoce.entities import languages
-from vivavoce.errors import AgentNotFound, DraftNotFound, Forbidden, Invalid, UsageError
+from vivavoce.errors import AgentNotFound, DraftNotFound, Forbidden, Invalid, UsageError, VivavoceError
 from vivavoce.knowledge.interface import PassageRetriever, Retriever
 from vivavoce.project.cache import load_cached
 from vivavoce.project.commit import commit_of
@@ -168,7 +168,11 @@ class Deployments:
                     f"The folder has an error, so that it is not what is served: {first} Mend it, then merge."
                 ) from None
             raise
-        await self.serve(served.folder)
+        try:
+            await self.serve(served.folder)
+        except VivavoceError:
+            await asyncio.to_thread(write_tree, served.folder, tree.hash, served.loaded.tree)
+            raise
 
     async def put_draft(self, account_id: str, agent_id: str, tree: Tree) -> Deployment:
         """The draft of an agent that has no folder here."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -36,6 +35,7 @@ MAX_NAME = 200
 MOST_RUNNING = 20  # of an agent at once
 MOST_COMPARED = 100_000  # conversations of a group; the newest of them
 BLOCK = 500
+LARGEST = 1e100  # of a value that is compared
 CONTAINMENT, SCORE = "containment", "score"
 _UNIT = Bounds(low=0, high=1)
 _BOUNDS = {CONTAINMENT: _UNIT, SCORE: Bounds(low=1, high=5)}
@@ -363,7 +363,7 @@ def _values(listed: Listed, transcript: Transcript) -> dict[str, float]:
     found: dict[str, float] = {
         metric.name: metric.value
         for metric in (*(each for turn in transcript.turns for each in turn.metrics), *transcript.closing_metrics)
-        if isinstance(metric.value, (bool, int, float)) and math.isfinite(metric.value)
+        if isinstance(metric.value, (bool, int, float)) and abs(metric.value) < LARGEST
     }
     found[CONTAINMENT] = 0.0 if listed.conversation.is_handoff else 1.0
     score = listed.review.score

@@ -18,7 +18,7 @@ from vivavoce.project.functions import TYPES
 
 HEADER = "from _gen import *  # <AUTO GENERATED>\n"
 _IMPORT = re.compile(r"^from (?:_gen|imports) import \*[^\n]*\n", re.MULTILINE)
-_HEAD_ENDS = re.compile(r":\s*(#.*)?\s*$")
+_COMMENT_BEHIND = re.compile(r":[ \t]{0,99}#")
 DECORATORS = ("func_description", "func_parameter", "func_latency_control")
 _QUOTES = ('"""', "'''")
 
@@ -89,17 +89,25 @@ def _one_line_head(text: str, name: str) -> str:
     main = _main(text, name, is_plain=True)
     if main is None or main.col_offset:  # within something: the line would lose its indentation
         return text
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     first = main.lineno - 1
-    last = next((n for n in range(first, len(lines)) if _HEAD_ENDS.search(lines[n])), None)
+    last = next((n for n in range(first, len(lines)) if _ends_head(lines[n])), None)
     if last is None:
         return text
-    head = " ".join(line.strip() for line in lines[first : last + 1])
-    for pattern, wanted in (
-        (r"\(\s+", "("), (r"\s+\)", ")"), (r"\s+:", ":"), (r"\s+", " "), (r",\):$", "):"), (r"\)\s*:\s*#", "):  #"),
-    ):  # fmt: skip
-        head = re.sub(pattern, wanted, head)
+    head = " ".join(" ".join(lines[first : last + 1]).split())
+    for found, wanted in (("( ", "("), (" )", ")"), (" :", ":")):
+        head = head.replace(found, wanted)
+    head = re.sub(r"\):[ ]?#", "):  #", re.sub(r",\):$", "):", head))
     return "".join([*lines[:first], head, "\n", *lines[last + 1 :]])
+
+
+def _ends_head(line: str) -> bool:
+    return line.rstrip().endswith(":") or _COMMENT_BEHIND.search(line) is not None
+
+
+def _lines(text: str) -> list[str]:
+    """As Python counts them: no other character than the end of a line ends one."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def _main(text: str, name: str, *, is_plain: bool = False) -> Any:
@@ -133,7 +141,7 @@ def _undecorated(text: str, name: str) -> Code:
         else:
             continue
         taken.update(range(call.lineno - 1, call.end_lineno or call.lineno))
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     kept = "".join(line for number, line in enumerate(lines) if number not in taken) if taken else text
     return Code(text=kept, description=description, parameters=tuple(parameters), delay=delay)
 
@@ -147,9 +155,9 @@ def _own_decorators(source: str, code: Code, name: str) -> list[str] | None:
         code.delay,
     ):
         return None
-    lines = source.splitlines()
+    lines = _lines(source)
     return [
-        line
+        line.rstrip("\n")
         for call in main.decorator_list
         if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in DECORATORS
         for line in lines[call.lineno - 1 : call.end_lineno]
@@ -197,11 +205,10 @@ def _decorated(code: Code, name: str, is_step: bool, own: list[str] | None = Non
     described = not is_step and (code.description or code.parameters or code.delay)
     if main is None or not (described or code.delay):
         return code.text
-    lines = code.text.splitlines(keepends=True)
+    lines = _lines(code.text)
     place = main.lineno - 1
     indent = lines[place][: len(lines[place]) - len(lines[place].lstrip(" \t"))]
-    while place > 0 and lines[place - 1].lstrip().startswith("@"):
-        place -= 1
+    place = min([place, *(each.lineno - 1 for each in main.decorator_list)])
     if own is not None:
         return "".join([*lines[:place], *(f"{line}\n" for line in own), *lines[place:]])
     written = []

@@ -95,7 +95,7 @@ def delay_of(folder: Folder, path: str, delay: Delay | None) -> Json:
 def part_of(home: str, entity: Json, words: dict[str, str], *, is_step: bool = False) -> Part:
     """Raises Invalid where its name is none that Python could call."""
     name = entity["name"]
-    if not name.isidentifier():
+    if not name.isidentifier() or name.startswith("__"):
         raise Invalid(
             f"A function cannot be called {name[:64]!r}: use letters, digits and underscores, a letter first."
         )

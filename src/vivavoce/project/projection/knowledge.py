@@ -53,7 +53,7 @@ def write(projection: Json) -> Iterator[Part]:
         yield _topic_part(id, topic, "topics")
     named = {id: each["name"] for id, each in entities(projection, "variantManagement", "variants").items()}
     for id, topic in entities(projection, "childOverwrites", "knowledgeBase", "topics").items():
-        if topic["variantId"] in named:
+        if topic.get("variantId") in named:
             yield _topic_part(id, topic, f"child_topics/{clean_name(named[topic['variantId']])}")
     for document in entities(projection, "documents", "documents").values():
         yield Part(path=f"context/{document['path']}", content=document["content"])

@@ -34,6 +34,7 @@ class Folder:
         self.moved: dict[str, str] = {}
         self._ids = ids
         self._read: dict[str, Json] = {}
+        self._places: dict[tuple[str, str], str] = {}
 
     def yaml(self, path: str) -> Json:
         """What the file says; nothing where there is none, or none that can be read."""
@@ -51,7 +52,18 @@ class Folder:
         return text.replace("\r\n", "\n").replace("\r", "\n")
 
     def id(self, prefix: str, place: str) -> str:
-        return id_of(prefix, place, self._ids)
+        """No two places of one kind have the same: who comes second does not get what was chosen for it."""
+        found = id_of(prefix, place, self._ids)
+        if self._places.setdefault((prefix, found), place) != place:
+            found = id_of(prefix, place, {})
+            while self._places.setdefault((prefix, found), place) != place:
+                found += "-"
+        return found
+
+    @property
+    def places(self) -> frozenset[str]:
+        """All that were asked for an id."""
+        return frozenset(self._places.values())
 
     def is_called(self, path: str, canonical: str) -> str:
         """The place of a file whose name the format would write as `canonical`."""

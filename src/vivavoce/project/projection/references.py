@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from vivavoce.project.projection.parts import Json, entities, mapping
 
-_REFERENCE = re.compile(r"\{\{(\w+):([^}]+)\}\}")
+_REFERENCE = re.compile(r"\{\{(\w+):([^{}]+)\}\}")
 _NAMED = {
     # prefix -> (where in the projection, what it is called by)
     "fn": (("functions", "functions"), "name"),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from msgspec import Struct
@@ -15,8 +16,9 @@ from msgspec import Struct
 from vivavoce.errors import Conflict, Invalid
 from vivavoce.project import layout
 from vivavoce.project.editing import Files, is_id_of
-from vivavoce.project.projection import cases, flows, functions, knowledge, lists, references, settings, variants
+from vivavoce.project.projection import cases, code, flows, functions, knowledge, lists, references, settings, variants
 from vivavoce.project.projection.parts import Folder, Json, Part
+from vivavoce.project.tree import check_sizes
 from vivavoce.project.writing import brought_to, canonical
 
 SECTIONS = (settings, variants, lists, functions, flows, knowledge, cases)
@@ -25,6 +27,7 @@ SECTIONS = (settings, variants, lists, functions, flows, knowledge, cases)
 class Rendering(Struct, frozen=True, kw_only=True):
     projection: Json
     moved: dict[str, str]  # where files lie that are not called as the format would
+    places: frozenset[str]  # of all that has an id
 
 
 class AmbiguousNames(Conflict):
@@ -39,7 +42,16 @@ def render(files: Mapping[str, bytes], ids: Mapping[str, str]) -> Rendering:
         projection.update(section.read(folder))
     references.by_id(projection)
     _parts(projection)
-    return Rendering(projection=projection, moved=folder.moved)
+    return Rendering(projection=projection, moved=folder.moved, places=folder.places)
+
+
+def living(files: Mapping[str, bytes], ids: Mapping[str, str]) -> dict[str, str]:
+    """The ids of what is there. One that is left of something renamed or removed would go to whoever takes its place."""
+    try:
+        places = render(files, ids).places
+    except AmbiguousNames:
+        return {place: id for place, id in ids.items() if place.partition("#")[0] in files}
+    return {place: id for place, id in ids.items() if place in places}
 
 
 def test_cases(files: Mapping[str, bytes], ids: Mapping[str, str]) -> dict[str, Json]:
@@ -61,9 +73,7 @@ def written(files: Files, ids: Mapping[str, str], before: Rendering, after: Json
         **functions.variable_ids(after),
     }
     _settle(found, chosen, new, places)
-    total = sum(len(content) for content in found.values())
-    if total > layout.MAX_TREE_BYTES:
-        raise Invalid(f"The folder would hold {total >> 20} MiB; it may hold {layout.MAX_TREE_BYTES >> 20} MiB.")
+    check_sizes(found)
     return found, {place: id for place, id in chosen.items() if not is_id_of(id, place)}
 
 
@@ -93,14 +103,29 @@ def _changed(
 
 def _settle(found: Files, ids: Mapping[str, str], new: dict[str, Part], places: Mapping[str, str]) -> None:
     """What a folder says without a file of it may depend on others, so it is read once more; such a file is written then."""
-    for path, part in _parts(render(found, ids).projection).items():
+    read = _parts(render(found, ids).projection)
+    if lost := new.keys() - read.keys():
+        raise Invalid(f"{min(lost)} would be read by nothing: give it another name. Nothing was changed.")
+    for path, part in read.items():
         wanted = new.get(path)
-        if isinstance(part.content, str) or wanted is None or wanted.content == part.content:
+        if wanted is None or _is_same(wanted, part):
             continue
         place = places[path]
-        if place in found:
+        if place in found or isinstance(wanted.content, str):
             raise Invalid(f"{place} cannot be written so that it says what was sent. Nothing was changed.")
         found[place] = _content(wanted, {}, Folder(found, ids), place)
+
+
+def _is_same(wanted: Part, found: Part) -> bool:
+    """But for the ends of lines, and for how a function is laid out."""
+    if wanted.content == found.content:
+        return True
+    if not isinstance(wanted.content, str) or not isinstance(found.content, str):
+        return False
+    if wanted.over is not None:
+        name = PurePosixPath(wanted.path).stem
+        return code.opened(wanted.content, name, {}) == code.opened(found.content, name, {})
+    return wanted.content.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff") == found.content
 
 
 def _parts(projection: Json) -> dict[str, Part]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict, SerializeToJsonError
@@ -16,7 +17,7 @@ from vivavoce.domain.pushed import Batch, Command
 from vivavoce.errors import Invalid
 
 MEDIA_TYPE = "application/octet-stream"
-MAX_BYTES = 32 << 20
+MAX_BYTES = 8 << 20
 MOST_COMMANDS = 50_000
 _UNREADABLE = "The body is no batch of commands that can be read: it is cut off or damaged. Nothing was changed."
 
@@ -44,16 +45,43 @@ class BadBatch(Invalid):
 def read(body: bytes) -> Batch:
     """Raises BadBatch."""
     message = CommandBatch()
+    _check_count(body)
     try:
         message.ParseFromString(body)
     except (DecodeError, ValueError, RecursionError):
         raise BadBatch(_UNREADABLE) from None
     if not message.commands:
         raise BadBatch("The batch has no commands. Nothing was changed.")
-    if len(message.commands) > MOST_COMMANDS:
-        raise BadBatch(f"A batch may have {MOST_COMMANDS} commands; this one has {len(message.commands)}.")
     commands = tuple(_command(number, each) for number, each in enumerate(message.commands, 1))
     return Batch(sequence=message.last_known_sequence, commands=commands)
+
+
+def _check_count(body: bytes) -> None:
+    """Before any of them is read: each takes many times its own size, and an empty one has two bytes."""
+    at, count = 0, 0
+    while at < len(body):
+        tag, at = _varint(body, at)
+        value, after = _varint(body, at)
+        at = after + value if tag & 7 == _LENGTH_DELIMITED else after
+        count += tag == _COMMANDS
+        if count > MOST_COMMANDS:
+            raise BadBatch(f"A batch may have {MOST_COMMANDS} commands; this one has more.")
+
+
+_LENGTH_DELIMITED = 2
+_COMMANDS = 2 << 3 | _LENGTH_DELIMITED
+
+
+def _varint(body: bytes, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while at < len(body) and shift < 70:
+        byte = body[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+    raise BadBatch(_UNREADABLE)
 
 
 def _command(number: int, message: Any) -> Command:
@@ -65,9 +93,7 @@ def _command(number: int, message: Any) -> Command:
         raise BadBatch(f"Command {number} says that it is {said!r} and carries {carried!r}. Nothing was changed.")
     strange = _strange(getattr(message, carried))
     if strange is not None:
-        raise BadBatch(
-            f"Command {number} ({said}) has a field that is not known here, {strange}: is the client newer? Nothing was changed."
-        )
+        raise BadBatch(f"Command {number} ({said}) has {strange}. Nothing was changed.")
     try:
         payload = MessageToDict(
             getattr(message, carried), always_print_fields_with_no_presence=True, use_integers_for_enums=True
@@ -79,14 +105,23 @@ def _command(number: int, message: Any) -> Command:
     return Command(type=carried, payload=_whole(payload))
 
 
+LARGEST = 2.0**53  # whole numbers are exact up to it
+_FLOATS = (FieldDescriptor.CPPTYPE_FLOAT, FieldDescriptor.CPPTYPE_DOUBLE)
+
+
 def _strange(message: Any) -> str | None:
-    """A field, of the message or of one within it, that is neither declared nor passed over: half of a change is no change."""
+    """A field, of the message or of one within it, that is neither declared nor passed over (half of a change is no change), or
+    a number that nobody means."""
     kind = message.DESCRIPTOR
     for field in UnknownFieldSet(message):
         if field.field_number not in _PASSED_OVER.get(kind.full_name, ()):
-            return f"number {field.field_number} of {kind.name}"
+            return f"a field that is not known here, number {field.field_number} of {kind.name}: is the client newer?"
     for field, value in message.ListFields():
         if field.message_type is None:
+            if field.cpp_type in _FLOATS and not all(
+                abs(n) <= LARGEST for n in (value if field.is_repeated else (value,))
+            ):
+                return f"a number in {field.name} that is none, or too large"
             continue
         if field.message_type.GetOptions().map_entry:
             value = value.values() if field.message_type.fields_by_name["value"].message_type else ()

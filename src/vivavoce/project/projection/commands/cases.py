@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from vivavoce.project.projection.commands.held import (
     Change,
     Payload,
@@ -17,6 +19,7 @@ from vivavoce.project.projection.commands.held import (
 from vivavoce.project.projection.parts import Json, mapping
 
 _CASES = ("testing", "testCases")
+MOST_NESTED = 32
 
 
 def _case_create(projection: Json, payload: Payload) -> None:
@@ -40,7 +43,20 @@ def _case_assertions(projection: Json, payload: Payload) -> None:
 def _case_mock(projection: Json, payload: Payload) -> None:
     found = at(collection_at(projection, *_CASES), payload["id"], "test case")
     mocks = found.setdefault("apiMocks", {}).setdefault(payload["integrationName"], {})
+    for response in payload["responses"]:
+        body = mapping(response.get("respond")).get("body")
+        if isinstance(body, str) and _nesting(body) > MOST_NESTED:
+            raise Refusal(f"the body of a mock may be nested {MOST_NESTED} deep")
     mocks[payload["operationName"]] = payload["responses"]
+
+
+def _nesting(text: str) -> int:
+    """At most: brackets within texts count as well."""
+    depth = most = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth += 1 if bracket in "[{" else -1
+        most = max(most, depth)
+    return most
 
 
 def _case_mock_delete(projection: Json, payload: Payload) -> None:

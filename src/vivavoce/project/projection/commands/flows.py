@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vivavoce.project.projection.commands.functions import delay_of, function_changes, function_of
+from vivavoce.project.projection.commands.functions import code_of, delay_of, function_changes, function_of
 from vivavoce.project.projection.commands.held import (
     Change,
     Payload,
@@ -120,7 +120,7 @@ def _function_step_create(projection: Json, payload: Payload) -> None:
         "function": {
             "id": function["id"],
             "name": step["name"],
-            "code": function["code"],
+            "code": code_of(function),
             "errors": [],
             "latencyControl": delay_of(function.get("latencyControl") or {}),
         },
@@ -135,7 +135,7 @@ def _function_step_update(projection: Json, payload: Payload) -> None:
     if "name" in said:
         step["name"] = step["function"]["name"] = said["name"]
     if "code" in function:
-        step["function"]["code"] = function["code"]
+        step["function"]["code"] = code_of(function)
     if "latencyControl" in function:
         step["function"]["latencyControl"] = delay_of(function["latencyControl"])
 

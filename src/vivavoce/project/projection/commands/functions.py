@@ -17,9 +17,26 @@ from vivavoce.project.projection.commands.held import (
 )
 from vivavoce.project.projection.parts import Json, collection
 
+MOST_CODE = 256 << 10  # characters
+
 
 def parameters_of(said: Sequence[Payload]) -> Json:
-    return collection({each["id"]: dict(each) for each in said})
+    return _by_id(said, "parameters")
+
+
+def _by_id(said: Sequence[Payload], what: str) -> Json:
+    found = {each["id"]: dict(each) for each in said}
+    if len(found) < len(said):
+        raise Refusal(f"two of its {what} have one id")
+    return collection(found)
+
+
+def code_of(payload: Payload) -> str:
+    """With plain line ends, as it is read from a file."""
+    code = str(payload["code"])
+    if len(code) > MOST_CODE:
+        raise Refusal(f"the code has {len(code):,} characters; it may have {MOST_CODE:,}")
+    return code.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def delay_of(said: Payload) -> Json:
@@ -28,7 +45,7 @@ def delay_of(said: Payload) -> Json:
     if isinstance(messages, dict):  # an update wraps them, so that none can be told from nothing said
         messages = messages["delayResponses"]
     if messages is not None:
-        found["delayResponses"] = collection({each["id"]: dict(each) for each in messages})
+        found["delayResponses"] = _by_id(messages, "messages")
     return found
 
 
@@ -38,7 +55,7 @@ def function_of(payload: Payload) -> Json:
         "name": payload["name"],
         "description": payload.get("description", ""),
         "parameters": parameters_of(payload.get("parameters") or []),
-        "code": payload["code"],
+        "code": code_of(payload),
         "errors": [],
         "latencyControl": delay_of(payload.get("latencyControl") or {}),
         "archived": bool(payload.get("archived")),
@@ -46,7 +63,9 @@ def function_of(payload: Payload) -> Json:
 
 
 def function_changes(payload: Payload) -> Json:
-    found: Json = {key: payload[key] for key in ("name", "description", "code", "archived") if key in payload}
+    found: Json = {key: payload[key] for key in ("name", "description", "archived") if key in payload}
+    if "code" in payload:
+        found["code"] = code_of(payload)
     if "parameters" in payload:
         found["parameters"] = parameters_of(payload["parameters"]["parameters"])
     return found

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from vivavoce.project import layout
 from vivavoce.project.projection.commands.held import (
     Change,
     Payload,
+    Refusal,
     add,
     at,
     case_of,
@@ -18,6 +20,8 @@ from vivavoce.project.projection.commands.held import (
     updates,
 )
 from vivavoce.project.projection.parts import Json, mapping
+
+_CHILDREN = ("childOverwrites", "knowledgeBase", "topics")
 
 
 def _topic(payload: Payload) -> Json:
@@ -56,6 +60,8 @@ def _sms_update(projection: Json, payload: Payload) -> None:
 
 def _document(projection: Json, payload: Payload, *, is_new: bool) -> None:
     held = collection_at(projection, "documents", "documents")
+    if not layout.DOCUMENT.fullmatch(f"context/{payload['path']}"):
+        raise Refusal(f"a document is called like NOTES.md, not {payload['path'][:64]!r}")
     id = payload["path"].upper()
     if is_new:
         add(held, id, dict(payload), "document")
@@ -75,13 +81,19 @@ def _document_delete(projection: Json, payload: Payload) -> None:
     remove(collection_at(projection, "documents", "documents"), payload["path"].upper(), "document")
 
 
+def _child_create(projection: Json, payload: Payload) -> None:
+    known = collection_at(projection, "variantManagement", "variants")["entities"]
+    if payload.get("variantId") not in known:
+        raise Refusal(f"there is no variant {str(payload.get('variantId'))[:64]!r} for it")
+    add(collection_at(projection, *_CHILDREN), payload["id"], _topic(payload), "child topic")
+
+
 CHANGES: dict[str, Change] = {
     **crud("topic", ("create_topic", "update_topic", "delete_topic"), "knowledgeBase", "topics", shaped=_topic),
     "set_topic_tags": updates("topic", "knowledgeBase", "topics"),
-    **crud(
-        "child topic", ("create_child_topic", "update_child_topic", "delete_child_topic"),
-        "childOverwrites", "knowledgeBase", "topics", shaped=_topic,
-    ),
+    "create_child_topic": _child_create,
+    "update_child_topic": updates("child topic", *_CHILDREN, shaped=_topic),
+    "delete_child_topic": deletes("child topic", *_CHILDREN),
     "document_create": _document_create,
     "document_update": _document_update,
     "document_delete": _document_delete,

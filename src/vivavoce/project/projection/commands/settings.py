@@ -20,7 +20,8 @@ _CHANNELS = ("voice", "webChat")
 
 
 def _persona(projection: Json, payload: Payload) -> None:
-    projection["agentSettings"]["persona"].update({"content": payload.get("content", "")})
+    if "content" in payload:
+        projection["agentSettings"]["persona"]["content"] = payload["content"]
 
 
 def _rules(projection: Json, payload: Payload) -> None:
