@@ -40,6 +40,10 @@ bench: $(VENV)/.dev ## what a turn and a call cost, and how well the embedded mo
 	@$(BIN)/python bench/local.py
 	@$(BIN)/python bench/voice.py
 
+versions: $(VENV)/.dev ## what publishing, pulling and pushing a large folder cost, and how A/B tests judge; five minutes
+	@$(BIN)/python bench/versions.py
+	@$(BIN)/python bench/ab_tests.py
+
 listening: $(VENV)/.dev ## what of spoken personal data is left in redacted sound; five minutes
 	@$(BIN)/python bench/audio_redaction.py
 
@@ -100,4 +104,4 @@ poly: $(VENV)/.poly-client ## the field's own command-line client against this s
 clean: ## remove what the targets made
 	rm -rf $(VENV) .vivavoce .mypy_cache .ruff_cache .hypothesis dist
 
-.PHONY: help demo test postgres faults check bench listening acceptance contract browser fuzz audit sandbox deploy poly poly-client protos pictures lock clean
+.PHONY: help demo test postgres faults check bench versions listening acceptance contract browser fuzz audit sandbox deploy poly poly-client protos pictures lock clean

@@ -119,7 +119,10 @@ async def main() -> None:
             talking = (await client.open())[0]
             await client.say(talking)
             for n in range(8):
-                warm += [(await client.open())[1] for _ in range(5)]
+                for _ in range(5):  # after as long a pause as there is before the first on a new version
+                    await asyncio.sleep(0.3)
+                    await client.call("GET", f"{place}/draft")
+                    warm.append((await client.open())[1])
                 steady = [await client.say(talking) for _ in range(5)]
                 draft = (await client.call("GET", f"{place}/draft"))[0]["version"]
                 rules = work / "agent/agent_settings/rules.txt"

@@ -6,8 +6,11 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.support.http import Api, api
 from tests.support.talk import run, script, write
+from vivavoce.service.deployments import FolderRefused
 from vivavoce.service.keys import OPERATOR
 
 TOPIC = """# what callers ask most
@@ -291,6 +294,22 @@ def test_a_folder_that_changes_in_the_middle_of_a_merge_is_not_written_over(tmp_
         assert (author.folder / "agent_settings/rules.txt").read_text() == "Be brief.\n"
         assert (author.folder / "topics/hours.yaml").read_text().endswith("# just saved\n")
         assert (await author.call("GET", "/v1/agents/tiny/deployments/active"))["activeDeployments"] == {}
+
+    authored(tmp_path, check)
+
+
+def test_a_folder_with_an_error_says_so_when_it_is_merged_into(tmp_path: Path) -> None:
+    async def check(author: Author) -> None:
+        branch = await author.branch()
+        await author.call("PATCH", f"{branch}/behavior", {"behavior": "Be long.\n"})
+        (author.folder / "topics/hours.yaml").write_text("name: hours\ncontent: [\n")
+        assert author.http.started is not None
+        deployments = author.http.started.services.deployments
+        with pytest.raises(FolderRefused) as refused:
+            await deployments.serve(author.folder)
+        deployments.refuse("tiny", refused.value.message, refused.value.faults)  # as the watcher of folders does
+        status, found, _ = await author.http.call("POST", f"{branch}/merge", {})
+        assert (status, found["error_code"]) == (409, "FOLDER_CONFLICT") and "topics/hours.yaml:" in found["error"]
 
     authored(tmp_path, check)
 

@@ -183,6 +183,7 @@ class Deployments:
         await self._store.add_deployment(deployment)
         self._active.forget((deployment.account_id, deployment.agent_id))
         await self._news.tell("deployments", deployment.account_id, deployment.agent_id)
+        await self.active(deployment.account_id, deployment.agent_id)  # else whoever calls first would wait for it
 
     async def remove(self, account_id: str, agent_id: str) -> None:
         """The agent is known no more."""
