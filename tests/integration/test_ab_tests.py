@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
+from tests.integration.test_access import key
 from tests.integration.test_turns import function
 from tests.integration.test_versions import Author
+from tests.support.console import visitor
 from tests.support.http import KEY, api
 from tests.support.talk import run, script, write
 from vivavoce.cli.main import main
@@ -250,5 +252,40 @@ def test_the_command_tells_in_the_terminal_how_it_stands(tmp_path: Path, capsys:
         assert "10 % of live" in await asyncio.to_thread(command, "share", test[:6], "--share", "10")
         assert "ended, variant chosen" in await asyncio.to_thread(command, "end", test[:6], "--choose", "variant")
         assert json.loads(await asyncio.to_thread(command, "list", "--json"))[0]["chosen_deployment_id"] == variant
+
+    compared(tmp_path, check)
+
+
+def test_a_test_is_begun_looked_at_and_ended_at_the_console(tmp_path: Path) -> None:
+    async def check(author: Author, control: str, variant: str) -> None:
+        path = "/console/agents/tiny/ab-tests"
+        async with await visitor(author.http) as me:
+            assert (
+                "None yet." in (await me.get(path))[1] and f'href="{path}"' in (await me.get("/console/operations"))[1]
+            )
+            fields = {"what": "create", "name": "<b>greeting</b>", "version": "sandbox", "environment": "live"}
+            assert (await me.post(path, {**fields, "share": "101"}))[0] == 400
+            status, body = (await me.post(path, {**fields, "share": "50"}))[:2]
+            assert status == 200 and "new conversations are drawn from now on" in body
+            assert "&lt;b&gt;greeting&lt;/b&gt;" in body and "<b>greeting" not in body
+            for id, text in (await greetings(author, [f"c{n}" for n in range(40)])).items():
+                amount = 10 if text == "One" else 30
+                await author.http.call(
+                    "POST", f"/v1/agents/tiny/debug-chat/{id}", {"clientEnv": "live", "message": f"take {amount}"}
+                )
+            body = (await me.get(path))[1]
+            assert "the variant has more" in body and "not decided" in body and 'class="interval"' in body
+            test = (await ask(author, "GET"))["ab_tests"][0]["id"]
+            await me.post(path, {"what": "share", "test": test, "share": "20"})
+            assert (await ask(author, "GET", f"/{test}"))["traffic_percentage"] == 20
+            assert "It has ended." in (await me.post(path, {"what": "end", "test": test, "chosen": variant}))[1]
+            assert (await ask(author, "GET", f"/{test}"))["chosen_deployment_id"] == variant
+            assert "variant chosen" in (await me.get(f"{path}/{test}"))[1]
+            assert (await me.get(f"{path}/none"))[0] == 404
+            assert (await me.post(path, {"what": "paint", "test": test}))[0] == 400
+        async with await visitor(author.http, await key(author.http, "read")) as guest:
+            body = (await guest.get(path))[1]
+            assert "Begin a test" not in body and "the variant has more" in body
+            assert (await guest.post(path, {**fields, "share": "1"}))[0] == 403
 
     compared(tmp_path, check)

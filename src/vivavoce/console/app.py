@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from vivavoce.console import (
+    ab_tests,
     agent,
     assets,
     calling,
@@ -64,6 +65,7 @@ PAGES: tuple[Page, ...] = (
     *agent.PAGES,
     *version.PAGES,
     *operations.PAGES,
+    *ab_tests.PAGES,
     Page(method="GET", path=assets.PATH, handler=asset, authentication="none"),
 )
 
