@@ -23,10 +23,12 @@ class Client:
     def __init__(self, http: Api, folder: Path) -> None:
         self.http, self.folder = http, folder
         self.branch = ""
+        self.begun = 0
 
     async def begin(self) -> int:
         """A branch to push to; the last step of it."""
-        status, made, _ = await self.http.call("POST", BRANCHES, {"branchName": "work"})
+        self.begun += 1
+        status, made, _ = await self.http.call("POST", BRANCHES, {"branchName": f"work {self.begun}"})
         assert status == 201, made
         self.branch = f"{PROJECT}/branches/{made['branchId']}"
         return (await self.pull())[0]
@@ -228,3 +230,34 @@ def test_a_test_run_says_of_every_case_that_it_was_not_run(tmp_path: Path) -> No
             assert (status, refused["error_code"]) == (404, "TEST_RUN_NOT_FOUND")
 
     run(go())
+
+
+def test_a_branch_that_is_merged_late_does_not_give_ids_away(tmp_path: Path) -> None:
+    async def check(client: Client, sequence: int) -> None:
+        async def begun(*commands: tuple[str, dict[str, Any]], branch: str = "") -> str:
+            if branch:
+                client.branch = branch
+            else:
+                await client.begin()
+            status, found = await client.push(batch((await client.pull())[0], *commands))
+            assert status == 200, found
+            return client.branch
+
+        async def merge(branch: str, how: str = "merge") -> None:
+            status, found, _ = await client.http.call("POST", f"{branch}/{how}", {})
+            assert status == 200, found
+
+        await merge(await begun(topic("T-1", "zza", "one")))
+        late = await begun(topic("T-2", "another", "two"))
+        await merge(await begun(("update_topic", {"id": "T-1", "name": "zze"})))
+        await merge(await begun(topic("T-9", "zza", "nine")))
+        expected = {"T-1": ("zze", "one"), "T-9": ("zza", "nine"), "T-2": ("another", "two")}
+        await merge(late, "sync")
+        for place in (late, f"{PROJECT}/branches/main"):
+            if place != late:
+                await merge(late)
+            client.branch = place
+            found = {id: (each["name"], each["content"]) for id, each in (await client.topics()).items()}
+            assert {id: found.get(id) for id in expected} == expected
+
+    pushing(tmp_path, check)

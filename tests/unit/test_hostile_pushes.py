@@ -11,6 +11,7 @@ from tests.support.commands import batch, message, topic
 from tests.unit.test_projection import PROJECT, pushed
 from vivavoce.engine.rendering import template
 from vivavoce.errors import Conflict, Invalid
+from vivavoce.functions.runtime import gen
 from vivavoce.project import references
 from vivavoce.project.projection import code
 from vivavoce.project.projection.commands.functions import MOST_CODE
@@ -191,3 +192,86 @@ def test_messages_of_a_delay_that_were_added_by_hand_are_not_lost() -> None:
 
 def test_the_smallest_batch_is_read() -> None:
     assert read(batch(3, topic("T", "t"))).sequence == 3
+
+
+# Code as its author laid it out.
+
+BY_HAND = {
+    "a comment in the head": "def f(\n    conv,  # the call\n    a: str,\n):\n    return a\n",
+    "a default with spaces": 'def f(conv, sep="a  b", other=" : ", last="( x )"):\n    return sep\n',
+    "a default over lines": 'def f(conv, sep="""x\n  y:\nz"""):\n    return sep\n',
+    "a body behind the colon": "def f(conv, a: str): return 1\n\n\ndef g():\n    pass\n",
+    "a docstring with quotes": '"""a \\""" b"""\nimport re\n\n\ndef f(conv):\n    return re\n',
+    "something behind the docstring": '"""one"""; X = 2\n\n\ndef f(conv):\n    return X\n',
+    "an import in a text": 'X = """\nfrom _gen import *\n"""\n\n\ndef f(conv):\n    return X\n',
+    "a tab": 'def f(conv, sep="\t\t"):\n    return sep\n',
+}
+
+
+@pytest.mark.parametrize("text", BY_HAND.values(), ids=BY_HAND.keys())
+@pytest.mark.parametrize("head", ["", "from _gen import *\n\n\n"], ids=["bare", "with the import"])
+def test_a_new_description_changes_nothing_of_the_code(text: str, head: str) -> None:
+    text = text if text.startswith('"""') else head + text
+    before = text.replace("def f(", "@func_description('old')\ndef f(", 1)
+    files = {**PROJECT, "functions/f.py": before.encode()}
+    (entity,) = render(files, {}).projection["functions"]["functions"]["entities"].values()
+    assert entity["description"] == "old"
+    found, ids = pushed(files, ("update_function", {"id": entity["id"], "description": "new"}))
+    after = found["functions/f.py"].decode()
+    assert after.replace("@func_description('new')\n", "", 1) == text
+    (entity,) = render(found, ids).projection["functions"]["functions"]["entities"].values()
+    assert entity["description"] == "new"
+
+
+@pytest.mark.parametrize("text", BY_HAND.values(), ids=BY_HAND.keys())
+def test_code_that_is_sent_means_the_same_where_it_is_written(text: str) -> None:
+    found, ids = pushed(dict(PROJECT), function("f", text, description="said"))
+    module = ast.parse(found["functions/f.py"])
+    main = next(node for node in module.body if isinstance(node, ast.FunctionDef) and node.name == "f")
+    main.decorator_list = []
+    module.body = [n for n in module.body if not (isinstance(n, ast.ImportFrom) and n.module == "_gen")]
+    assert ast.dump(module) == ast.dump(ast.parse(text))
+    (entity,) = render(found, ids).projection["functions"]["functions"]["entities"].values()
+    assert entity["description"] == "said" and ast.parse(entity["code"])
+
+
+def test_a_description_without_a_function_to_stand_at_is_refused() -> None:
+    with pytest.raises(Invalid, match="has no function f"):
+        pushed(dict(PROJECT), function("f", "x = 1\n", description="said"))
+
+
+def test_a_random_delay_is_one_that_runs() -> None:
+    delay = {
+        "enabled": True,
+        "initialDelay": 1,
+        "interval": 2,
+        "randomize": True,
+        "delayResponses": [{"id": "D", "message": "m", "duration": 1}],
+    }
+    found, _ = pushed(dict(PROJECT), function("f", "def f(conv):\n    pass\n", latencyControl=delay))
+    given = ast.parse(found["functions/f.py"]).body[-1]
+    assert isinstance(given, ast.FunctionDef)
+    call = next(d for d in given.decorator_list if isinstance(d, ast.Call) and d.keywords)
+    getattr(gen, ast.unparse(call.func))(**{k.arg: ast.literal_eval(k.value) for k in call.keywords if k.arg})
+
+
+def test_words_of_flows_are_exchanged_in_one_reading() -> None:
+    flows = {f"flow_{n}": f"id_{n}" for n in range(2_000)}
+    text = "import flows.flow_7.functions\n" + "x = 'no flow'\n" * 20_000 + "def f(conv):\n    pass\n"
+    opened = code.opened(text, "f", flows)
+    assert opened.text.startswith("import functions.id_7\n")
+    assert "import flows.flow_7.functions\n" in code.closed(opened, "f", flows)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"\x08\x01\x19\x0012345678" + b"\x12\x00" * 60_000,
+        b"\x1b",
+        b"\x08\x01\x1d1234\x12\x00",
+        b"\x12\xff\xff\xff\xff\x7f",
+    ],
+)
+def test_a_batch_has_no_other_fields_that_could_hide_its_commands(body: bytes) -> None:
+    with pytest.raises(BadBatch):
+        read(body)

@@ -27,6 +27,7 @@ class Branch(Struct, frozen=True, kw_only=True):
     tag: str | None = None
     archived_at: datetime | None = None
     ids: dict[str, str] = {}  # path of a part, where somebody else has chosen its id
+    base_ids: dict[str, str] | None = None  # those of `base`; None where they were not kept yet
 
 
 class Step(Struct, frozen=True, kw_only=True):

@@ -177,6 +177,7 @@ class Branches:
                 parent=parent.id,
                 parent_sequence=parent.sequence,
                 base=parent.tree,
+                base_ids=parent.ids,
                 created_at=now,
                 created_by=by,
                 updated_at=now,
@@ -277,7 +278,7 @@ class Branches:
             if conflicts:
                 return Merged(sequence=branch.sequence, conflicts=conflicts)
             await self._store.put_tree(merged)
-            ids = await asyncio.to_thread(living, merged.files, {**parent.ids, **branch.ids})
+            ids = await asyncio.to_thread(living, merged.files, _ids_together(branch, parent.ids, branch.ids))
             if parent.id == MAIN:
                 parent = await self._into_main(principal, account_id, agent_id, parent, merged, by, message)
                 parent = replace(parent, ids=ids)
@@ -285,7 +286,7 @@ class Branches:
                 parent = replace(parent, tree=merged.hash, ids=ids)
             parent = await self._next(account_id, agent_id, parent, "merge", by, message, other=branch.name)
             branch = replace(
-                branch, tree=merged.hash, base=merged.hash, parent_sequence=parent.sequence, ids=parent.ids
+                branch, tree=merged.hash, base=merged.hash, parent_sequence=parent.sequence, ids=ids, base_ids=ids
             )
             await self._next(account_id, agent_id, branch, "merge", by, message, other=branch.name)
             await self._note(principal, "branch.merge", account_id, agent_id, branch)
@@ -315,7 +316,8 @@ class Branches:
                 tree=merged.hash,
                 base=parent.tree,
                 parent_sequence=parent.sequence,
-                ids=await asyncio.to_thread(living, merged.files, {**parent.ids, **branch.ids}),
+                ids=await asyncio.to_thread(living, merged.files, _ids_together(branch, branch.ids, parent.ids)),
+                base_ids=parent.ids,
             )
             branch = await self._next(account_id, agent_id, branch, "sync", by, "", other=parent.name)
             return Merged(sequence=branch.sequence)
@@ -476,6 +478,16 @@ def _checked_name(name: str) -> str:
     if not 0 < len(name) <= MAX_NAME or not name.isprintable():
         raise Invalid(f"The name of a branch should have 1 to {MAX_NAME} characters.")
     return name
+
+
+def _ids_together(branch: Branch, target: Mapping[str, str], other: Mapping[str, str]) -> dict[str, str]:
+    """As the files are merged: what only one side has changed since the base is taken, and `other` where both have."""
+    base = branch.base_ids
+    if base is None:
+        return {**target, **other}
+    changed = {place for place in {*base, *other} if base.get(place) != other.get(place)}
+    kept = {place: id for place, id in target.items() if place not in changed}
+    return {**kept, **{place: id for place, id in other.items() if place in changed}}
 
 
 def _check_sequence(branch: Branch, expected: int | None) -> None:

@@ -35,6 +35,7 @@ MAX_NAME = 200
 MOST_RUNNING = 20  # of an agent at once
 MOST_COMPARED = 100_000  # conversations of a group; the newest of them
 BLOCK = 500
+MOST_METRICS = 100  # that are compared
 LARGEST = 1e100  # of a value that is compared
 CONTAINMENT, SCORE = "containment", "score"
 _UNIT = Bounds(low=0, high=1)
@@ -157,16 +158,17 @@ class Experiments:
         control, variant = [await self._seen(found, deployment) for deployment in (found.control, found.variant)]
         alpha = 1 - confidence
         bounds = {**dict.fromkeys(_flags(control, variant), _UNIT), **_BOUNDS}
-        names = control.samples.keys() & variant.samples.keys()
+        told = _told(control, variant)
+        names = [name for name in told if name in control.samples and name in variant.samples]
         comparisons = await asyncio.to_thread(
-            lambda: {n: compare(control.samples[n], variant.samples[n], alpha, bounds.get(n)) for n in sorted(names)}
+            lambda: {n: compare(control.samples[n], variant.samples[n], alpha, bounds.get(n)) for n in names}
         )
         every = await self._store.count(account_id, agent_id, _during(found, None))
         return Result(
             experiment=found,
             confidence=confidence,
-            control=_group(control, alpha, bounds),
-            variant=_group(variant, alpha, bounds),
+            control=_group(control, told, alpha, bounds),
+            variant=_group(variant, told, alpha, bounds),
             comparisons={name: each for name, each in comparisons.items() if each is not None},
             others=max(0, every.number - control.count - variant.count),
         )
@@ -349,6 +351,15 @@ class _Seen:
                 self.numbers.add(name)
 
 
+def _told(*sides: _Seen) -> list[str]:
+    """The metrics; of very many those that were written most."""
+    written: dict[str, int] = defaultdict(int)
+    for side in sides:
+        for name, sample in side.samples.items():
+            written[name] += sample.count
+    return sorted(sorted(written, key=lambda name: (name not in _BOUNDS, -written[name], name))[:MOST_METRICS])
+
+
 def _flags(*sides: _Seen) -> set[str]:
     """Metrics that only ever say yes or no. A conversation that does not write one says no: its sample is made whole."""
     flags = {name for side in sides for name in side.samples} - {name for side in sides for name in side.numbers}
@@ -363,7 +374,7 @@ def _values(listed: Listed, transcript: Transcript) -> dict[str, float]:
     found: dict[str, float] = {
         metric.name: metric.value
         for metric in (*(each for turn in transcript.turns for each in turn.metrics), *transcript.closing_metrics)
-        if isinstance(metric.value, (bool, int, float)) and abs(metric.value) < LARGEST
+        if metric.name not in _BOUNDS and isinstance(metric.value, (bool, int, float)) and abs(metric.value) < LARGEST
     }
     found[CONTAINMENT] = 0.0 if listed.conversation.is_handoff else 1.0
     score = listed.review.score
@@ -372,13 +383,14 @@ def _values(listed: Listed, transcript: Transcript) -> dict[str, float]:
     return found
 
 
-def _group(seen: _Seen, alpha: float, bounds: Mapping[str, Bounds]) -> Group:
-    between = {name: interval(sample, alpha, bounds.get(name)) for name, sample in seen.samples.items()}
+def _group(seen: _Seen, told: Sequence[str], alpha: float, bounds: Mapping[str, Bounds]) -> Group:
+    samples = {name: seen.samples[name] for name in told if name in seen.samples}
+    between = {name: interval(sample, alpha, bounds.get(name)) for name, sample in samples.items()}
     return Group(
         deployment=seen.deployment,
         conversations=seen.count,
-        counts={name: sample.count for name, sample in seen.samples.items()},
-        means={name: sample.mean for name, sample in seen.samples.items() if sample.mean is not None},
+        counts={name: sample.count for name, sample in samples.items()},
+        means={name: sample.mean for name, sample in samples.items() if sample.mean is not None},
         intervals={name: found for name, found in between.items() if found is not None},
         is_whole=seen.is_whole,
     )

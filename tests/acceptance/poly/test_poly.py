@@ -94,7 +94,11 @@ def test_it_downloads_the_recording_of_a_call(tmp_path: Path) -> None:
         str(ROOT / "examples/calls/booking.yaml"),
     ]
     done = subprocess.run(
-        [*call, "--fast", "--model", "local", "--data", str(data)], capture_output=True, text=True, timeout=300
+        [*call, "--fast", "--model", "local", "--data", str(data)],
+        cwd=tmp_path,  # where it leaves a recording of its own
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     process = Process(str(WORKSHOP), "--data", str(data), "--model", "local")

@@ -466,7 +466,9 @@ class Conversation:
             return
         self._written_once.add(name)
         shown = True if value is None else value
-        if not isinstance(shown, (str, int, float, bool)):
+        if isinstance(shown, int) and not -(2**63) <= shown < 2**63:
+            shown = "a number beyond 64 bits"
+        elif not isinstance(shown, (str, int, float, bool)):
             shown = str(shown)
         Running.effects.metrics.append(
             {"name": clean_text(str(name)), "value": sendable(shown), "at": clock.aware_now(), "write_once": write_once}

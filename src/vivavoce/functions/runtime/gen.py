@@ -46,6 +46,7 @@ def func_latency_control(
     delay_before_responses_start: int = 0,
     silence_after_each_response: int = 0,
     delay_responses: list[tuple[str, int]] | None = None,
+    randomize: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Read from the source when the folder is loaded; at run time it changes nothing."""
     return _as_it_is

@@ -10,13 +10,18 @@ import ast
 import re
 import warnings
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
+from vivavoce.errors import Invalid
 from vivavoce.project.functions import TYPES
 
 HEADER = "from _gen import *  # <AUTO GENERATED>\n"
+_FLOW = re.compile(r"\bflows\.(\w+)\.functions\b")
+_WORD = re.compile(r"\bfunctions\.(\w+)\b")
 _IMPORT = re.compile(r"^from (?:_gen|imports) import \*[^\n]*\n", re.MULTILINE)
 _COMMENT_BEHIND = re.compile(r":[ \t]{0,99}#")
 DECORATORS = ("func_description", "func_parameter", "func_latency_control")
@@ -47,9 +52,7 @@ class Code(Struct, frozen=True, kw_only=True):
 
 def opened(source: str, name: str, flows: Mapping[str, str], *, is_step: bool = False) -> Code:
     """`flows` are the folders of flows with the words that stand for them where the client reads. A step is not described."""
-    text = _bare(source)
-    for folder, word in flows.items():
-        text = re.sub(rf"\bflows\.{re.escape(folder)}\.functions\b", f"functions.{word}", text)
+    text = _FLOW.sub(lambda m: f"functions.{flows[m[1]]}" if m[1] in flows else m[0], _bare(source))
     found = _undecorated(_one_line_head(text, name), name)
     written = _dressed(_decorated(found, name, is_step))
     return _undecorated(_one_line_head(_bare(written), name), name)
@@ -58,22 +61,53 @@ def opened(source: str, name: str, flows: Mapping[str, str], *, is_step: bool = 
 def closed(code: Code, name: str, flows: Mapping[str, str], *, is_step: bool = False, over: str = "") -> str:
     """The file, as the client writes it; with the import and the decorators of the file `over`, where they say the same."""
     own = _own_decorators(over, code, name) if over else None
+    if over and opened(over, name, flows, is_step=is_step).text == code.text:  # only what describes it has changed
+        return _decorated(replace(code, text=_undecorated(over, name).text), name, is_step, own)
+    folders = {word: folder for folder, word in flows.items()}
     text = _dressed(_decorated(code, name, is_step, own))
-    if found := _IMPORT.search(over):
-        text = text.replace(HEADER, found[0], 1)
-    for folder, word in flows.items():
-        text = re.sub(rf"\bfunctions\.{re.escape(word)}\b", f"flows.{folder}.functions", text)
-    return text
+    if found := _standing_import(over):
+        text = text.replace(HEADER, found, 1)
+    return _WORD.sub(lambda m: f"flows.{folders[m[1]]}.functions" if m[1] in folders else m[0], text)
 
 
 def _bare(source: str) -> str:
-    return _IMPORT.sub("", source, count=1).lstrip("\n")
+    return source.replace(_standing_import(source), "", 1).lstrip("\n")
+
+
+def _standing_import(source: str) -> str:
+    """Its line, or nothing: what stands in a text of the author's is no import."""
+    found = _IMPORT.search(source)
+    if found is None:
+        return ""
+    before = source[: found.start()]
+    module = _module(source) if any(quote in before for quote in _QUOTES) else None
+    if module is None:
+        return found[0]
+    lines = {node.lineno for node in module.body if isinstance(node, ast.ImportFrom)}
+    return found[0] if before.count("\n") + 1 in lines else ""
+
+
+def _end_of_docstring(text: str) -> int:
+    """Where it ends; -1 where there is none, or none that a line ends with."""
+    if not text.startswith(_QUOTES):
+        return -1
+    module = _module(text)
+    if module is None:
+        return -1
+    first = module.body[0]
+    if not isinstance(first, ast.Expr) or not isinstance(first.value, ast.Constant) or first.end_lineno is None:
+        return -1
+    lines = _lines(text)
+    last = lines[first.end_lineno - 1].encode()
+    if last[first.end_col_offset :].strip():
+        return -1
+    return sum(map(len, lines[: first.end_lineno - 1])) + len(last[: first.end_col_offset].decode())
 
 
 def _dressed(text: str) -> str:
     text = text.lstrip("\n")
-    if text.startswith(_QUOTES) and (end := text.find(text[:3], 3)) != -1:
-        docstring, rest = text[: end + 3], text[end + 3 :].lstrip("\n")
+    if (end := _end_of_docstring(text)) != -1:
+        docstring, rest = text[:end], text[end:].lstrip("\n")
         return f"{docstring}\n\n{HEADER}{rest}" if _is_import(rest) else f"{docstring}\n{HEADER}\n{rest}"
     return HEADER + text if _is_import(text) else f"{HEADER}\n\n{text}"
 
@@ -98,7 +132,9 @@ def _one_line_head(text: str, name: str) -> str:
     for found, wanted in (("( ", "("), (" )", ")"), (" :", ":")):
         head = head.replace(found, wanted)
     head = re.sub(r"\):[ ]?#", "):  #", re.sub(r",\):$", "):", head))
-    return "".join([*lines[:first], head, "\n", *lines[last + 1 :]])
+    found = "".join([*lines[:first], head, "\n", *lines[last + 1 :]])
+    # A comment within would swallow what follows it, and a head is not what it seems where another line ends with a colon.
+    return found if _main(found, name, is_plain=True) is not None else text
 
 
 def _ends_head(line: str) -> bool:
@@ -112,14 +148,21 @@ def _lines(text: str) -> list[str]:
 
 def _main(text: str, name: str, *, is_plain: bool = False) -> Any:
     """The first function of that name, wherever it stands."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    module = _module(text)
+    if module is None:
         return None
     kinds = (ast.FunctionDef,) if is_plain else (ast.FunctionDef, ast.AsyncFunctionDef)
     return next((node for node in ast.walk(module) if isinstance(node, kinds) and node.name == name), None)
+
+
+@lru_cache(maxsize=4)  # the same text is looked at several times in a row
+def _module(text: str) -> ast.Module | None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
 
 
 # Decorators.
@@ -203,8 +246,12 @@ def _constant(node: ast.expr, otherwise: Any) -> Any:
 def _decorated(code: Code, name: str, is_step: bool, own: list[str] | None = None) -> str:
     main = _main(code.text, name)
     described = not is_step and (code.description or code.parameters or code.delay)
-    if main is None or not (described or code.delay):
+    if not (described or code.delay):
         return code.text
+    if main is None:
+        if _module(code.text) is None:
+            return code.text  # the folder's check will say where it is no Python
+        raise Invalid(f"The code of {name!r} has no function {name} that its description could stand at.")
     lines = _lines(code.text)
     place = main.lineno - 1
     indent = lines[place][: len(lines[place]) - len(lines[place].lstrip(" \t"))]

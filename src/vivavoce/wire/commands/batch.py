@@ -61,15 +61,17 @@ def _check_count(body: bytes) -> None:
     at, count = 0, 0
     while at < len(body):
         tag, at = _varint(body, at)
-        value, after = _varint(body, at)
-        at = after + value if tag & 7 == _LENGTH_DELIMITED else after
-        count += tag == _COMMANDS
+        if tag not in (_SEQUENCE, _COMMANDS):
+            raise BadBatch(f"The batch has a field that is not known here, number {tag >> 3}. Nothing was changed.")
+        value, at = _varint(body, at)
+        if tag == _COMMANDS:
+            at, count = at + value, count + 1
         if count > MOST_COMMANDS:
             raise BadBatch(f"A batch may have {MOST_COMMANDS} commands; this one has more.")
 
 
-_LENGTH_DELIMITED = 2
-_COMMANDS = 2 << 3 | _LENGTH_DELIMITED
+_SEQUENCE = 1 << 3  # as a number
+_COMMANDS = 2 << 3 | 2  # with their length
 
 
 def _varint(body: bytes, at: int) -> tuple[int, int]:
