@@ -64,7 +64,7 @@ VALUES = {
     "annotationId": "none", "receiptId": "none", "clientEnv": "sandbox", "identifier": "none", "keyId": "none",
     "exportId": "none", "entryId": "1", "turnIndex": "0", "deploymentId": "sandbox",
     "accountId": "acme", "branchId": "main", "branch_id": "main", "topicId": "none",
-    "deployment_id": "sandbox", "ab_test_id": "none", "testRunId": "none", "template_id": "none", "variantId": "none", "attributeId": "none",
+    "deployment_id": "sandbox", "ab_test_id": "none", "testRunId": "none", "testId": "none", "template_id": "none", "variantId": "none", "attributeId": "none",
 }  # fmt: skip
 
 

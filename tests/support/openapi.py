@@ -59,7 +59,8 @@ SENTENCES = (
     r"This is a draft; publish it first|The draft is the folder itself|limit should be a whole number",
     r"There is no deployment|Conversation ID does not exist|A tag should have",
     r"is not an environment: sandbox|What is published goes to sandbox first|The agent would have an error",
-    r"cannot be read as sound|is not a WAV file|has no sound|settings is not as it should be|settings\.text should|text should have",
+    r"The body is no batch of commands|The batch has no commands|Command \d+ |The batch has a field|The name of an A/B test should|chosen_deployment_id should be",
+    r"The variant |cannot be read as sound|is not a WAV file|has no sound|settings is not as it should be|settings\.text should|text should have",
     r"has no sound for this text|The turn is .* it should be a number|The body is empty; send a WAV",
 )
 
@@ -77,9 +78,9 @@ def fitted(found: dict[str, Any]) -> Any:
     return schema
 
 
-@schemathesis.serializer("audio/wav")
+@schemathesis.serializer("audio/wav", "application/octet-stream")
 def sound(context: Any, value: Any) -> Any:
-    """Whatever bytes were made up: what is no sound has to be told so."""
+    """Whatever bytes were made up: what is no sound, or no batch of commands, has to be told so."""
     return value if isinstance(value, bytes) else str(value).encode()
 
 

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from vivavoce.domain.experiment import Experiment
 from vivavoce.domain.sequential import Comparison
 from vivavoce.wire.times import iso
 
+Name: TypeAlias = Annotated[str, Meta(min_length=1, max_length=200)]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=100)]
+
 
 class CreateAbTestBody(Struct, frozen=True, kw_only=True):
-    name: str
+    name: Name
     variant_deployment_id: str
-    traffic_percentage: float
-    client_env: str = "live"
+    traffic_percentage: Share
+    client_env: Literal["live", "pre-release"] = "live"
 
 
 class UpdateAbTestBody(Struct, frozen=True, kw_only=True):
-    name: str | UnsetType = UNSET
-    traffic_percentage: float | UnsetType = UNSET
+    name: Name | UnsetType = UNSET
+    traffic_percentage: Share | UnsetType = UNSET
 
 
 class EndAbTestBody(Struct, frozen=True, kw_only=True):
