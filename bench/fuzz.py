@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SLOW_SECONDS = 5
 LONGEST = 4096  # bytes of an input
+sys.path.insert(0, str(ROOT))
 
 
 def loader() -> tuple[Callable[[bytes], object], list[bytes]]:
@@ -148,7 +149,39 @@ def frames() -> tuple[Callable[[bytes], object], list[bytes]]:
     ]
 
 
-TARGETS = {f.__name__: f for f in (loader, yaml, references, codec, cursor, wav, media_streams, frames)}
+def pushes() -> tuple[Callable[[bytes], object], list[bytes]]:
+    """A batch of commands upon a small folder, and what comes of it rendered again."""
+    from tests.support.commands import batch, topic
+
+    from vivavoce.errors import Conflict, Invalid
+    from vivavoce.project.projection.commands import applying
+    from vivavoce.project.projection.rendering import render, written
+    from vivavoce.wire.commands.batch import read
+
+    code = "def act(conv, a: str):\n    return a\n"
+    step = {"id": "S", "name": "ask", "prompt": "Ask {{fn:act}}."}
+    seeds = [
+        batch(1, topic("T", "Opening hours", "{{fn:act}} at nine."), ("update_topic", {"id": "T", "name": "b"})),
+        batch(1, ("create_function", {"id": "F", "name": "act", "description": "d", "code": code})),
+        batch(1, ("create_flow", {"id": "L", "name": "l", "startStepId": "S", "steps": [step]}), ("delete_flow", {"flowId": "L"})),
+        batch(1, ("update_rules", {"behaviour": "Be brief."}), ("document_create", {"path": "N.md", "content": "n"})),
+        batch(1, ("variant_create_variant", {"id": "V", "name": "v"}), ("variant_create_attribute", {"id": "A", "name": "a", "variantValues": {"values": {"V": "x"}}})),
+        batch(1, ("create_test_case", {"id": "C", "name": "c", "scenario": "s", "channel": "chat.polyai"})),
+    ]  # fmt: skip
+    files = {"project.yaml": b"project_id: tiny\naccount_id: acme\n", "topics/a.yaml": b"name: a\ncontent: b  # c\n"}
+    before = render(files, {})
+
+    def run(data: bytes) -> None:
+        try:
+            found, ids = written(files, {}, before, applying.apply(before.projection, read(data).commands))
+        except (Invalid, Conflict):
+            return
+        render(found, ids)
+
+    return run, seeds
+
+
+TARGETS = {f.__name__: f for f in (loader, yaml, references, codec, cursor, wav, media_streams, frames, pushes)}
 
 
 def fuzz(name: str, seconds: int) -> None:
