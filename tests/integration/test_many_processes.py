@@ -234,6 +234,49 @@ def test_what_is_published_at_one_process_is_served_by_the_other_within_a_second
     both(tmp_path, check)
 
 
+def test_an_ab_test_that_is_begun_at_one_process_draws_at_the_other_within_a_second(tmp_path: Path) -> None:
+    async def check(two: Two, first: Api, second: Api) -> None:
+        branches, deployments = "/v1/agents/tiny/branches", "/v1/agents/tiny/deployments"
+
+        async def published(text: str) -> str:
+            _, made, _ = await first.call("POST", branches, {"branchName": text})
+            branch = f"{branches}/{made['branchId']}"
+            await first.call("PATCH", f"{branch}/behavior", {"behavior": f"{text} {{{{fn:act}}}}\n"})
+            status, merged, _ = await first.call("POST", f"{branch}/merge", {})
+            assert status == 200, merged
+            return str((await first.call("GET", f"{deployments}/sandbox"))[1]["id"])
+
+        async def deployment() -> str:
+            id = (await second.open(clientEnv="pre-release"))["conversationId"]
+            return str((await second.call("GET", f"{LIST}/{id}"))[1]["deploymentId"])
+
+        control = await published("Be kind.")
+        await first.call("POST", f"{deployments}/{control}/promote", {})
+        control = (await first.call("GET", f"{deployments}/pre-release"))[1]["id"]
+        await asyncio.wait_for(until(deployment, control), 1.0)
+        variant = await published("Be brief.")
+        wish = {
+            "name": "brief",
+            "variant_deployment_id": variant,
+            "traffic_percentage": 100,
+            "client_env": "pre-release",
+        }
+        tests = "/adk/v1/accounts/acme/projects/tiny/ab-tests"
+        status, made, _ = await first.call("POST", tests, wish)
+        assert status == 200, made
+        await asyncio.wait_for(until(deployment, variant), 1.0)
+        status, refused, _ = await second.call("POST", tests, wish)  # which knows of the first one's
+        assert (status, refused["error_code"]) == (409, "AB_TEST_TRAFFIC_EXCEEDED")
+        await second.call("DELETE", f"{tests}/{made['id']}", {})
+
+        async def running() -> str:
+            return str((await first.call("GET", f"{tests}/active"))[1].get("id", "none"))
+
+        await asyncio.wait_for(until(running, "none"), 1.0)
+
+    both(tmp_path, check)
+
+
 def test_a_call_whose_process_is_gone_is_ended_by_another(tmp_path: Path) -> None:
     async def go() -> None:
         database, data = postgres.fresh(), tmp_path / "a"
