@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import wave
@@ -25,7 +26,8 @@ def project(place: Path) -> Path:
 
 @pytest.fixture
 def poly(tmp_path: Path) -> Iterator[Poly]:
-    process = Process(str(WORKSHOP), "--data", str(tmp_path / "data"), "--model", "local")
+    served = shutil.copytree(WORKSHOP, tmp_path / "served")  # which merges write into
+    process = Process(str(served), "--data", str(tmp_path / "data"), "--model", "local")
     try:
         yield Poly(project(tmp_path), process.address)
     finally:
@@ -69,6 +71,13 @@ def test_it_promotes_and_goes_back(poly: Poly) -> None:
         }  # fmt: skip
         assert poly("deployments", "show", first.version[:9])["deployment"]["id"] == first.id
         assert "live" in poly.run("deployments", "list").stdout
+        branch = client.branches.create("bike-workshop", "shorter").branch_id
+        client.branches.put_behaviour("bike-workshop", branch, "Be brief.\n")
+        client.branches.merge("bike-workshop", branch)
+        second = client.deployments.active("bike-workshop").active_deployments["sandbox"].version
+        assert second != first.version
+        poly("deployments", "rollback", "--to", first.version[:9], "--force")
+        assert client.deployments.active("bike-workshop").active_deployments["sandbox"].version == first.version
 
 
 def test_it_reads_and_writes_real_time_configuration(poly: Poly) -> None:
