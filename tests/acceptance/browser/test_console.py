@@ -67,6 +67,7 @@ def every_page(server: Server) -> dict[str, str]:
         "review": f"{conversations}/{said}?layers=variables&layers=flows&layers=calls&layers=topics&layers=latency&layers=logs&layers=requests",
         "call": f"{conversations}/{a_call(server)}", "prompt": f"{conversations}/{said}/turns/1/prompt", "talk": f"{AGENT}/talk",
         "talk on": f"{AGENT}/talk?conversation={said}", "voice": f"{AGENT}/talk?mode=call", "operations": "/console/operations",
+        "A/B tests": f"{AGENT}/ab-tests",
         "not found": f"{conversations}/none", "sign in": "/console/sign-in?next=/console",
     }  # fmt: skip
 
