@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from statistics import NormalDist
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vivavoce.domain.experiment import Experiment, drawn, point_of
@@ -30,6 +30,7 @@ def seen(count: int, ones: int) -> Sample:
     return Sample(count=count, total=ones, squares=ones)
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 25), max_size=4))
 def test_each_of_several_tests_gets_its_share_and_no_conversation_is_in_two(shares: list[float]) -> None:
     running = [running_test(number, share) for number, share in enumerate(shares)]
@@ -55,6 +56,7 @@ def test_more_traffic_for_one_test_takes_none_of_the_conversations_that_it_had()
     assert before < {point for point in points if drawn([running_test(0, 35)], point)}
 
 
+@settings(deadline=None)
 @given(counts, st.floats(0, 1), counts, st.floats(0, 1), st.sampled_from([0.2, 0.05, 0.01]))
 def test_an_interval_holds_what_was_seen_and_the_p_value_agrees_with_it(
     n: int, p: float, m: int, q: float, alpha: float
@@ -72,6 +74,7 @@ def test_an_interval_holds_what_was_seen_and_the_p_value_agrees_with_it(
         assert (found.p_value < alpha) == (not found.low <= 0 <= found.high)
 
 
+@settings(deadline=None)
 @given(counts, st.floats(0, 1), st.floats(0, 1))
 def test_control_and_variant_exchanged_say_the_opposite(n: int, p: float, q: float) -> None:
     one, other = seen(n, round(n * p)), seen(n, round(n * q))
