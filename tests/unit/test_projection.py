@@ -15,7 +15,7 @@ from vivavoce.errors import Conflict, Invalid
 from vivavoce.project.loader import load
 from vivavoce.project.projection.commands import applying
 from vivavoce.project.projection.commands.applying import CommandRefused
-from vivavoce.project.projection.rendering import AmbiguousNames, render, written
+from vivavoce.project.projection.rendering import AmbiguousNames, living, render, written
 from vivavoce.project.tree import Tree, read_tree, tree_hash
 from vivavoce.wire.commands.batch import MAX_BYTES, BadBatch, read
 
@@ -101,6 +101,16 @@ def test_a_function_s_name_leads_to_its_own_file_or_is_refused(name: str) -> Non
         assert not name.isidentifier() or len(name) > 200
         return
     assert found.keys() - PROJECT.keys() == {f"functions/{name}.py"} and name.isidentifier()
+
+
+@pytest.mark.parametrize("path", ["functions/my-helpers.py", "functions/__helpers.py", "flows/f/functions/my-fn.py"])
+def test_a_file_that_is_called_otherwise_is_rendered_and_stays(path: str) -> None:
+    """What the loader takes can be pulled, and merged, whatever a push might not make."""
+    flow = {"flows/f/flow_config.yaml": b"name: f\ndescription: d\nstart_step: a\n", "flows/f/steps/a.yaml": b"step_type: advanced_step\nname: a\nprompt: x\n"}  # fmt: skip
+    files = {**PROJECT, **flow, path: b"X = 1\n"}
+    assert not [fault for fault in load(Tree(hash=tree_hash(files), files=files)).faults if fault.severity == "error"]
+    found, ids = pushed(files, topic("T-1", "One"))
+    assert found[path] == files[path] and living(found, ids) == ids
 
 
 def test_two_parts_that_would_be_one_file_are_refused_by_its_name() -> None:

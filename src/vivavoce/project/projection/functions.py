@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import PurePosixPath
 
 from vivavoce.domain.ids import clean_name
-from vivavoce.errors import Invalid
 from vivavoce.project import layout
 from vivavoce.project.functions import variables
 from vivavoce.project.projection import code
@@ -93,12 +92,7 @@ def delay_of(folder: Folder, path: str, delay: Delay | None) -> Json:
 
 
 def part_of(home: str, entity: Json, words: dict[str, str], *, is_step: bool = False) -> Part:
-    """Raises Invalid where its name is none that Python could call."""
     name = entity["name"]
-    if not name.isidentifier() or name.startswith("__"):
-        raise Invalid(
-            f"A function cannot be called {name[:64]!r}: use letters, digits and underscores, a letter first."
-        )
     path = f"{home}/{name}.py"
     parameters = entities(entity, "parameters")
     delay = entity.get("latencyControl") or {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vivavoce.project.projection.commands.functions import code_of, delay_of, function_changes, function_of
+from vivavoce.project.projection.commands.functions import code_of, delay_of, function_changes, function_of, name_of
 from vivavoce.project.projection.commands.held import (
     Change,
     Payload,
@@ -115,11 +115,11 @@ def _function_step_create(projection: Json, payload: Payload) -> None:
     step = needed(payload, "functionStep")
     function = needed(step, "function")
     entity = {
-        "name": step["name"],
+        "name": name_of(step),
         "type": "function_step",
         "function": {
             "id": function["id"],
-            "name": step["name"],
+            "name": name_of(step),
             "code": code_of(function),
             "errors": [],
             "latencyControl": delay_of(function.get("latencyControl") or {}),
@@ -133,7 +133,7 @@ def _function_step_update(projection: Json, payload: Payload) -> None:
     step = _step(projection, payload, payload["stepId"], "function_step")
     function = mapping(said.get("function"))
     if "name" in said:
-        step["name"] = step["function"]["name"] = said["name"]
+        step["name"] = step["function"]["name"] = name_of(said)
     if "code" in function:
         step["function"]["code"] = code_of(function)
     if "latencyControl" in function:

@@ -31,6 +31,14 @@ def _by_id(said: Sequence[Payload], what: str) -> Json:
     return collection(found)
 
 
+def name_of(payload: Payload) -> str:
+    """A folder may hold files that are called otherwise, and none of them is made by a push."""
+    name = str(payload["name"])
+    if not name.isidentifier() or name.startswith("__"):
+        raise Refusal(f"a function cannot be called {name[:64]!r}: use letters, digits and underscores, a letter first")
+    return name
+
+
 def code_of(payload: Payload) -> str:
     """With plain line ends, as it is read from a file."""
     code = str(payload["code"])
@@ -52,7 +60,7 @@ def delay_of(said: Payload) -> Json:
 def function_of(payload: Payload) -> Json:
     """As it is created: everything is there, if only by default."""
     return {
-        "name": payload["name"],
+        "name": name_of(payload),
         "description": payload.get("description", ""),
         "parameters": parameters_of(payload.get("parameters") or []),
         "code": code_of(payload),
@@ -63,7 +71,9 @@ def function_of(payload: Payload) -> Json:
 
 
 def function_changes(payload: Payload) -> Json:
-    found: Json = {key: payload[key] for key in ("name", "description", "archived") if key in payload}
+    found: Json = {key: payload[key] for key in ("description", "archived") if key in payload}
+    if "name" in payload:
+        found["name"] = name_of(payload)
     if "code" in payload:
         found["code"] = code_of(payload)
     if "parameters" in payload:
