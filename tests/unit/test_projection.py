@@ -113,6 +113,16 @@ def test_a_file_that_is_called_otherwise_is_rendered_and_stays(path: str) -> Non
     assert found[path] == files[path] and living(found, ids) == ids
 
 
+def test_mocks_of_no_sensible_shape_are_rendered_as_none() -> None:
+    files = files_of(ROOT / "tests/agents/carried")
+    text = files["test_suite/a_room.yaml"].decode()
+    start, end = text.index("api_mocks:"), text.index("prompt_assertions:")
+    odd = {**files, "test_suite/a_room.yaml": f"{text[:start]}api_mocks: {{rooms: {{book: 5}}}}\n{text[end:]}".encode()}
+    assert not [fault for fault in load(Tree(hash=tree_hash(odd), files=odd)).faults if fault.severity == "error"]
+    (case,) = render(odd, {}).projection["testing"]["testCases"]["entities"].values()
+    assert case["apiMocks"] == {"rooms": {"book": []}}
+
+
 def test_two_parts_that_would_be_one_file_are_refused_by_its_name() -> None:
     with pytest.raises(AmbiguousNames, match=r"topics/"):
         pushed(dict(PROJECT), topic("T-1", "Opening hours"), topic("T-2", "opening-hours"))

@@ -44,7 +44,10 @@ def _case(folder: Folder, path: str, names: dict[str, str]) -> Json:
         "sipHeaders": {key: as_text(value) for key, value in mapping(item.get("sip_headers")).items()},
         "integrationAttributes": mapping(item.get("integration_attributes")),
         "apiMocks": {
-            name: {operation: [_rule(rule) for rule in rules or ()] for operation, rules in mapping(operations).items()}
+            name: {
+                operation: [_rule(rule) for rule in (rules if isinstance(rules, list) else ())]
+                for operation, rules in mapping(operations).items()
+            }
             for name, operations in mapping(item.get("api_mocks")).items()
         },
         "assertions": [*_prompts(item), *_calls(item)],
