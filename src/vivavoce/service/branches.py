@@ -26,7 +26,6 @@ from vivavoce.project.editing import Files
 from vivavoce.project.loader import load
 from vivavoce.project.projection.rendering import living
 from vivavoce.project.tree import check_sizes, tree_hash
-from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
@@ -91,7 +90,7 @@ class Branches:
 
     async def listed(self, principal: Principal, agent_id: str, *, archived: bool = False) -> list[Branch]:
         """In order of age; `main` first."""
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         found = [
             branch for branch in await self._all(account_id, agent_id) if (branch.archived_at is not None) == archived
         ]
@@ -99,7 +98,7 @@ class Branches:
         return found if archived else [await self._main(account_id, agent_id), *found]
 
     async def get(self, principal: Principal, agent_id: str, id: str) -> Branch:
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         return await self._branch(account_id, agent_id, id)
 
     async def files(
@@ -109,7 +108,7 @@ class Branches:
         branch = await self.get(principal, agent_id, id)
         if at is None or at == branch.sequence:
             return branch, await self._tree(branch.tree)
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         step = await self._step(account_id, agent_id, id, at)
         if step is None:
             raise BranchNotFound(f"Branch {branch.name!r} has no step {at}; its last one is {branch.sequence}.")
@@ -118,14 +117,14 @@ class Branches:
     async def history(self, principal: Principal, agent_id: str, id: str) -> list[Step]:
         """Oldest first."""
         branch = await self.get(principal, agent_id, id)
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         found = await self._store.facts(account_id, agent_id, STEP, self._clock.now())
         steps = [msgspec.convert(body, Step) for body in found]
         return sorted((s for s in steps if s.branch == id and s.sequence <= branch.sequence), key=lambda s: s.sequence)
 
     async def to_try(self, principal: Principal, agent_id: str, id: str, *, expected: int | None = None) -> Deployment:
         """What a draft chat on the branch as it is now begins on."""
-        account_id = await self._account(principal, agent_id, "chat")
+        account_id = await self._deployments.account_for(principal, agent_id, "chat")
         branch = await self._branch(account_id, agent_id, id)
         _check_sequence(branch, expected)
         environment = f"branch {branch.id}"
@@ -157,7 +156,7 @@ class Branches:
         expected: int | None = None,
     ) -> Branch:
         """A copy of another branch as it is now. `expected` is the last step of that one which the caller knows."""
-        account_id = await self._account(principal, agent_id, "write")
+        account_id = await self._deployments.account_for(principal, agent_id, "write")
         name = _checked_name(name)
         async with self._claims.hold(CLAIM, account_id, agent_id):
             parent = await self._branch(account_id, agent_id, source)
@@ -200,7 +199,7 @@ class Branches:
     ) -> Branch:
         """The branch after a change of its files, which must not bring errors into the folder that were not there.
         `change` may raise a VivavoceError."""
-        account_id = await self._account(principal, agent_id, "write")
+        account_id = await self._deployments.account_for(principal, agent_id, "write")
         if id == MAIN:
             raise MainBranch("Cannot directly update main branch; make a branch, change that, and merge it.")
         async with self._claims.hold(CLAIM, account_id, agent_id):
@@ -237,7 +236,7 @@ class Branches:
             return await self._put(account_id, agent_id, replace(branch, archived_at=self._clock.now()))
 
     async def restore(self, principal: Principal, agent_id: str, id: str) -> Branch:
-        account_id = await self._account(principal, agent_id, "write")
+        account_id = await self._deployments.account_for(principal, agent_id, "write")
         async with self._claims.hold(CLAIM, account_id, agent_id):
             branch = await self._known(account_id, agent_id, id)
             if branch is None or branch.archived_at is None:
@@ -356,15 +355,11 @@ class Branches:
         self, principal: Principal, agent_id: str, id: str, permission: Permission = "write"
     ) -> AsyncIterator[tuple[str, Branch]]:
         """(account, branch), held while it is changed."""
-        account_id = await self._account(principal, agent_id, permission)
+        account_id = await self._deployments.account_for(principal, agent_id, permission)
         if id == MAIN:
             raise MainBranch("This cannot be done to the main branch.")
         async with self._claims.hold(CLAIM, account_id, agent_id):
             yield account_id, await self._branch(account_id, agent_id, id)
-
-    async def _account(self, principal: Principal, agent_id: str, permission: Permission) -> str:
-        require(principal, permission, agent_id)
-        return await self._deployments.account_of(principal, agent_id)
 
     async def _all(self, account_id: str, agent_id: str) -> list[Branch]:
         """Without main."""

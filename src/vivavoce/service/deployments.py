@@ -14,7 +14,7 @@ from vivavoce.domain.agent import Agent
 from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.conversation import ENVIRONMENTS, Environment
 from vivavoce.domain.deployment import Deployment, Tree
-from vivavoce.domain.principal import Principal
+from vivavoce.domain.principal import Permission, Principal
 from vivavoce.engine.prepared import Prepared
 from vivavoce.entities import languages
 from vivavoce.errors import AgentNotFound, DraftNotFound, Forbidden, Invalid, UsageError, VivavoceError
@@ -321,6 +321,11 @@ class Deployments:
             raise AgentNotFound(f"There is no agent {agent_id!r}.")
         require_agent(principal, agent_id)
         return visible[0]
+
+    async def account_for(self, principal: Principal, agent_id: str, permission: Permission) -> str:
+        """The same, for a principal that must have the right."""
+        require(principal, permission, agent_id)
+        return await self.account_of(principal, agent_id)
 
     async def resolve(
         self, principal: Principal, agent_id: str, environment: str, *, id: str | None = None

@@ -17,11 +17,10 @@ from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.deployment import Deployment
 from vivavoce.domain.experiment import Experiment
 from vivavoce.domain.fact import Fact
-from vivavoce.domain.principal import Permission, Principal
+from vivavoce.domain.principal import Principal
 from vivavoce.domain.record import Criteria, Listed, Order, Transcript
 from vivavoce.domain.sequential import Bounds, Comparison, Sample, compare, interval
 from vivavoce.errors import Conflict, Invalid, NotFound
-from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
@@ -141,19 +140,19 @@ class Experiments:
 
     async def listed(self, principal: Principal, agent_id: str) -> Sequence[Experiment]:
         """Newest first."""
-        return await self._assignments.all(await self._account(principal, agent_id, "read"), agent_id)
+        return await self._assignments.all(await self._deployments.account_for(principal, agent_id, "read"), agent_id)
 
     async def active(self, principal: Principal, agent_id: str) -> Sequence[Experiment]:
         return [each for each in await self.listed(principal, agent_id) if each.ended_at is None]
 
     async def get(self, principal: Principal, agent_id: str, id: str) -> Experiment:
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         return await self._find(account_id, agent_id, id)
 
     async def result(self, principal: Principal, agent_id: str, id: str, *, confidence: float = 0.95) -> Result:
         """How the two have done since it began. It may be asked at any time and as often as one likes: what it says holds at all
         of these looks together with that confidence."""
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         found = await self._find(account_id, agent_id, id)
         control, variant = [await self._seen(found, deployment) for deployment in (found.control, found.variant)]
         alpha = 1 - confidence
@@ -203,7 +202,7 @@ class Experiments:
         by: str = "",
     ) -> Experiment:
         """From now on. The variant is any version that was published."""
-        account_id = await self._account(principal, agent_id, "admin")
+        account_id = await self._deployments.account_for(principal, agent_id, "admin")
         if environment not in ("live", "pre-release"):
             raise Invalid("An A/B test runs in live or in pre-release.")
         async with self._claims.hold(EXPERIMENT, account_id, agent_id):
@@ -303,7 +302,7 @@ class Experiments:
     @asynccontextmanager
     async def _own(self, principal: Principal, agent_id: str, id: str) -> AsyncIterator[Experiment]:
         """One that is running, held while it is changed."""
-        account_id = await self._account(principal, agent_id, "admin")
+        account_id = await self._deployments.account_for(principal, agent_id, "admin")
         async with self._claims.hold(EXPERIMENT, account_id, agent_id):
             self._assignments.forget(account_id, agent_id)
             found = await self._find(account_id, agent_id, id)
@@ -316,10 +315,6 @@ class Experiments:
             if each.id == id:
                 return each
         raise ExperimentNotFound(f"There is no A/B test {id[:64]!r} of agent {agent_id!r}.")
-
-    async def _account(self, principal: Principal, agent_id: str, permission: Permission) -> str:
-        require(principal, permission, agent_id)
-        return await self._deployments.account_of(principal, agent_id)
 
 
 def _during(experiment: Experiment, deployment: str | None) -> Criteria:

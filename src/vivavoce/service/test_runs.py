@@ -10,11 +10,10 @@ import msgspec
 from vivavoce.domain.branch import MAIN
 from vivavoce.domain.clock import Clock, Random
 from vivavoce.domain.fact import Fact
-from vivavoce.domain.principal import Permission, Principal
+from vivavoce.domain.principal import Principal
 from vivavoce.domain.test_run import TestResult, TestRun
 from vivavoce.errors import Invalid, NotFound
 from vivavoce.project.projection.rendering import test_cases
-from vivavoce.service.access import require
 from vivavoce.service.branches import Branches
 from vivavoce.service.deployments import Deployments
 from vivavoce.store.interface import Store
@@ -55,7 +54,7 @@ class TestRuns:
         by: str = "",
     ) -> TestRun:
         """Of the cases with those ids or any of those tags; of all of the branch where neither is given."""
-        account_id = await self._account(principal, agent_id, "write")
+        account_id = await self._deployments.account_for(principal, agent_id, "write")
         if len(name) > MAX_NAME:
             raise Invalid(f"The name of a test run may have {MAX_NAME} characters.")
         found, tree = await self._branches.files(principal, agent_id, branch)
@@ -91,11 +90,11 @@ class TestRuns:
 
     async def listed(self, principal: Principal, agent_id: str, *, branch: str | None = None) -> Sequence[TestRun]:
         """Newest first."""
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         return [run for run in await self._all(account_id, agent_id) if branch in (None, run.branch)]
 
     async def get(self, principal: Principal, agent_id: str, id: str) -> TestRun:
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         fact = await self._store.get_fact(account_id, agent_id, TEST_RUN, id, self._clock.now())
         if fact is None:
             raise TestRunNotFound(f"There is no test run {id[:64]!r} of agent {agent_id!r}.")
@@ -118,7 +117,3 @@ class TestRuns:
         await self._store.put_fact(fact)
         for old in (await self._all(account_id, agent_id))[MOST_KEPT:]:
             await self._store.remove_fact(account_id, agent_id, TEST_RUN, old.id)
-
-    async def _account(self, principal: Principal, agent_id: str, permission: Permission) -> str:
-        require(principal, permission, agent_id)
-        return await self._deployments.account_of(principal, agent_id)

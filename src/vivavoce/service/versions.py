@@ -14,7 +14,6 @@ from vivavoce.domain.deployment import Deployment, DeploymentKind, Tree
 from vivavoce.domain.difference import FileDifference, differences
 from vivavoce.domain.principal import Principal
 from vivavoce.errors import Conflict, DraftNotFound, Invalid, NotFound, VivavoceError
-from vivavoce.service.access import require
 from vivavoce.service.audit import Audit
 from vivavoce.service.claims import Claims
 from vivavoce.service.deployments import Deployments
@@ -77,17 +76,17 @@ class Versions:
         self, principal: Principal, agent_id: str, environment: str, *, limit: int = MOST_LISTED
     ) -> Sequence[Deployment]:
         """Newest first; the first serves the environment."""
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         return await self._store.deployments(account_id, agent_id, _stage(environment), limit=limit)
 
     async def active(self, principal: Principal, agent_id: str) -> dict[Stage, Deployment | None]:
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         found = await self._deployments.active(account_id, agent_id)
         return {stage: found.get(stage) for stage in STAGES}
 
     async def get(self, principal: Principal, agent_id: str, name: str) -> Deployment:
         """By id, by the first digits of its version (the newest that has it), or by an environment, which is what serves it."""
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         return await self._find(principal, account_id, agent_id, name)
 
     async def files(self, principal: Principal, agent_id: str, name: str) -> tuple[Deployment, Tree]:
@@ -99,7 +98,7 @@ class Versions:
         self, principal: Principal, agent_id: str, name: str, against: str | None
     ) -> tuple[Deployment, Deployment | None, list[FileDifference]]:
         """What one version has changed since another. Without another it is what was published or promoted before it."""
-        account_id = await self._account(principal, agent_id, "read")
+        account_id = await self._deployments.account_for(principal, agent_id, "read")
         after = await self._find(principal, account_id, agent_id, name)
         if against is not None:
             before: Deployment | None = await self._find(principal, account_id, agent_id, against)
@@ -127,7 +126,7 @@ class Versions:
         version: str | None = None,
     ) -> Deployment:
         """The draft as it is becomes what sandbox serves. With `version` only if the draft is that one."""
-        account_id = await self._account(principal, agent_id, "admin")
+        account_id = await self._deployments.account_for(principal, agent_id, "admin")
         if environment not in (None, "sandbox"):
             raise InvalidEnvironment("What is published goes to sandbox first; promote it from there.")
         async with self._claims.hold(CLAIM, account_id, agent_id):
@@ -173,7 +172,7 @@ class Versions:
     ) -> Deployment:
         """It serves the target as well, which is the next environment where none is named. What serves there already
         stays as it is."""
-        account_id = await self._account(principal, agent_id, "admin")
+        account_id = await self._deployments.account_for(principal, agent_id, "admin")
         async with self._claims.hold(CLAIM, account_id, agent_id):
             deployment = await self._find(principal, account_id, agent_id, name)
             stage = _target(deployment, target)
@@ -186,7 +185,7 @@ class Versions:
         self, principal: Principal, agent_id: str, name: str, *, by: str = "", message: str = ""
     ) -> Deployment:
         """An earlier deployment serves its environment again."""
-        account_id = await self._account(principal, agent_id, "admin")
+        account_id = await self._deployments.account_for(principal, agent_id, "admin")
         async with self._claims.hold(CLAIM, account_id, agent_id):
             deployment = await self._find(principal, account_id, agent_id, name)
             if deployment.environment not in STAGES:
@@ -234,10 +233,6 @@ class Versions:
         return deployment
 
     # What is named.
-
-    async def _account(self, principal: Principal, agent_id: str, permission: Literal["read", "admin"]) -> str:
-        require(principal, permission, agent_id)
-        return await self._deployments.account_of(principal, agent_id)
 
     async def _find(self, principal: Principal, account_id: str, agent_id: str, name: str) -> Deployment:
         if name in (*STAGES, "draft"):
